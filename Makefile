@@ -1,0 +1,70 @@
+# Every target sets up what it needs by itself; `make demo` and `make test` work on a fresh machine.
+#
+#   make demo             train on 1,797 real digits and name two photographs (under a minute after set-up)
+#   make test             the tests (under 6 minutes on 2 cores after set-up)
+#   make test-all         all of them: also the slow ones and the comparisons with other frameworks
+#   make check            ruff, types, the floors of the house (seconds)
+#   make accept ISSUE=12  what an issue must show (minutes to hours); ONLY=2,5 picks lines
+#   make bench            throughput against Keras, alternated in one run
+#   make setup            only the environment, .venv
+#   make clean            remove caches and environments
+
+.PHONY: help setup setup-oracle setup-peers demo test test-all check accept bench clean
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PIP := -m pip install --quiet --disable-pip-version-check
+BIN := .venv/bin/python
+
+help:
+	@sed -n 's/^#  //p' Makefile
+
+# An environment is out of date when what it was made from is newer than its stamp.
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Striate needs Python 3.11 or newer; name one with: make PYTHON=python3.11 ...")'
+	@echo "setting up .venv (a few minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN) $(PIP) --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# Oracles and peers never enter the project's own environment; they exchange arrays by file.
+.venv-oracle/.ready: tests/oracle/requirements.txt
+	@echo "setting up .venv-oracle (what the oracle tests compare with)"
+	@$(PYTHON) -m venv .venv-oracle
+	@.venv-oracle/bin/python $(PIP) --requirement tests/oracle/requirements.txt
+	@touch $@
+
+.venv-peers/.ready: bench/requirements.txt
+	@echo "setting up .venv-peers (what the benchmarks run against)"
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python $(PIP) --requirement bench/requirements.txt
+	@touch $@
+
+setup: .venv/.ready
+setup-oracle: .venv-oracle/.ready
+setup-peers: .venv-peers/.ready
+
+demo: setup
+	@$(BIN) examples/demo.py
+
+test: setup
+	$(BIN) -m pytest -m "not slow and not oracle"
+
+test-all: setup setup-oracle
+	$(BIN) -m pytest
+
+check: setup
+	$(BIN) -m ruff check .
+	$(BIN) -m ruff format --check .
+	$(BIN) -m mypy
+	$(BIN) -m pytest -q tests/test_architecture.py
+
+accept: setup
+	@test -n "$(ISSUE)" || { echo "say which issue: make accept ISSUE=12"; exit 2; }
+	@$(BIN) -m accept $(ISSUE) $(if $(ONLY),--only $(ONLY))
+
+bench: setup setup-peers
+	@$(BIN) -m bench
+
+clean:
+	rm -rf .venv .venv-oracle .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,71 @@
+"""`python -m accept ISSUE [--only 2,5]`: a row as each result comes, exit code 1 if any is not as wanted."""
+
+import argparse
+import dataclasses
+import importlib
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from accept import Check
+from accept.commands import CommandError, surroundings
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="accept", description="Measure what an issue must show.")
+    parser.add_argument("issue", type=int)
+    parser.add_argument("--only", default="", help="lines to run, for instance 2,5")
+    given = parser.parse_args()
+    lines = lines_of(given.issue)
+    if not lines:
+        print(f"there is no accept/issue{given.issue}/line<n>.py", file=sys.stderr)
+        return 2
+    chosen = [int(word) for word in given.only.split(",") if word] or lines
+    if unknown := sorted(set(chosen) - set(lines)):
+        print(f"issue {given.issue} has lines {lines}, not {unknown}", file=sys.stderr)
+        return 2
+
+    started = datetime.now(UTC)
+    results = HERE / "results" / f"issue{given.issue}-{started:%Y%m%d-%H%M%S}.jsonl"
+    results.parent.mkdir(exist_ok=True)
+    around = surroundings()
+    print("  ".join(f"{name}: {value}" for name, value in around.items()))
+    print(f"{'id':<24}  {'wanted':<22}  {'got':<48}  ok", flush=True)
+    wrong = 0
+    with results.open("w", encoding="utf-8") as file:
+        file.write(json.dumps({"started": started.isoformat(), **around}) + "\n")
+        for line in chosen:
+            clock = time.monotonic()
+            for check in checks_of(given.issue, line):
+                print(f"{check.id:<24}  {check.wanted:<22}  {check.got:<48}  {'ok' if check.ok else 'NO'}", flush=True)
+                seconds = round(time.monotonic() - clock, 1)
+                file.write(json.dumps({**dataclasses.asdict(check), "seconds": seconds}) + "\n")
+                file.flush()
+                wrong += not check.ok
+    print(f"{wrong} not as wanted; written to {results}")
+    return 1 if wrong else 0
+
+
+def lines_of(issue: int) -> list[int]:
+    found = (re.fullmatch(r"line(\d+)", path.stem) for path in (HERE / f"issue{issue}").glob("line*.py"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def checks_of(issue: int, line: int) -> Iterator[Check]:
+    """The checks of one line; a command that fails is one more row, and the next line still runs."""
+    try:
+        yield from importlib.import_module(f"accept.issue{issue}.line{line}").checks()
+    except CommandError as error:
+        yield Check(f"{line}", "a command that works", str(error), False)
+    except Exception as error:  # noqa: BLE001 - an answer without the promised keys must not end the other lines
+        yield Check(f"{line}", "a measurement", f"{type(error).__name__}: {error}", False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

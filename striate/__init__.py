@@ -1,0 +1,54 @@
+"""Striate takes a folder of photographs to a convolutional network that answers.
+
+    >>> import striate
+    >>> result = striate.train("photos", epochs=12)              # doctest: +SKIP
+    >>> predictor = striate.load(result.run / "model.safetensors")  # doctest: +SKIP
+    >>> predictor("dog.jpg").name                                # doctest: +SKIP
+    'dog'
+
+Names are resolved on first use, so that importing the package loads neither torch nor numpy.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_OFFERS = {
+    "train": "striate.training.run",
+    "evaluate": "striate.evaluation",
+    "load": "striate.predictor",
+    "create": "striate.weights.create",
+    "MODELS": "striate.models.table",
+    "Recipe": "striate.recipe",
+    "Stage": "striate.recipe",
+    "Controls": "striate.training.run",
+    "Preprocess": "striate.pictures.preprocess",
+    "StriateError": "striate.base.errors",
+}
+
+__all__ = [*_OFFERS, "__version__"]  # noqa: PLE0604 - all are strings
+
+if TYPE_CHECKING:
+    from striate.base.errors import StriateError as StriateError
+    from striate.evaluation import evaluate as evaluate
+    from striate.models.table import MODELS as MODELS
+    from striate.pictures.preprocess import Preprocess as Preprocess
+    from striate.predictor import load as load
+    from striate.recipe import Recipe as Recipe
+    from striate.recipe import Stage as Stage
+    from striate.training.run import Controls as Controls
+    from striate.training.run import train as train
+    from striate.weights.create import create as create
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OFFERS:
+        raise AttributeError(f"module 'striate' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_OFFERS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,139 @@
+"""What this process may use of the machine: cores, memory, and what the processor is good at.
+
+A container is often given less than the machine has, so the limits of control groups (versions 1 and 2, at every level
+of the tree) count. The roots of ``/proc`` and ``/sys/fs/cgroup`` are arguments so that tests can build their own.
+"""
+
+import math
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_CGROUP = Path("/sys/fs/cgroup")
+_UNKNOWN_MEMORY = 4 << 30  # what we assume where the system tells nothing: a small laptop
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """The processor as far as it matters here.
+
+    ``cores`` is what this process may use. ``bfloat16`` says that it multiplies bfloat16 natively (AVX512-BF16, AMX or
+    ARM's BF16), ``amx`` that it has Intel's matrix tiles for it.
+    """
+
+    name: str
+    cores: int
+    bfloat16: bool
+    amx: bool
+
+
+def cores(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> int:
+    """Return how many cores this process may keep busy, at least 1.
+
+    The smaller of the scheduler's affinity and the tightest quota of its control groups. A quota of 1.5 counts as 2:
+    one thread would leave a third of it unused.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quotas = [_quota(folder) for folder in _groups("cpu", proc, cgroup)]
+    return max(1, min([affinity, *(math.ceil(quota) for quota in quotas if quota is not None)]))
+
+
+def processor(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> Processor:
+    """Describe the processor, from ``/proc/cpuinfo`` where there is one; elsewhere the flags are False."""
+    fields: dict[str, str] = {}
+    for line in _read(proc / "cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip().lower(), value.strip())  # the first core speaks for all
+    flags = set(fields.get("flags", fields.get("features", "")).split())
+    return Processor(
+        name=fields.get("model name") or platform.processor() or platform.machine() or "unknown processor",
+        cores=cores(proc=proc, cgroup=cgroup),
+        bfloat16=not flags.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"}),
+        amx="amx_bf16" in flags,
+    )
+
+
+def available_memory(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> int:
+    """Return the bytes that this process can still take without swapping or being killed.
+
+    The smallest of the kernel's ``MemAvailable`` and what each control group leaves. Systems without ``/proc`` are
+    taken to have half of their physical memory free, or 4 GiB where even that is not told.
+    """
+    free = [_machine_memory(proc)]
+    for folder in _groups("memory", proc, cgroup):
+        free.extend(left for left in (_memory_left(folder, *names) for names in _MEMORY_FILES) if left is not None)
+    return max(0, min(free))
+
+
+# limit, usage, and the line of memory.stat that counts file cache which the kernel drops on demand
+_MEMORY_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+def _groups(controller: str, proc: Path, cgroup: Path) -> Iterator[Path]:
+    """Folders of the control groups that bind this process for ``controller``, from its own up to the root.
+
+    Inside a container the path in ``/proc/self/cgroup`` may be the host's and not exist here; the mount's root, where
+    the walk ends, is then the container's own group.
+    """
+    for line in _read(proc / "self" / "cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers == "":  # version 2; mounted a level lower where both versions live side by side
+            mounts = [cgroup, cgroup / "unified"]
+        elif controller in controllers.split(","):
+            mounts = [cgroup / controllers, cgroup / controller]
+        else:
+            continue
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for mount in mounts:
+            for depth in range(len(parts), -1, -1):
+                folder = mount.joinpath(*parts[:depth])
+                if folder.is_dir():
+                    yield folder
+
+
+def _quota(folder: Path) -> float | None:
+    """Cores that one control group allows, or None for no limit."""
+    words = _read(folder / "cpu.max").split()
+    if not words:
+        words = [_read(folder / "cpu.cfs_quota_us").strip(), _read(folder / "cpu.cfs_period_us").strip()]
+    if len(words) != 2 or not all(word.isdecimal() for word in words):  # "max" and -1 mean no limit
+        return None
+    quota, period = map(int, words)
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def _memory_left(folder: Path, limit_file: str, usage_file: str, droppable: str) -> int | None:
+    """Bytes that one control group leaves, or None for no limit."""
+    limit, usage = _read(folder / limit_file).strip(), _read(folder / usage_file).strip()
+    if not (limit.isdecimal() and usage.isdecimal()):
+        return None
+    cached = 0
+    for line in _read(folder / "memory.stat").splitlines():
+        if line.startswith(f"{droppable} "):
+            cached = int(line.split()[1])
+    return int(limit) - max(0, int(usage) - cached)
+
+
+def _machine_memory(proc: Path) -> int:
+    for line in _read(proc / "meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024  # the kernel says kB and means KiB
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return _UNKNOWN_MEMORY
+
+
+def _read(path: Path) -> str:
+    """The text of a small file, or nothing if it is not there or not for us."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

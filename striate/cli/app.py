@@ -1,0 +1,46 @@
+"""The command ``striate``: its verbs, and what becomes of errors.
+
+Exit codes: 0 fine; 2 the user's mistake, one paragraph on stderr; 1 ours, with a traceback; 130 and 143 after Ctrl-C
+and SIGTERM.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from striate import __version__
+from striate.base.errors import StriateError
+from striate.cli.console import print_error
+
+app = App(
+    name="striate",
+    version=__version__,
+    help="From a folder of photographs to a model that answers.",
+    help_epilogue="Start with: striate train FOLDER, where FOLDER holds one folder of pictures a class.",
+)
+app.command("striate.cli.train:train", name="train", help="Train a network on a folder of pictures.")
+app.command("striate.cli.evaluate:evaluate", name="evaluate", help="Measure a model on labelled pictures.")
+app.command("striate.cli.predict:predict", name="predict", help="Say what is on pictures.")
+app.command("striate.cli.models:models", name="models", help="List the networks, or show one.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (``sys.argv`` without its first word if None); returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        text = str(error).replace('Command "', "striate ").replace('" parameter ', ": ")
+        print_error(f"{text} (striate --help shows what there is)", words)
+        return 2
+    except StriateError as error:
+        print_error(str(error), words)
+        return 2
+    except KeyboardInterrupt as stop:
+        print_error(str(stop) or "stopped", words)
+        return 128 + getattr(stop, "signal", 2)
+    except BrokenPipeError:  # Whoever read our output has gone.
+        sys.stderr.close()
+        return 0
+    return 0

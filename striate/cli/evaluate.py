@@ -1,0 +1,46 @@
+"""``striate evaluate``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from striate import evaluation
+from striate.cli.console import answer, answer_json, say
+from striate.data.records import Classes
+from striate.tasks import task_named
+
+
+def evaluate(
+    model: Annotated[str, Parameter(help="a model file, a run folder, or a name such as efficientnet_lite0")],
+    data: Annotated[Path, Parameter(help="labelled pictures, as for striate train")],
+    /,
+    *,
+    split: Annotated[
+        Literal["train", "val", "test", "all"] | None,
+        Parameter(help="which pictures; default the run's own test split, else the folder test, else val, else all"),
+    ] = None,
+    format: Annotated[str | None, Parameter(help="format of the data, if it cannot be told")] = None,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
+    workers: Annotated[int | None, Parameter(help="threads that prepare pictures")] = None,
+    skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
+    json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
+    quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
+) -> None:
+    """Measure a model on labelled pictures."""
+    result = evaluation.evaluate(
+        model,
+        data,
+        part=split,
+        format=format,
+        device=device,
+        workers=workers,
+        skip_unreadable=skip_unreadable,
+        on_notice=None if quiet else say,
+    )
+    if json:
+        answer_json(result.as_json())
+        return
+    which = {"all": "all pictures"}.get(result.split, f"the {result.split} split")
+    summary = task_named(result.task, Classes(())).summary(result.figures)
+    answer(f"{which}, {result.images} pictures: {summary}")

@@ -1,0 +1,39 @@
+"""``striate predict``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from striate.base.errors import DecodeError
+from striate.cli.console import answer, answer_json, printable, say
+from striate.predictor import load, pictures_in
+
+
+def predict(
+    model: Annotated[str, Parameter(help="a model file, a run folder, or a name such as efficientnet_lite0")],
+    images: Annotated[Path, Parameter(help="pictures, or folders of them")],
+    /,
+    *more: Annotated[Path, Parameter(help="more pictures, or folders of them")],
+    top: Annotated[int, Parameter(help="how many of the most probable answers to show")] = 3,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
+    skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
+    json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
+    quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
+) -> None:
+    """Say what is on pictures."""
+    predictor = load(model, device=device)
+    paths = (path for each in (images, *more) for path in (pictures_in(each) if each.is_dir() else [each]))
+
+    def unreadable(error: DecodeError) -> None:
+        if not quiet:
+            say(f"left out: {error}")
+
+    rows: list[dict[str, Any]] = []
+    for path, prediction in predictor.stream(paths, on_unreadable=unreadable if skip_unreadable else None):
+        if json:
+            rows.append({"image": printable(str(path)), **predictor.task.as_json(prediction, top)})
+        else:
+            answer(f"{path}: {predictor.task.as_text(prediction, top)}")
+    if json:
+        answer_json({"predictions": rows})

@@ -1,0 +1,103 @@
+"""The progress of a run: a live bar on a terminal, else a plain line an epoch."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from striate.cli.console import say
+from striate.training.events import EpochDone, Event, Notice, RunStarted, Saved, StepDone
+
+
+class TrainingProgress:
+    """Shows the events of a run; a context manager, whose instance is the callback for them."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._epochs = 0
+        self._done = 0
+        if not quiet and sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[speed]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if self._quiet:
+            return
+        match event:
+            case Notice():
+                self._line(event.text)
+            case RunStarted():
+                self._start(event)
+            case StepDone():
+                self._step(event)
+            case EpochDone():
+                self._line(_epoch_line(event))
+            case Saved():
+                self._line(
+                    f"stopped in epoch {event.epoch + 1} after step {event.step}; saved; --resume goes on from there"
+                )
+
+    def _line(self, text: str) -> None:
+        if self._bar:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            say(text)
+
+    def _start(self, event: RunStarted) -> None:
+        images = event.images
+        fold = f"fold {event.fold}: " if event.fold else ""
+        self._line(
+            f"{fold}training {event.recipe.model} on {images['train']} pictures ({images['val']} for validation, "
+            f"{images['test']} for the test), {event.recipe.epochs} epochs, in {event.run}"
+        )
+        self._line(f"{event.precision} on {event.device} with {event.threads} threads: {event.reason}")
+        if event.epoch or event.step:
+            self._line(f"going on in epoch {event.epoch + 1} after step {event.step}")
+        self._epochs = event.recipe.epochs
+        self._done = event.epoch * event.steps + event.step
+        if self._bar:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            total = self._epochs * event.steps
+            self._task = self._bar.add_task("", total=total, completed=self._done, speed="")
+
+    def _step(self, event: StepDone) -> None:
+        if self._bar and self._task is not None:
+            self._bar.update(
+                self._task,
+                completed=event.epoch * event.steps + event.step,
+                description=f"epoch {event.epoch + 1}/{self._epochs}",
+                speed=f"{event.images / max(event.seconds, 1e-9):.0f} images/s",
+            )
+
+
+def _epoch_line(event: EpochDone) -> str:
+    width = len(str(event.epochs))
+    speed = event.images / max(event.seconds, 1e-9)
+    best = ", best so far" if event.best else ""
+    return (
+        f"epoch {event.epoch + 1:{width}}/{event.epochs}: loss {event.loss:.3f}; validation {event.line}{best}; "
+        f"{speed:.0f} images/s"
+    )

@@ -1,0 +1,79 @@
+"""``striate train``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from striate.cli.console import answer, answer_json
+from striate.cli.progress import TrainingProgress
+from striate.cli.recipe_flags import RecipeFlags, changes_of
+from striate.tasks import task_named
+from striate.training.result import Result
+from striate.training.run import Controls
+from striate.training.run import train as train_run
+
+
+def train(
+    data: Annotated[Path, Parameter(help="class folders, idx files or .npz arrays")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="folder of the run; default runs/DATA-N")] = None,
+    recipe: Annotated[Path | None, Parameter(help="TOML file with a recipe or part of one; flags go over it")] = None,
+    epochs: Annotated[int | None, Parameter(help="passes over the training pictures, in all stages together")] = None,
+    resume: Annotated[bool, Parameter(help="go on with the run in --out", negative="")] = False,
+    extend: Annotated[
+        int, Parameter(help="go on with a finished run for so many more epochs at a tenth of its rate")
+    ] = 0,
+    force: Annotated[bool, Parameter(help="start over in a folder that is not empty", negative="")] = False,
+    format: Annotated[str | None, Parameter(help="format of the data, if it cannot be told")] = None,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
+    workers: Annotated[int | None, Parameter(help="threads that prepare pictures; never changes a result")] = None,
+    skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
+    json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
+    quiet: Annotated[bool, Parameter(help="no progress", negative="")] = False,
+    flags: Annotated[Any, Parameter(name="*", group="Recipe")] = RecipeFlags(),
+) -> None:
+    """Train a network on a folder of pictures, and measure it on pictures that it never saw."""
+    controls = Controls(
+        out=out,
+        resume=resume,
+        extend=extend,
+        force=force,
+        format=format,
+        device=device,
+        workers=workers,
+        skip_unreadable=skip_unreadable,
+    )
+    with TrainingProgress(quiet=quiet) as progress:
+        result = train_run(
+            data, epochs=epochs, recipe=recipe, changes=changes_of(flags), controls=controls, on_event=progress
+        )
+    if json:
+        answer_json(result.as_json())
+    else:
+        for line in _lines(result):
+            answer(line)
+
+
+train.__annotations__["flags"] = Annotated[RecipeFlags, Parameter(name="*", group="Recipe")]
+
+
+def _lines(result: Result) -> list[str]:
+    from striate.data.records import Classes
+
+    say = task_named(result.task, Classes(())).summary
+    if result.pooled:
+        spread = result.pooled["spread"]
+        return [
+            f"cross-validation: {say(result.pooled)} over {result.pooled['images']} pictures that were held out",
+            f"folds: mean {spread['mean']:.3f}, standard deviation {spread['deviation']:.3f}",
+            f"A cross-validation measures; for a model to keep, run again without --folds. Its runs: {result.run}",
+        ]
+    lines = []
+    if result.best:
+        lines.append(f"validation: {say(result.best)}")
+    if result.test:
+        lines.append(f"test, {result.test['images']} pictures never used before: {say(result.test)}")
+    model = result.run / "model.safetensors"
+    return [*lines, f"wrote {model}; next: striate predict {model} PICTURE"]

@@ -1,0 +1,156 @@
+"""Augmentation: other looks at the same picture, decided by the numbers drawn for it and by nothing else.
+
+Every change of place is a step of the Geometry, so boxes and masks follow it; colours change on uint8 afterwards.
+The random window is that of Szegedy et al., "Going Deeper with Convolutions", 2014, section 6.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+
+from striate.base.errors import RecipeError
+from striate.pictures.geometry import Crop, Flip, Geometry, Pad, Rotate, Shrunk
+from striate.pictures.preprocess import Preprocess, ResizeRule
+
+_AREA, _ASPECT, _TOP, _LEFT, FLIP, DOWN, RIGHT, _TURN, _BRIGHT, _CONTRAST, _SATURATION = range(11)
+DRAWS = 11
+"""How many uniform numbers in [0, 1) each sample needs; which is for what never depends on the settings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """What may change about a training picture, and how far.
+
+    Example:
+        >>> Augmentation(crop=(1.0, 1.0), shift=2).off
+        False
+        >>> NO_AUGMENTATION.off
+        True
+    """
+
+    crop: Annotated[
+        tuple[float, float],
+        Field(description="the window's share of the picture's area, least and most; [1, 1] is evaluation's window"),
+    ] = (0.35, 1.0)
+    aspect: Annotated[
+        tuple[float, float],
+        Field(description="how far a random window's aspect may differ from the right one, least and most factor"),
+    ] = (3 / 4, 4 / 3)
+    flip: Annotated[bool, Field(description="mirror left and right, half of the time")] = True
+    shift: Annotated[int, Field(description="move by up to so many pixels of the network's input each way")] = 0
+    rotation: Annotated[float, Field(description="turn by up to so many degrees each way, 0 to 180")] = 0.0
+    colour: Annotated[
+        float, Field(description="change brightness, contrast and saturation by factors of 1 - colour to 1 + colour")
+    ] = 0.0
+
+    def __post_init__(self) -> None:
+        legal = (
+            ("crop", 0 < self.crop[0] <= self.crop[1] <= 1, "two shares, 0 < least <= most <= 1"),
+            ("aspect", 0 < self.aspect[0] <= self.aspect[1] < math.inf, "two factors, 0 < least <= most"),
+            ("shift", self.shift >= 0, "whole pixels, 0 or more"),
+            ("rotation", 0 <= self.rotation <= 180, "degrees from 0 to 180"),
+            ("colour", 0 <= self.colour <= 1, "a strength from 0 to 1"),
+        )
+        for field, fine, expected in legal:
+            if not fine:
+                raise RecipeError(f"augmentation: {field} = {getattr(self, field)!r}; expected {expected}")
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing changes."""
+        return not (self.windows or self.flip or self.shift or self.rotation or self.colour)
+
+    @property
+    def windows(self) -> bool:
+        """Whether the window is random."""
+        return self.crop != (1.0, 1.0)
+
+    def geometry(
+        self,
+        height: int,
+        width: int,
+        decoded_height: int,
+        decoded_width: int,
+        preprocess: Preprocess,
+        draws: NDArray[np.float64],
+    ) -> Geometry:
+        """Where each pixel goes: window, resize, border, then mirror, shift and turn.
+
+        ``height`` and ``width`` are the photograph's own, ``decoded_*`` those of the pixels at hand; ``draws``
+        ``[DRAWS]`` are the sample's numbers. The result has the size that ``preprocess`` gives.
+        """
+        if self.windows:
+            geometry = self._window(height, width, decoded_height, decoded_width, preprocess, draws)
+        else:
+            geometry = preprocess.geometry(height, width, decoded_height, decoded_width)
+        if self.flip and draws[FLIP] < 0.5:
+            geometry = geometry.then(Flip())
+        if self.shift:
+            # Moving a picture is cropping another window out of a padded one.
+            margin = self.shift
+            down, right = (int(draws[draw] * (2 * margin + 1)) for draw in (DOWN, RIGHT))
+            rows, columns = preprocess.size
+            padded = Pad(margin, margin, margin, margin, preprocess.fill)
+            geometry = geometry.then(padded, Crop(down, right, rows, columns))
+        if self.rotation:
+            geometry = geometry.then(Rotate((2 * float(draws[_TURN]) - 1) * self.rotation, fill=preprocess.fill))
+        return geometry
+
+    def _window(
+        self, height: int, width: int, rows: int, columns: int, preprocess: Preprocess, draws: NDArray[np.float64]
+    ) -> Geometry:
+        """A random window, then what `preprocess` does with a picture that is all to be seen."""
+        least, most = self.crop
+        area = least + (most - least) * float(draws[_AREA])
+        # "crop" shows windows of the target's aspect, the others windows of the picture's own.
+        right = preprocess.size[1] / preprocess.size[0] if preprocess.resize == "crop" else columns / rows
+        # A window of this area fits between these two aspects; where no wished one does, the nearest, made smaller.
+        low, high = area * columns / rows, columns / rows / area
+        low, high = (min(max(right * factor, low), high) for factor in self.aspect)
+        aspect = math.exp(math.log(low) + (math.log(high) - math.log(low)) * float(draws[_ASPECT]))
+        aspect = min(max(aspect, right * self.aspect[0]), right * self.aspect[1])
+        tall = math.sqrt(area * rows * columns / aspect)
+        fit = min(1.0, rows / tall, columns / (tall * aspect))
+        h = min(max(round(tall * fit), 1), rows)
+        w = min(max(round(tall * aspect * fit), 1), columns)
+        top, left = int(draws[_TOP] * (rows - h + 1)), int(draws[_LEFT] * (columns - w + 1))
+        geometry = Geometry(height, width)
+        if (rows, columns) != (height, width):
+            geometry = geometry.then(Shrunk(rows, columns))
+        return geometry.then(Crop(top, left, h, w), *_whole(preprocess).geometry(h, w, h, w).steps)
+
+    def colour_image(self, pixels: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """``[H, W, C]`` with brightness, contrast and saturation changed, in one rounding.
+
+        Contrast is about the picture's own mean, saturation about the mean of the three channels (so that RGB and BGR
+        change alike).
+        """
+        if not self.colour:
+            return pixels
+        bright, contrast, saturation = (
+            1 + self.colour * (2 * float(draws[draw]) - 1) for draw in (_BRIGHT, _CONTRAST, _SATURATION)
+        )
+        gain = bright * contrast
+        offset = (1 - contrast) * bright * (float(pixels.sum(dtype=np.int64)) / pixels.size)
+        if pixels.shape[2] == 3:
+            own, other = gain * (1 + 2 * saturation) / 3, gain * (1 - saturation) / 3
+            matrix = (own, other, other, offset, other, own, other, offset, other, other, own, offset)
+            return np.asarray(Image.fromarray(pixels).convert("RGB", matrix))
+        table = np.clip(np.rint(np.arange(256) * gain + offset), 0, 255).astype(np.uint8)
+        return table[pixels]
+
+
+NO_AUGMENTATION = Augmentation(crop=(1.0, 1.0), aspect=(1.0, 1.0), flip=False)
+
+
+@lru_cache(maxsize=16)
+def _whole(preprocess: Preprocess) -> Preprocess:
+    """The same, but showing all of a window that was chosen already."""
+    rule: ResizeRule = "letterbox" if preprocess.resize == "letterbox" else "stretch"
+    return replace(preprocess, resize=rule, crop_fraction=1.0)

@@ -1,0 +1,69 @@
+"""Decoded, shrunk pictures in memory, so that later epochs decode nothing."""
+
+import threading
+from pathlib import Path
+
+from striate.data.records import Record
+from striate.pictures.channels import Channels, to_channels
+from striate.pictures.decode import Decoded, decode
+from striate.pictures.preprocess import Preprocess
+
+_Key = tuple[bytes, Channels, int]
+
+
+class PictureCache:
+    """Keeps decoded pictures up to a budget; any number of threads may use it.
+
+    When the budget is used up, what came first stays: an epoch asks for every picture once, so any picture kept saves
+    one decoding an epoch, and throwing one out for another would gain nothing. Pictures are kept by content and by
+    what `decode` was asked for, so a hit and a miss give equal pixels. ``budget`` is in bytes of pixels; 0 keeps none.
+
+    Example:
+        >>> cache = PictureCache(0)
+        >>> cache.fits(1)
+        False
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.used = 0
+        self.hits = 0
+        self.misses = 0
+        self._lock = threading.Lock()
+        self._kept: dict[_Key, Decoded] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def fits(self, estimate: int) -> bool:
+        """Whether so many bytes still fit, with a tenth to spare because it is an estimate."""
+        return estimate * 1.1 <= self.budget - self.used
+
+    def picture(self, record: Record, preprocess: Preprocess) -> Decoded:
+        """The record's picture, decoded in the channels and at least at the size that ``preprocess`` needs.
+
+        The pixels must not be written to.
+
+        Raises:
+            DecodeError: the file cannot be read; the message begins with the record's name.
+        """
+        if not isinstance(record.handle, Path):
+            pixels = to_channels(record.handle.array[record.handle.index], preprocess.channels)
+            return Decoded(pixels, pixels.shape[0], pixels.shape[1])
+        key = (record.content, preprocess.channels, preprocess.shorter_side)
+        kept = self._kept.get(key)
+        if kept is not None:
+            self.hits += 1  # only for reports: a count lost between two threads does no harm
+            return kept
+        self.misses += 1
+        decoded = decode(record.handle, preprocess.channels, preprocess.shorter_side, name=record.name)
+        self._keep(key, decoded)
+        return decoded
+
+    def _keep(self, key: _Key, decoded: Decoded) -> None:
+        size = decoded.pixels.nbytes
+        with self._lock:
+            if key[0] and key not in self._kept and self.used + size <= self.budget:
+                decoded.pixels.setflags(write=False)
+                self._kept[key] = decoded
+                self.used += size

@@ -1,0 +1,176 @@
+"""The loader: records to batches in a pinned order, by threads that compute whole batches ahead.
+
+What a batch holds is a function of (seed, epoch, contents) alone. Workers only decide who computes it, the cache only
+whether a picture is decoded again.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from striate.base.seeds import order, uniforms
+from striate.data.array_batches import ArrayBatches
+from striate.data.augmentation import DRAWS, NO_AUGMENTATION, Augmentation
+from striate.data.cache import PictureCache
+from striate.data.records import Batch, Record, Sample
+from striate.pictures.geometry import Geometry
+from striate.pictures.preprocess import Preprocess
+
+_AUGMENT = 1  # the stream of the augmentation's numbers
+
+
+class Loader:
+    """Gives the batches of any epoch, from any batch on.
+
+    ``workers`` threads compute batches ahead (0: none, each batch when it is asked for); decoders, Pillow and torch
+    work outside Python's lock. At most ``workers + 1`` batches wait. A remainder of one picture joins the batch before
+    it, since a batch norm cannot train on one; ``drop_last`` drops an incomplete batch instead.
+
+    Example:
+        >>> loader = Loader(dataset.select("train"), preprocess, batch_size=32, seed=0, shuffle=True)  # doctest: +SKIP
+        >>> for batch in loader.epoch(0):  # doctest: +SKIP
+        ...     print(batch.images.shape, batch.targets)
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        preprocess: Preprocess,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+        shuffle: bool = False,
+        workers: int = 0,
+        cache: PictureCache | None = None,
+        drop_last: bool = False,
+    ) -> None:
+        self.records = tuple(records)
+        self.preprocess = preprocess
+        self.batch_size = batch_size
+        self.seed = seed
+        self.augmentation = augmentation or NO_AUGMENTATION
+        self.shuffle = shuffle
+        self.workers = workers
+        self.cache = cache if cache is not None else PictureCache(0)
+        self.bounds = batch_bounds(len(self.records), batch_size, drop_last=drop_last)
+        heads = b"".join(record.content[:8].ljust(8, b"\0") for record in self.records)
+        self._keys = np.frombuffer(heads, dtype="<u8").astype(np.uint64)
+        self._arrays = ArrayBatches.of(self.records, preprocess, self.augmentation)
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return len(self.bounds)
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+        """The batches of this epoch from ``start_batch`` on; closing the iterator early stops the threads.
+
+        Raises:
+            DecodeError: a picture cannot be read (it names it).
+        """
+        count = len(self.records)
+        positions = order(self.seed, epoch, self._keys) if self.shuffle else np.arange(count, dtype=np.int64)
+        parts = [positions[start:stop] for start, stop in self.bounds[start_batch:]]
+        stopped = threading.Event()
+        if self.workers == 0:
+            return (self._batch(part, epoch, stopped) for part in parts)
+        return _ahead(lambda part: self._batch(part, epoch, stopped), parts, self.workers, stopped)
+
+    def _batch(self, positions: NDArray[np.int64], epoch: int, stopped: threading.Event) -> Batch:
+        records = [self.records[position] for position in positions.tolist()]
+        draws = uniforms(self.seed, epoch, self._keys[positions], DRAWS, stream=_AUGMENT)
+        if self._arrays is not None:
+            images, geometries = self._arrays.batch(positions, draws)
+        else:
+            images, geometries = self._compose(records, draws, stopped)
+        return Batch(
+            images=torch.from_numpy(images).permute(0, 3, 1, 2),
+            targets=tuple(record.target for record in records),
+            geometries=geometries,
+            records=tuple(records),
+        )
+
+    def _compose(
+        self, records: Sequence[Record], draws: NDArray[np.float64], stopped: threading.Event
+    ) -> tuple[NDArray[np.uint8], tuple[Geometry, ...]]:
+        height, width = self.preprocess.size
+        images = np.empty((len(records), height, width, self.preprocess.count), dtype=np.uint8)
+        geometries = []
+        for row, record in enumerate(records):
+            if stopped.is_set():
+                break  # nobody will look at this batch
+            sample = self.sample(record, draws[row])
+            _put(images[row], sample.image)
+            geometries.append(sample.geometry)
+        return images, tuple(geometries)
+
+    def sample(self, record: Record, draws: NDArray[np.float64]) -> Sample:
+        """One record as the network will see it, with the numbers ``[DRAWS]`` drawn for it."""
+        decoded = self.cache.picture(record, self.preprocess)
+        rows, columns = decoded.pixels.shape[:2]
+        try:
+            geometry = self.augmentation.geometry(decoded.height, decoded.width, rows, columns, self.preprocess, draws)
+            image = self.augmentation.colour_image(geometry.image(decoded.pixels), draws)
+        except Exception as error:  # a fault of ours: say with which picture it came
+            error.add_note(f"while preparing {record.name}")
+            raise
+        return Sample(image, record.target, geometry)
+
+
+def _put(place: NDArray[np.uint8], image: NDArray[np.uint8]) -> None:
+    """Copy ``[H, W, C]``; a mirrored view goes by channels, as numpy is slow at runs of C bytes."""
+    if image.strides[1] > 0:
+        place[...] = image
+        return
+    for channel in range(image.shape[2]):
+        place[:, :, channel] = image[:, :, channel]
+
+
+def batch_bounds(count: int, batch_size: int, *, drop_last: bool = False) -> list[tuple[int, int]]:
+    """Where each batch starts and stops.
+
+    Example:
+        >>> batch_bounds(9, 4)
+        [(0, 4), (4, 9)]
+        >>> batch_bounds(10, 4)
+        [(0, 4), (4, 8), (8, 10)]
+        >>> batch_bounds(10, 4, drop_last=True)
+        [(0, 4), (4, 8)]
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    bounds = [(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
+    if bounds and bounds[-1][1] - bounds[-1][0] < batch_size:
+        start, stop = bounds[-1]
+        if drop_last:
+            bounds.pop()
+        elif stop - start == 1 and len(bounds) > 1:
+            bounds[-2:] = [(bounds[-2][0], stop)]
+    return bounds
+
+
+def _ahead(
+    make: Callable[[NDArray[np.int64]], Batch],
+    parts: Sequence[NDArray[np.int64]],
+    workers: int,
+    stopped: threading.Event,
+) -> Iterator[Batch]:
+    """Make the batches in order, up to ``workers + 1`` of them ahead of the consumer."""
+    waiting: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="striate-loader") as pool:
+        try:
+            for part in parts:
+                waiting.append(pool.submit(make, part))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            stopped.set()
+            for future in waiting:
+                future.cancel()

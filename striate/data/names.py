@@ -1,0 +1,37 @@
+"""Names of files as text that can be printed, logged and stored whatever bytes they are made of."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def printable(name: str | Path) -> str:
+    r"""Return the name with bytes that are not UTF-8, and control characters, as escapes.
+
+    Example:
+        >>> printable("caf\udce9.jpg")
+        'caf\\xe9.jpg'
+    """
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return the names as one phrase, cut after ``most``: ``a, b, c and 4 more``.
+
+    Example:
+        >>> listed(["a", "b", "c"], most=2)
+        'a, b and 1 more'
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun: ``1 picture``, ``2 pictures``.
+
+    Example:
+        >>> counted(2, "class", "classes")
+        '2 classes'
+    """
+    return f"{count} {one if count == 1 else many or one + 's'}"

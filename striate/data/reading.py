@@ -1,0 +1,31 @@
+"""See that all pictures can be read before any work is done with them, and keep them decoded while doing so."""
+
+from striate.base.errors import DataError
+from striate.base.hardware import available_memory, cores
+from striate.data.cache import PictureCache
+from striate.data.names import printable
+from striate.data.records import Dataset
+from striate.data.scan import check_readable, skip_unreadable
+from striate.pictures.preprocess import Preprocess
+
+CACHE_SHARE = 0.4
+"""The part of the memory that is free at the start that decoded pictures may fill."""
+
+
+def readable(dataset: Dataset, preprocess: Preprocess, *, skip: bool) -> tuple[Dataset, PictureCache]:
+    """The data set with all its pictures readable, and the cache that reading them has filled.
+
+    With ``skip`` those that cannot be read are left out, and a notice of the data set says which.
+
+    Raises:
+        DataError: some pictures cannot be read and ``skip`` is not given; names every one of them and why.
+    """
+    cache = PictureCache(int(available_memory() * CACHE_SHARE))
+    errors = check_readable(dataset, preprocess, cache=cache, workers=cores())
+    if errors and not skip:
+        rows = "\n".join(f"  {error}" for error in errors)
+        raise DataError(
+            f"{len(errors)} of {len(dataset.records)} pictures in {printable(dataset.root)} cannot be read; mend or "
+            f"remove them, or leave them out with --skip-unreadable:\n{rows}"
+        )
+    return skip_unreadable(dataset, errors), cache

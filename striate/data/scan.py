@@ -1,0 +1,221 @@
+"""What must be known of every file before a run: its content hash, and whether it can be read at all.
+
+Both are remembered in the user's cache folder, by path, size and times, so that the next run on the same folder
+starts at once. Losing that memory costs time, never correctness.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from striate.base.atomic import write_text
+from striate.base.errors import DataError, DecodeError, OutputError
+from striate.base.folders import cache_folder
+from striate.data.cache import PictureCache
+from striate.data.names import counted, listed, printable
+from striate.data.records import Dataset, Record
+from striate.pictures.decode import read_header
+from striate.pictures.preprocess import Preprocess
+
+Progress = Callable[[int, int], None]
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+_FORMAT = 1
+_SETTLED_NS = 2_000_000_000  # a file younger than this may change again within one tick of its clock
+_SAMPLED = 16
+_FINE = ""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of one file: its stamp (size, mtime, ctime), hash, and verdicts (the reason, or "" for fine)."""
+
+    stamp: list[int]
+    content: str | None = None
+    verdicts: dict[str, str] = field(default_factory=dict)
+
+
+class _Memory:
+    """What earlier scans found below ``root``; files are kept by their path relative to it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._prefix = os.path.join(root, "")  # noqa: PTH118 (for its ending)
+        self._seen: dict[str, _Seen] = {}
+        self._changed = False
+        try:
+            name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
+            self._file: Path | None = cache_folder() / "scans" / f"{name}.json"
+            content = json.loads(self._file.read_text(encoding="utf-8"))
+            if content["format"] == _FORMAT:
+                self._seen = {path: _Seen(*row) for path, row in content["files"].items()}
+        except OutputError:
+            self._file = None  # no cache folder can be made: every scan is the first
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass  # never scanned, or damaged
+
+    def of(self, path: Path) -> _Seen:
+        """What is known of the file as it is now; raises OSError if it cannot be asked."""
+        status = path.stat()
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        name = os.fspath(path)  # plain text: pathlib would take longer than asking for the status
+        key = name[len(self._prefix) :] if name.startswith(self._prefix) else os.fspath(path.absolute())
+        seen = self._seen.get(key)
+        if seen is None or seen.stamp != stamp:
+            seen = _Seen(stamp)
+            if max(stamp[1:]) < time.time_ns() - _SETTLED_NS:
+                self._seen[key] = seen
+        return seen
+
+    def changed(self) -> None:
+        """Say that something was learnt which `save` should keep."""
+        self._changed = True
+
+    def verdict(self, record: Record, what: str) -> str | None:
+        """The remembered reason why ``what`` of the picture cannot be read, "" if it can, None if nothing is known."""
+        assert isinstance(record.handle, Path)
+        try:
+            return self.of(record.handle).verdicts.get(what)
+        except OSError:
+            return None
+
+    def learn(self, record: Record, what: str, reason: str) -> None:
+        """Remember the verdict on a file that can at least be asked for its size and times."""
+        assert isinstance(record.handle, Path)
+        with contextlib.suppress(OSError):
+            self.of(record.handle).verdicts[what] = reason
+            self._changed = True
+
+    def save(self) -> None:
+        """Keep what was learnt; a cache that cannot be written is no failure of the scan."""
+        if not self._changed or self._file is None:
+            return
+        rows = {path: [seen.stamp, seen.content, seen.verdicts] for path, seen in sorted(self._seen.items())}
+        with contextlib.suppress(OSError, OutputError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self._file, json.dumps({"format": _FORMAT, "root": printable(self.root), "files": rows}))
+
+
+def hash_files(paths: Sequence[Path], *, root: Path, workers: int) -> list[bytes]:
+    """The sha256 of each file's bytes (32 bytes each); ``b""`` for a file that cannot be read.
+
+    ``root`` is a folder that holds them all; what is learnt is remembered under its name.
+    """
+    memory = _Memory(root)
+
+    def content(path: Path) -> bytes:
+        try:
+            seen = memory.of(path)
+            if seen.content is None:
+                with path.open("rb") as file:
+                    seen.content = hashlib.file_digest(file, "sha256").hexdigest()
+                memory.changed()
+            return bytes.fromhex(seen.content)
+        except OSError:
+            return b""
+
+    hashes = list(_in_threads(content, paths, workers))
+    memory.save()
+    return hashes
+
+
+def check_readable(
+    dataset: Dataset,
+    preprocess: Preprocess,
+    *,
+    cache: PictureCache,
+    workers: int,
+    progress: Progress | None = None,
+) -> list[DecodeError]:
+    """Find all pictures that cannot be read, in the data set's order; each error's path is its record's name.
+
+    Pictures that fit into the cache are decoded through it, which fills it; of more than that only the headers are
+    read. Files whose verdict is remembered are not opened again. ``progress(done, total)`` is called as it goes.
+    """
+    records = [record for record in dataset.records if isinstance(record.handle, Path)]
+    memory = _Memory(dataset.root)
+    whole = f"pixels as {preprocess.channels}"
+    reasons = {position: memory.verdict(record, whole) for position, record in enumerate(records)}
+    unknown = [position for position, reason in reasons.items() if reason is None]
+    done = len(records) - len(unknown)
+    fits = bool(unknown) and cache.fits(estimate_bytes([records[position] for position in unknown], preprocess, cache))
+
+    def attempt(position: int) -> str:
+        return _try_pixels(records[position], preprocess, cache) if fits else _try_header(records[position], memory)
+
+    for position, reason in zip(unknown, _in_threads(attempt, unknown, workers), strict=True):
+        reasons[position] = reason
+        memory.learn(records[position], whole if fits else "header", reason)
+        done += 1
+        if progress is not None:
+            progress(done, len(records))
+    memory.save()
+    return [
+        DecodeError(record.name, reason) for record, reason in zip(records, reasons.values(), strict=True) if reason
+    ]
+
+
+def _in_threads(function: Callable[[_In], _Out], items: Sequence[_In], workers: int) -> Iterator[_Out]:
+    """The function of each item, in order; an interrupt drops what has not begun."""
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        try:
+            yield from pool.map(function, items)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def estimate_bytes(records: Sequence[Record], preprocess: Preprocess, cache: PictureCache) -> int:
+    """About how many bytes the pictures take once decoded for ``preprocess``, from a sample of them."""
+    sizes = []
+    for record in records[:: max(len(records) // _SAMPLED, 1)]:
+        with contextlib.suppress(DataError):
+            sizes.append(cache.picture(record, preprocess).pixels.nbytes)
+    return sum(sizes) * len(records) // max(len(sizes), 1)
+
+
+def _try_pixels(record: Record, preprocess: Preprocess, cache: PictureCache) -> str:
+    """Decode the picture into the cache; why it cannot be, or "" if all is well."""
+    try:
+        cache.picture(record, preprocess)
+    except DecodeError as error:
+        return error.reason
+    return _FINE
+
+
+def _try_header(record: Record, memory: _Memory) -> str:
+    assert isinstance(record.handle, Path)
+    if (known := memory.verdict(record, "header")) is not None:
+        return known
+    try:
+        read_header(record.handle, name=record.name)
+    except DecodeError as error:
+        return error.reason
+    return _FINE
+
+
+def skip_unreadable(dataset: Dataset, errors: Iterable[DecodeError]) -> Dataset:
+    """The data set without the pictures that cannot be read, with a notice that says how many and which.
+
+    Raises:
+        DataError: a class is left without a picture.
+    """
+    names = {str(error.path) for error in errors}
+    if not names:
+        return dataset
+    kept = tuple(record for record in dataset.records if record.name not in names)
+    gone = {record.target for record in dataset.records} - {record.target for record in kept}
+    if gone:
+        lost = listed([repr(dataset.classes.names[target]) for target in sorted(gone)])
+        raise DataError(f"without its unreadable pictures {printable(dataset.root)} has none left of {lost}")
+    which = listed([record.name for record in dataset.records if record.name in names], most=50)
+    notice = f"skipped {counted(len(names), 'unreadable picture')}: {which}"
+    return replace(dataset, records=kept, notices=(*dataset.notices, notice))

@@ -1,0 +1,122 @@
+"""Sources: the formats in which labelled pictures come, one file a format, and the table of them.
+
+To add a format, write a module with ``recognises(path) -> bool`` (cheap; raises nothing) and
+``read(path, workers) -> Dataset``, and give it a row in `SOURCES`. Offers SOURCES, Source and `open_data`.
+"""
+
+import errno
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from striate.base.errors import DataError
+from striate.base.nearest import did_you_mean
+from striate.data.names import printable
+
+if TYPE_CHECKING:
+    from striate.data.records import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One format: the module that reads it (named, so that the table itself loads nothing) and what it looks like."""
+
+    module: str
+    summary: str
+
+    def recognises(self, path: Path) -> bool:
+        """Whether ``path`` looks like this format."""
+        return bool(import_module(self.module).recognises(path))
+
+    def read(self, path: Path, workers: int) -> "Dataset":
+        """Read ``path`` as this format; raises DataError where it cannot be."""
+        dataset: Dataset = import_module(self.module).read(path, workers)
+        return dataset
+
+
+SOURCES: Mapping[str, Source] = MappingProxyType(
+    {
+        "folders": Source(
+            "striate.data.sources.class_folders",
+            "a folder for each class, DATA/<class>/*.jpg or DATA/{train,val,test}/<class>/*.jpg",
+        ),
+        "idx": Source(
+            "striate.data.sources.idx",
+            "the files of MNIST and its kin, train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",
+        ),
+        "arrays": Source(
+            "striate.data.sources.arrays",
+            "one .npz file with x and y, or x_train, y_train, x_test and y_test",
+        ),
+    }
+)
+
+
+def open_data(path: Path | str, *, format: str | None = None, workers: int | None = None) -> "Dataset":
+    """Recognise the format of ``path`` and read it: class list, labels and content hashes, but no pictures yet.
+
+    ``format`` is a key of `SOURCES` and overrides the recognition. ``workers`` threads hash the files (by default
+    one a core).
+
+    Raises:
+        DataError: no such path, no format or more than one recognised, or the data contradict themselves.
+
+    Example:
+        >>> open_data("../shared/data/flowers").classes.names  # doctest: +SKIP
+        ('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips')
+    """
+    from striate.base.hardware import cores
+
+    path = Path(path)
+    workers = cores() if workers is None else workers
+    if format is not None and format not in SOURCES:
+        raise DataError(
+            f"--format {format} is not a format of data;{did_you_mean(format, SOURCES)} the formats are {_described()}"
+        )
+    _check_exists(path)
+    if format is not None:
+        return SOURCES[format].read(path, workers)
+    found = [name for name, source in SOURCES.items() if source.recognises(path)]
+    if len(found) > 1:
+        raise DataError(
+            f"{printable(path)} holds data in more than one format: {' and '.join(found)}; "
+            f"say which is meant with {' or '.join(f'--format {name}' for name in found)}"
+        )
+    if found:
+        return SOURCES[found[0]].read(path, workers)
+    if path.is_dir():
+        return SOURCES["folders"].read(path, workers)  # says best what is missing in a folder
+    raise DataError(f"{printable(path)} is a file in no format of data that is known here; expected {_described()}")
+
+
+def _described() -> str:
+    return "; ".join(f"{name}: {source.summary}" for name, source in SOURCES.items())
+
+
+def _check_exists(path: Path) -> None:
+    try:
+        path.stat()
+        if path.is_dir():
+            with os.scandir(path):
+                pass
+    except OSError as error:
+        raise DataError(f"{printable(path)}: {_why_not(path, error)}") from error
+
+
+def _why_not(path: Path, error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "a loop of symbolic links; expected a folder of pictures or a file of arrays"
+    if error.errno == errno.EACCES:
+        return "permission denied; data must be readable by the user who runs striate"
+    if path.is_symlink():
+        return f"a symbolic link to {printable(path.readlink())}, which does not exist"
+    try:
+        neighbours = [entry.name for entry in os.scandir(path.parent)]
+    except OSError:
+        neighbours = []
+    hint = did_you_mean(path.name, [printable(name) for name in neighbours])
+    return f"no such file or folder.{hint}"

@@ -1,0 +1,162 @@
+"""A model file against a data set."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from striate import modelfile
+from striate.base.errors import DataError
+from striate.base.hardware import cores
+from striate.base.nearest import did_you_mean
+from striate.data import open_data
+from striate.data.loading import Loader
+from striate.data.reading import readable
+from striate.data.records import Classes, Dataset, Record
+from striate.data.splits import fingerprint, folds, split
+from striate.inference import device_named, measure
+from striate.tasks import task_named
+
+Part = Literal["train", "val", "test", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The figures of a model on pictures; ``as_json`` has the keys of ``docs/json.md``.
+
+    ``split`` says which pictures they are: "test", "val", "train" or "all".
+    """
+
+    task: str
+    model: str
+    data: str
+    split: str
+    images: int
+    seconds: float
+    figures: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The evaluation as ``striate evaluate --json`` prints it."""
+        own = {name: getattr(self, name) for name in ("task", "model", "data", "split", "images", "seconds")}
+        return own | {name: value for name, value in self.figures.items() if name != "images"}
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path,
+    *,
+    part: Part | None = None,
+    format: str | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    batch_size: int = 32,
+    skip_unreadable: bool = False,
+    on_notice: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Measure a model file, or a pretrained network by its name, on labelled pictures.
+
+    Args:
+        part: which pictures; None takes the run's own test split when these are the data that the model was trained
+            on, else the folder ``test``, else ``val``, else all.
+
+    Raises:
+        StriateError: model or data are not usable, or the data have classes that the model does not know.
+    """
+    started = time.monotonic()
+    network, description = modelfile.open_model(model)
+    dataset = open_data(Path(data), format=format)
+    dataset, cache = readable(dataset, description.preprocess, skip=skip_unreadable)
+    if on_notice:
+        for text in dataset.notices:
+            on_notice(text)
+    name, records = _chosen(dataset, description, part)
+    records = _aligned(records, dataset.classes, description.classes)
+    where = device_named(device)
+    network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loader = Loader(
+        records,
+        description.preprocess,
+        batch_size=batch_size,
+        seed=0,
+        shuffle=False,
+        workers=max(1, cores() // 2) if workers is None else workers,
+        cache=cache,
+    )
+    task = task_named(description.task, description.classes)
+    meter = measure(network, task, description.preprocess, loader.epoch(0), where)
+    return Evaluation(
+        task=description.task,
+        model=str(model),
+        data=str(data),
+        split=name,
+        images=len(records),
+        seconds=time.monotonic() - started,
+        figures=meter.figures(),
+    )
+
+
+def _chosen(dataset: Dataset, description: modelfile.Description, part: Part | None) -> tuple[str, tuple[Record, ...]]:
+    """The pictures to measure on, and what to call them."""
+    if part == "all":
+        return "all", dataset.records
+    dataset = _split_as_trained(dataset, description.provenance)
+    if part is not None:
+        if records := dataset.select(part):
+            return part, records
+        raise DataError(
+            f"{dataset.root}: has no {part} pictures: these are not the data that the model was trained on, and "
+            f"there is no folder {part!r}; --split all takes every picture"
+        )
+    for name in ("test", "val"):
+        if records := dataset.select(name):
+            return name, records
+    return "all", dataset.records
+
+
+def _split_as_trained(dataset: Dataset, provenance: Mapping[str, Any]) -> Dataset:
+    """The data with the split that the model's run gave them, if they are its data; else as their folders say."""
+    if provenance.get("data") != fingerprint(dataset):
+        return dataset
+    fractions, seed = tuple(provenance["split"]), provenance["split_seed"]
+    if fold := provenance.get("fold"):
+        validation = fractions[1] / (fractions[0] + fractions[1])
+        return folds(dataset, provenance["folds"], seed, validation)[fold - 1]
+    return split(dataset, fractions, seed)
+
+
+def _aligned(records: tuple[Record, ...], theirs: Classes, ours: Classes) -> tuple[Record, ...]:
+    """The records with the model's class indices for the data's.
+
+    Raises:
+        DataError: a class of the data is unknown to the model, or its name fits two classes of it.
+    """
+    if theirs.names == ours.names:
+        return records
+    indices = {index: _index_of(theirs.names[index], ours) for index in sorted({record.target for record in records})}
+    return tuple(replace(record, target=indices[record.target]) for record in records)
+
+
+def _index_of(name: str, classes: Classes) -> int:
+    """The index of the class that a folder's name means: an id as it is, else a name whatever its case and spacing."""
+    if classes.ids and name in classes.ids:
+        return classes.ids.index(name)
+    found = [index for index, each in enumerate(classes.names) if _plain(each) == _plain(name)]
+    if len(found) == 1:
+        return found[0]
+    if found and classes.ids:
+        ids = " and ".join(classes.ids[index] for index in found)
+        raise DataError(
+            f"class {name!r}: the model has {len(found)} classes of that name; call the folder by its id, {ids}"
+        )
+    if found:
+        raise DataError(f"class {name!r}: the model has {len(found)} classes of that name")
+    raise DataError(
+        f"class {name!r} of the data is none of the model's {len(classes)} classes.{did_you_mean(name, classes.names)}"
+    )
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())

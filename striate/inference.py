@@ -1,0 +1,71 @@
+"""From batches to predictions and figures: the one loop that validation, evaluation and predictor share.
+
+In float32 always, so that a model file answers alike wherever it is loaded.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from striate.base.errors import ModelError
+from striate.base.hardware import cores
+from striate.data.records import Batch
+from striate.pictures.preprocess import Preprocess
+from striate.tasks.task import Meter, Task
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def device_named(name: str) -> torch.device:
+    """The device to compute on; "auto" takes CUDA, else Apple's MPS, else the CPU.
+
+    Whatever the device, torch then uses a thread for each core that this process may use.
+
+    Raises:
+        ModelError: there is no such device here.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(each for each in ("cuda", "mps", "cpu") if available[each])
+    if not available.get(name.partition(":")[0], False):
+        there = ", ".join(each for each, here in available.items() if here)
+        raise ModelError(f"device {name!r} is not available here; there is {there} (and auto, which chooses)")
+    torch.set_num_threads(cores())
+    return torch.device(name)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode, and afterwards each of its modules as it was."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def outputs(
+    network: nn.Module, preprocess: Preprocess, batches: Iterable[Batch], device: torch.device
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Each batch with the network's raw outputs, float32, on the device."""
+    with evaluating(network):
+        for batch in batches:
+            # Not around the yield: whoever consumes must not find gradients switched off.
+            with torch.inference_mode():
+                images = preprocess.normalise(batch.images.to(device, non_blocking=True))
+                result = network(images).float()
+            yield batch, result
+
+
+def measure(
+    network: nn.Module, task: Task, preprocess: Preprocess, batches: Iterable[Batch], device: torch.device
+) -> Meter:
+    """A meter that has seen all batches."""
+    meter = task.meter()
+    for batch, result in outputs(network, preprocess, batches, device):
+        meter.add(result, batch.records)
+    return meter

@@ -1,0 +1,135 @@
+"""What every network of ours is: ordered named blocks, and the maps it offers to others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from striate.base.errors import ModelError
+from striate.base.nearest import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureInfo:
+    """One feature map that a network offers: after which block, how many channels, at which stride."""
+
+    name: str
+    channels: int
+    stride: int
+
+
+class Network(nn.Module):
+    """A network as an ordered table of blocks, each a sequence of its own submodules.
+
+    ``blocks`` maps a block's name to the paths of the modules that make it, in the order in which they run.
+    Freezing, caching, checkpointing, cutting and explaining ask for blocks by name, never by index. Two rules hold
+    for all networks: the very first module is the convolution that reads the images, and the block ``head`` comes
+    last and holds exactly the layers whose shape depends on the number of classes (with their dropout), so that
+    what comes before it fits any classes. ``feature_info`` names the blocks after which ``features`` takes a map,
+    finest first. ``size`` is the (height, width) that the network needs, or None if it takes any.
+
+    Example:
+        >>> from striate.models import build
+        >>> network = build("resnet18", classes=10)
+        >>> list(network.blocks)
+        ['stem', 'stage1', 'stage2', 'stage3', 'stage4', 'pool', 'head']
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int,
+        in_channels: int,
+        blocks: Mapping[str, tuple[str, ...]],
+        feature_info: tuple[FeatureInfo, ...],
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("classes", classes), ("in_channels", in_channels)):
+            if value < 1:
+                raise ModelError(f"{type(self).__name__}: {name} is {value}; it must be at least 1")
+        self.classes, self.in_channels, self.size = classes, in_channels, size
+        self.blocks, self.feature_info = blocks, feature_info
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images ``[N, C, H, W]`` to logits ``[N, classes]``, in training and evaluation alike."""
+        return self.run(images)
+
+    def run(self, x: Tensor, start: str | None = None, stop: str | None = None) -> Tensor:
+        """Run the blocks from ``start`` (the first if None) up to and including ``stop`` (the last if None).
+
+        ``x`` is what the block ``start`` takes: images for the first, else the output of the block before it.
+
+        Raises:
+            ModelError: ``start`` or ``stop`` is not a block of this network, ``stop`` comes before ``start``, or the
+                images do not fit the network.
+        """
+        names = list(self.blocks)
+        first = 0 if start is None else self._position(start)
+        last = len(names) - 1 if stop is None else self._position(stop)
+        if last < first:
+            raise ModelError(f"block {stop!r} comes before block {start!r}; the order is {', '.join(names)}")
+        if first == 0:
+            self._check_images(x)
+        for name in names[first : last + 1]:
+            for path in self.blocks[name]:
+                x = self.get_submodule(path)(x)
+        return x
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The maps of ``feature_info``, finest first, each ``[N, channels, H / stride, W / stride]``."""
+        names = list(self.blocks)
+        maps: list[Tensor] = []
+        x, done = images, 0
+        for info in self.feature_info:
+            x = self.run(x, names[done], info.name)
+            maps.append(x)
+            done = names.index(info.name) + 1
+        return maps
+
+    def auxiliary_outputs(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The main output and those of the auxiliary heads (none for most networks); see `TrainingView`."""
+        return self(images), ()
+
+    def _position(self, block: str) -> int:
+        names = list(self.blocks)
+        if block not in names:
+            raise ModelError(
+                f"{type(self).__name__} has no block {block!r}.{did_you_mean(block, names)} It has {', '.join(names)}"
+            )
+        return names.index(block)
+
+    def _check_images(self, images: Tensor) -> None:
+        name, shape = type(self).__name__, list(images.shape)
+        if images.dim() != 4 or images.shape[1] != self.in_channels:
+            raise ModelError(
+                f"{name} takes images [N, {self.in_channels}, H, W]; got {shape}; build it with in_channels= "
+                "for pictures of other channels"
+            )
+        if self.size is not None and (images.shape[2], images.shape[3]) != self.size:
+            height, width = self.size
+            raise ModelError(
+                f"{name} takes images of {height}x{width}, because its dense layers count the places of its last "
+                f"maps; got {shape}"
+            )
+
+
+class TrainingView(nn.Module):
+    """What the training loop calls: forward gives ``(main, tuple of auxiliary outputs)``.
+
+    The network's own forward returns one tensor in training and evaluation alike, so whoever uses it needs to know
+    nothing of auxiliary heads; the loop, which must add their losses, looks through this view.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Images ``[N, C, H, W]`` to the main output and the auxiliary ones."""
+        return self.network.auxiliary_outputs(images)
+
+
+def parameter_count(network: nn.Module) -> int:
+    """How many numbers training may change; running statistics are not among them."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,291 @@
+"""Any picture file to upright uint8 pixels, or one honest sentence why not.
+
+JPEG goes through libjpeg-turbo (simplejpeg), which can reduce by 2, 4 or 8 while it decodes; everything else, and JPEG
+of odd kinds, through Pillow. Both release the interpreter's lock, so threads decode side by side.
+"""
+
+import errno
+import io
+import math
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from striate.base.errors import DataError, DecodeError
+from striate.pictures.channels import Channels, Pixels, to_channels, with_pillow
+from striate.pictures.suspects import looks_like
+
+# Pillow's own bound, so that both decoders refuse alike; 13,377 squared. A small file can claim to be far larger.
+MAX_PIXELS = 178_956_970
+
+PICTURE_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
+        *(".webp", ".avif", ".jp2", ".j2k", ".pbm", ".pgm", ".ppm", ".pnm"),
+        # Pillow cannot read these, but the owner of a telephone must hear so rather than see them passed over.
+        *(".heic", ".heif"),
+    }
+)
+
+# Only formats of pixels that are recognised by their first bytes: EPS would start another program, TGA has no mark.
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
+
+# Pillow warns of every odd tag and of every large picture; what matters becomes a DecodeError here. The filter is set
+# once because `warnings.catch_warnings` is not safe in threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a picture file says of itself; height and width are upright, orientation is EXIF's 1 to 8.
+
+    ``bands`` counts what `decode` finds with an integer for channels: colours and alpha, or the pages of a TIFF.
+    """
+
+    height: int
+    width: int
+    format: str
+    bands: int
+    orientation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Upright pixels, uint8 ``[h, w, C]``, and the photograph's own upright size, from which they may be reduced."""
+
+    pixels: Pixels
+    height: int
+    width: int
+
+
+def read_header(source: Path | bytes, name: str | None = None) -> Header:
+    """Read size and kind of a picture without decoding it (PNG excepted, whose orientation may stand at the end).
+
+    ``name`` is what errors call a source of bytes.
+
+    Raises:
+        DecodeError: it cannot be read or is no picture.
+    """
+    with _explained(source, name), _open(_checked(source)) as image:
+        orientation = _orientation(image)
+        width, height = image.size
+        pages = _pages(image)
+        bands = pages if pages > 1 else len(Image.new(_plain_mode(image, alpha=False), (1, 1)).getbands())
+        if orientation >= 5:
+            height, width = width, height
+        return Header(height, width, image.format or "", bands, orientation)
+
+
+def decode(
+    source: Path | bytes, channels: Channels, shorter_side: int | None = None, name: str | None = None
+) -> Decoded:
+    """Decode a picture to upright uint8 pixels in ``channels``.
+
+    With ``shorter_side`` a picture of at least twice that comes back reduced by the largest of 2, 4 and 8 that leaves
+    its shorter side that long, so the size depends on the file and on ``shorter_side`` alone.
+
+    Of animations the first frame counts. Pages of one band and one size in a TIFF are the bands of one picture if
+    ``channels`` is an integer, else the first page counts. Everything else as in `to_channels`. The pixels may be
+    read-only.
+
+    Raises:
+        DecodeError: it cannot be read, is no picture, is damaged or too large, or its bands are not ``channels``.
+    """
+    with _explained(source, name):
+        data = _checked(source)
+        if isinstance(data, Path):
+            data = data.read_bytes()
+        with _open(data) as image:
+            factor = shrink_factor(image.height, image.width, shorter_side)
+            pixels = None
+            if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+                pixels = _decode_jpeg(data, image, channels, factor)
+            if pixels is None:
+                pixels = _decode_by_pillow(image, channels, factor)
+            orientation = _orientation(image)
+            width, height = image.size
+    if orientation >= 5:
+        height, width = width, height
+    return Decoded(_upright(pixels, orientation), height, width)
+
+
+def shrink_factor(height: int, width: int, shorter_side: int | None) -> int:
+    """Return by how much `decode` reduces a picture of that size, in each direction: 1, 2, 4 or 8."""
+    if shorter_side is None:
+        return 1
+    return next((factor for factor in (8, 4, 2) if min(height, width) >= factor * shorter_side), 1)
+
+
+def _decode_jpeg(data: bytes, image: Image.Image, channels: Channels, factor: int) -> Pixels | None:
+    """Decode by libjpeg-turbo, or None where Pillow should try (odd subsampling, stray bytes and the like)."""
+    if channels in ("grey", "rgb", "bgr"):
+        colour = {"grey": "GRAY", "rgb": "RGB", "bgr": "BGR"}[channels]
+    else:
+        colour = "GRAY" if image.mode == "L" else "RGB"
+    # It takes the strongest reduction that keeps these, which is the factor's own.
+    height, width = (math.ceil(side / factor) for side in (image.height, image.width)) if factor > 1 else (0, 0)
+    try:
+        pixels = simplejpeg.decode_jpeg(data, colour, min_height=height, min_width=width, strict=True)
+    except ValueError as error:
+        text = str(error).lower()
+        if "premature end" in text or "bad huffman" in text or "instead of rst" in text:
+            raise  # Pillow would fill the rest with grey and say nothing
+        return None
+    return pixels if colour == "BGR" else to_channels(pixels, channels)
+
+
+def _decode_by_pillow(image: Image.Image, channels: Channels, factor: int) -> Pixels:
+    pages = _pages(image) if isinstance(channels, int) else 1
+    if pages > 1:
+        bands = []
+        for page in range(pages):
+            image.seek(page)
+            bands.append(_array(image, alpha=False))
+        image.seek(0)
+        pixels = to_channels(np.stack(bands, axis=2), channels)
+    else:
+        pixels = to_channels(_array(image, alpha=not isinstance(channels, int)), channels)
+    return with_pillow(pixels, lambda whole: whole.reduce(factor)) if factor > 1 else pixels
+
+
+def _array(image: Image.Image, alpha: bool) -> NDArray[Any]:
+    """One frame as `to_channels` takes it; ``alpha`` is False where bands are wanted as they are."""
+    image.load()
+    mode = _plain_mode(image, alpha)
+    array = np.asarray(image if image.mode == mode else image.convert(mode))
+    if mode == "I":  # 32-bit: Pillow's home for 16-bit pictures of older formats
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high > 65535:
+            raise DataError(f"its numbers are integers from {low} to {high}, where at most 16 bits were expected")
+        array = array.astype(np.uint16)
+    return array
+
+
+def _plain_mode(image: Image.Image, alpha: bool) -> str:
+    """The mode of ours that stands for the image's mode: grey, RGB, alpha beside them, 16-bit, integers, floats."""
+    if image.mode == "P":
+        return "RGBA" if alpha and "transparency" in image.info else "RGB"
+    if alpha and image.mode in ("1", "L", "RGB") and "transparency" in image.info:  # one colour that stands for none
+        return "RGBA"
+    if image.mode.startswith("I;16") or image.mode in ("L", "LA", "RGB", "RGBA", "I", "F"):
+        return image.mode
+    if not alpha and image.mode in ("CMYK", "RGBX"):  # four bands of anything, as TIFF stores them
+        return image.mode
+    return {"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA"}.get(image.mode, "RGB")  # CMYK, YCbCr, LAB, HSV, RGBX
+
+
+def _pages(image: Image.Image) -> int:
+    """How many pages of a TIFF are bands of one picture: all of them if each has one band and one size, else 1."""
+    count: int = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    if count == 1:
+        return 1
+    kinds = set()
+    for page in range(count):
+        image.seek(page)
+        kinds.add((image.size, len(image.getbands()), image.mode == "P"))
+    image.seek(0)
+    (size, bands, palette), *others = kinds
+    if others or bands > 1 or palette:
+        return 1
+    _refuse_bomb(size[0], size[1] * count)
+    return count
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1 where there is none, or where Pillow has seen to it already (TIFF)."""
+    if image.format == "TIFF":
+        return 1
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001  # whatever a damaged EXIF block brings up, the pixels may be sound
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Undo the turn that the camera noted: EXIF 2.32, tag 274, says where the first row and column belong."""
+    if orientation == 1:
+        return pixels
+    if orientation >= 5:  # rows are columns
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _checked(source: Path | bytes) -> Path | bytes:
+    """Refuse what would block or deceive before it is opened: folders, pipes, empty files."""
+    if isinstance(source, Path):
+        found = source.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(found.st_mode):
+            raise DataError("it is a pipe or a device, not a file")
+        size = found.st_size
+    else:
+        size = len(source)
+    if size == 0:
+        raise DataError("it is empty (0 bytes)")
+    return source
+
+
+def _open(data: Path | bytes) -> Image.Image:
+    """Read the header; the pixels come later."""
+    image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_FORMATS)
+    _refuse_bomb(*image.size)
+    return image
+
+
+def _refuse_bomb(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise DataError(f"it claims {width} x {height} pixels, more than the {MAX_PIXELS:,} that striate decodes")
+
+
+_OS_REASONS = {
+    errno.ENOENT: "there is no such file",
+    errno.ENOTDIR: "there is no such file",
+    errno.EISDIR: "it is a folder, not a picture",
+    errno.EACCES: "no permission to read it",
+    errno.EPERM: "no permission to read it",
+    errno.ELOOP: "it is a symbolic link that leads in a circle",
+}
+
+
+@contextmanager
+def _explained(source: Path | bytes, name: str | None) -> Iterator[None]:
+    """Turn whatever goes wrong inside into a DecodeError with a reason."""
+    label = name if name is not None else source if isinstance(source, Path) else "picture"
+    try:
+        yield
+    except Exception as error:
+        # Decoders meet damaged files with every exception there is (struct, zlib, IndexError, ...), so none is listed.
+        raise DecodeError(label, _reason(error, source, str(label))) from error
+
+
+def _reason(error: Exception, source: Path | bytes, label: str) -> str:
+    if isinstance(error, DataError):
+        return str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return looks_like(source, label)
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it claims more pixels than the {MAX_PIXELS:,} that striate decodes ({error})"
+    if isinstance(error, MemoryError):
+        return "its pixels do not fit into memory"
+    if isinstance(error, OSError) and error.errno:
+        return _OS_REASONS.get(error.errno) or f"it cannot be read ({error.strerror})"
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, EOFError) or any(word in text.lower() for word in ("truncated", "premature end", "eof")):
+        return f"it is truncated, its end is missing ({text})"
+    return f"it is damaged ({text})"

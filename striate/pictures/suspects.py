@@ -1,0 +1,68 @@
+"""What a file that is no picture looks like, for the sentence that refuses it."""
+
+import contextlib
+from pathlib import Path, PurePath
+
+_START = 512  # bytes that are looked at
+
+# The first bytes of files that turn up among pictures, and what to say of them.
+_MARKS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\xd8\xff", "it begins like a JPEG picture but is truncated or damaged"),
+    (0, b"\x89PNG", "it begins like a PNG picture but is truncated or damaged"),
+    (0, b"GIF8", "it begins like a GIF picture but is truncated or damaged"),
+    (0, b"BM", "it begins like a BMP picture but is truncated or damaged"),
+    (0, b"II*\0", "it begins like a TIFF picture, but one that is damaged or of a kind that Pillow cannot read"),
+    (0, b"MM\0*", "it begins like a TIFF picture, but one that is damaged or of a kind that Pillow cannot read"),
+    (8, b"WEBP", "it begins like a WebP picture but is truncated or damaged"),
+    (4, b"ftypavi", "it begins like an AVIF picture but is truncated or damaged"),
+    (4, b"ftyphei", "it is a HEIC photograph, which Pillow cannot read; convert it to JPEG"),
+    (4, b"ftyphev", "it is a HEIC photograph, which Pillow cannot read; convert it to JPEG"),
+    (4, b"ftypmif1", "it is a HEIC photograph, which Pillow cannot read; convert it to JPEG"),
+    (4, b"ftyp", "not a picture: it is a film"),
+    (0, b"%PDF", "not a picture: it is a PDF document"),
+    (0, b"%!PS", "not a picture: it is a PostScript document"),
+    (0, b"8BPS", "it is a Photoshop file; export it as PNG or JPEG"),
+    (0, b"PK\x03\x04", "not a picture: it is a zip archive"),
+    (0, b"\x1f\x8b", "not a picture: it is a gzip archive"),
+    (0, b"\x93NUMPY", "not a picture: it is a NumPy array"),
+)
+
+
+def looks_like(source: Path | bytes, name: str) -> str:
+    """Say what the file seems to be instead of a picture.
+
+    Example:
+        >>> looks_like(b"name,label", "list.jpg")
+        'not a picture: it is a text file named .jpg'
+    """
+    start = b""
+    if isinstance(source, bytes):
+        start = source[:_START]
+    else:
+        with contextlib.suppress(OSError), source.open("rb") as file:
+            start = file.read(_START)
+    for offset, mark, what in _MARKS:
+        if start[offset : offset + len(mark)] == mark:
+            return what
+    suffix = PurePath(name).suffix
+    named = f" named {suffix}" if suffix else ""
+    if not start.strip(b"\0"):
+        return f"not a picture: it begins with {len(start)} zero bytes"
+    if _is_text(start):
+        lowered = start.lstrip().lower()
+        if lowered.startswith((b"<!doctype html", b"<html")):
+            return f"not a picture: it is a web page{named}, perhaps of a download that failed"
+        if b"<svg" in lowered:
+            return f"it is an SVG drawing{named}; export it as PNG"
+        return f"not a picture: it is a text file{named}"
+    return "not a picture in any format that striate reads (JPEG, PNG, TIFF, WebP, AVIF, GIF, BMP, JPEG 2000, PNM)"
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        text = start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 3:  # else only the last letter is cut
+            return False
+        text = start[: error.start].decode("utf-8")
+    return all(letter.isprintable() or letter in "\t\n\r\f" for letter in text.lstrip("\ufeff"))

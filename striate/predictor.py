@@ -1,0 +1,166 @@
+"""A model file that answers."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from striate import modelfile
+from striate.base.errors import DataError, DecodeError
+from striate.base.hardware import cores
+from striate.inference import device_named, evaluating
+from striate.models.network import Network
+from striate.pictures.channels import to_channels
+from striate.pictures.decode import PICTURE_SUFFIXES, Decoded, decode
+from striate.pictures.geometry import Geometry
+from striate.tasks import task_named
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Picture: TypeAlias = Union[str, Path, NDArray[Any], "Image"]
+"""A file, an array (``[H, W]`` or ``[H, W, C]``; bytes, 16 bits or floats in 0..1; colours as RGB), or a PIL image."""
+
+BATCH_SIZE = 16
+
+
+def load(model: str | Path, *, device: str = "auto") -> "Predictor":
+    """Load a model file, a run folder's best model, or a pretrained network by its name.
+
+    Raises:
+        ModelFileError: it is none of these, or is damaged, or is newer than this version.
+
+    Example:
+        >>> predictor = load("efficientnet_lite0")          # doctest: +SKIP
+        >>> predictor("dog.jpg", top=3)                     # doctest: +SKIP
+        (Answer(name='beagle', ...), Answer(name='basset', ...), Answer(...))
+    """
+    network, description = modelfile.open_model(model)
+    return Predictor(network, description, device=device)
+
+
+class Predictor:
+    """A network with all that it needs to answer: how pictures are prepared, and what its outputs mean."""
+
+    def __init__(self, network: Network, description: modelfile.Description, *, device: str = "auto") -> None:
+        self.description = description
+        self.task = task_named(description.task, description.classes)
+        self.device = device_named(device)
+        self.network = network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def __call__(self, pictures: Picture | Sequence[Picture], *, top: int | None = None) -> Any:
+        """Answer one picture, a list of them, or a folder.
+
+        Args:
+            pictures: one `Picture`, a sequence of them, or a folder's path.
+            top: None gives each answer whole; K only the K most probable parts of it.
+
+        Returns:
+            One answer; a list of answers; or for a folder an iterator of (path, answer), so that a folder of any size
+            can be answered.
+
+        Raises:
+            DecodeError: a picture cannot be read.
+            DataError: the folder holds no pictures, or an array is no picture.
+        """
+        if isinstance(pictures, str | Path) and Path(pictures).is_dir():
+            return self.stream(pictures_in(Path(pictures)), top=top)
+        if isinstance(pictures, Sequence) and not isinstance(pictures, str):
+            return [prediction for _, prediction in self.stream(pictures, top=top)]
+        return next(self.stream([pictures], top=top))[1]
+
+    def stream(
+        self,
+        pictures: Iterable[Picture],
+        *,
+        top: int | None = None,
+        on_unreadable: Callable[[DecodeError], None] | None = None,
+    ) -> Iterator[tuple[Picture, Any]]:
+        """Each picture with its answer, in order, while the next ones are decoded; memory does not grow.
+
+        Args:
+            on_unreadable: called instead of raising for a picture that cannot be read, which is then left out.
+        """
+        todo = iter(pictures)
+        with ThreadPoolExecutor(cores()) as pool:
+            coming = self._prepared(pool, list(itertools.islice(todo, BATCH_SIZE)))
+            while coming:
+                following = self._prepared(pool, list(itertools.islice(todo, BATCH_SIZE)))
+                good = []
+                for picture, future in coming:
+                    try:
+                        good.append((picture, *future.result()))
+                    except DecodeError as error:
+                        if on_unreadable is None:
+                            raise
+                        on_unreadable(error)
+                if good:
+                    yield from self._answered(good, top)
+                coming = following
+
+    def _prepared(self, pool: ThreadPoolExecutor, pictures: list[Picture]) -> list[tuple[Picture, Any]]:
+        return [(picture, pool.submit(self._prepare, picture)) for picture in pictures]
+
+    def _prepare(self, picture: Picture) -> tuple[NDArray[np.uint8], Geometry]:
+        """The picture as the network sees it, uint8 ``[H, W, C]``, and how it came to that."""
+        preprocess = self.description.preprocess
+        if isinstance(picture, str | Path):
+            decoded = decode(Path(picture), preprocess.channels, preprocess.shorter_side)
+        else:
+            pixels = to_channels(_array(picture), preprocess.channels)
+            decoded = Decoded(pixels, pixels.shape[0], pixels.shape[1])
+        height, width = decoded.pixels.shape[:2]
+        geometry = preprocess.geometry(decoded.height, decoded.width, height, width)
+        return preprocess.prepare(decoded, geometry), geometry
+
+    def _answered(
+        self, batch: Sequence[tuple[Picture, NDArray[np.uint8], Geometry]], top: int | None
+    ) -> Iterator[tuple[Picture, Any]]:
+        pictures, images, geometries = zip(*batch, strict=True)
+        stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
+        with torch.inference_mode(), evaluating(self.network):
+            outputs = self.network(self.description.preprocess.normalise(stacked)).float()
+        predictions = self.task.decode(outputs, geometries)
+        for picture, prediction in zip(pictures, predictions, strict=True):
+            yield picture, prediction if top is None else self.task.most_probable(prediction, top)
+
+
+def pictures_in(folder: Path) -> Iterator[Path]:
+    """The picture files below a folder, sorted within each, hidden ones left out; found while they are asked for.
+
+    Raises:
+        DataError: there is none, or a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: cannot be read: {error.strerror}")
+
+    found = False
+    for path, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES:
+                found = True
+                yield Path(path) / name
+    if not found:
+        raise DataError(f"{folder}: holds no pictures")
+
+
+def _array(picture: Any) -> NDArray[Any]:
+    """The pixels of an array or of a PIL image, which is turned upright."""
+    if isinstance(picture, np.ndarray):
+        return picture
+    from PIL import Image, ImageOps
+
+    if not isinstance(picture, Image.Image):
+        raise DataError(f"a picture is a path, an array or a PIL image, not {type(picture).__name__}")
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode in ("L", "LA", "RGB", "RGBA", "F") or upright.mode.startswith("I;16"):
+        return np.asarray(upright)
+    return np.asarray(upright.convert("RGBA" if "transparency" in upright.info else "RGB"))

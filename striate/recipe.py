@@ -1,0 +1,276 @@
+"""The recipe: one frozen value that describes a training run completely, in TOML and out again.
+
+A run folder's ``recipe.toml`` holds the resolved recipe, also what a rule chose, and runs the same run again.
+"""
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from striate.base.errors import RecipeError
+from striate.base.nearest import did_you_mean
+from striate.data.augmentation import Augmentation
+
+Whole = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+BODY = "body"
+"""In ``freeze``: every block but the head. A resolved recipe names the blocks themselves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of training, with its own warm-up and its own cosine to the end."""
+
+    epochs: Annotated[Whole, Field(description="passes over the training pictures, 1 or more")]
+    rate: Annotated[Positive, Field(description="highest learning rate of the stage, above 0")]
+    freeze: Annotated[
+        tuple[str, ...], Field(description='names of blocks that do not learn; "body" is every block but the head')
+    ] = ()
+    warmup: Annotated[
+        Fraction, Field(description="part of the stage's steps in which the rate rises to its highest, 0 to 1")
+    ] = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifySettings:
+    """What the task "classify" asks of a recipe."""
+
+    label_smoothing: Annotated[
+        Fraction, Field(description="part of the target spread evenly over all classes, 0 to 1 (Szegedy et al. 2016)")
+    ] = 0.0
+    class_weights: Annotated[
+        Literal["none", "balanced"], Field(description='"balanced" weighs each class by the inverse of its count')
+    ] = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides what a training run computes."""
+
+    task: Annotated[Literal["classify"], Field(description="what an answer is")] = "classify"
+    model: Annotated[str, Field(description="name of the network; `striate models` lists them")] = "efficientnet_lite0"
+    weights: Annotated[
+        Literal["pretrained", "none"],
+        Field(description='where the weights start: "pretrained" or "none" (from scratch)'),
+    ] = "none"
+    size: Annotated[
+        tuple[Whole, Whole] | None, Field(description="height and width in pixels of what the network gets")
+    ] = None
+    fit: Annotated[
+        Literal["crop", "stretch", "letterbox"] | None,
+        Field(description="how a picture of another shape is made to fit that size"),
+    ] = None
+    seed: Annotated[int, Field(ge=0, description="seed of the weights, the order and the augmentation")] = 0
+    split: Annotated[
+        tuple[Fraction, Fraction, Fraction],
+        Field(description="parts for training, validation and test, where the folders do not say"),
+    ] = (0.8, 0.1, 0.1)
+    split_seed: Annotated[int, Field(ge=0, description="seed of the split")] = 0
+    folds: Annotated[
+        int, Field(ge=0, le=100, description="0, or the number of runs of a cross-validation, 2 or more")
+    ] = 0
+    batch_size: Annotated[Whole, Field(description="pictures in one batch")] = 32
+    accumulate: Annotated[Whole, Field(description="batches whose gradients are summed before one step")] = 1
+    optimizer: Annotated[Literal["sgd", "adamw"], Field(description="the optimizer")] = "sgd"
+    momentum: Annotated[Fraction, Field(description="momentum of SGD (Nesterov's), or AdamW's beta 1, 0 to 1")] = 0.9
+    weight_decay: Annotated[
+        NotNegative, Field(description="weight decay of kernels and matrices; biases and norms have none")
+    ] = 0.0001
+    rate_floor: Annotated[Fraction, Field(description="part of the rate that is left when a stage ends, 0 to 1")] = 0.0
+    clip_norm: Annotated[NotNegative, Field(description="largest norm of the gradient; 0 does not clip")] = 0.0
+    ema_decay: Annotated[
+        Fraction, Field(description="decay of the averaged weights, which are what is evaluated and saved; 0: none")
+    ] = 0.0
+    metric: Annotated[str, Field(description="the validation figure that chooses the best epoch")] = "top1"
+    patience: Annotated[
+        int, Field(ge=0, description="epochs without a better figure after which training stops; 0: never")
+    ] = 0
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Field(description='"auto" takes bfloat16 where this processor gains from it; losses and norms stay in float32'),
+    ] = "auto"
+    log_every: Annotated[Whole, Field(description="steps between two lines of metrics.jsonl")] = 20
+    save_every: Annotated[Positive, Field(description="seconds between two checkpoints within an epoch")] = 60.0
+    augment: Annotated[Augmentation, Field(description="random changes of the training pictures")] = Augmentation()
+    classify: Annotated[ClassifySettings, Field(description="the task's own settings")] = ClassifySettings()
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, description="the stages, one after the other")] = (
+        Stage(epochs=10, rate=0.05),
+    )
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages together."""
+        return sum(stage.epochs for stage in self.stages)
+
+    @property
+    def hash(self) -> str:
+        """Hexadecimal sha256 of the recipe's values, which a model file carries."""
+        return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+SECTIONS: Mapping[str, type] = {"augment": Augmentation, "classify": ClassifySettings}
+"""The sub-tables of a recipe; their fields are flags of the command line like the recipe's own."""
+
+_ADAPTER = TypeAdapter(Recipe)
+
+
+def changed(recipe: Recipe, changes: Mapping[str, Any], *, source: str = "the recipe") -> Recipe:
+    """The recipe with some values changed; sub-tables are merged, ``stages`` is replaced as a whole.
+
+    Args:
+        changes: as read from TOML: ``{"batch_size": 64, "augment": {"flip": False}}``.
+        source: what to call the origin of the changes in an error.
+
+    Raises:
+        RecipeError: an unknown key (with did-you-mean), a wrong type, or a value out of range.
+    """
+    _refuse_unknown(changes, Recipe, source)
+    values = dataclasses.asdict(recipe)
+    for name, value in changes.items():
+        if name in SECTIONS and isinstance(value, Mapping):
+            _refuse_unknown(value, SECTIONS[name], f"{source}, table [{name}]")
+            values[name] |= value
+        else:
+            values[name] = value
+    stages = values["stages"]
+    for stage in stages if isinstance(stages, list | tuple) else ():
+        if isinstance(stage, Mapping):
+            _refuse_unknown(stage, Stage, f"{source}, table [[stages]]")
+    try:
+        # JSON in strict mode: no "10" for 10, but a list may stand for a tuple.
+        result = _ADAPTER.validate_json(json.dumps(values, default=_not_json), strict=True)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, source)) from None
+    except RecipeError as error:  # a section that checks itself
+        raise RecipeError(f"{source}: {error}") from None
+    if abs(sum(result.split) - 1.0) > 1e-6:
+        raise RecipeError(f"{source}: split is {list(result.split)}, which sums to {sum(result.split):g} instead of 1")
+    if result.folds == 1:
+        raise RecipeError(f"{source}: folds is 1; a cross-validation needs 2 or more, and 0 means none")
+    return result
+
+
+def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe with ``epochs`` in all: the last stage takes what the earlier ones leave, and at least half.
+
+    Raises:
+        RecipeError: fewer epochs than stages.
+    """
+    if epochs < len(recipe.stages):
+        raise RecipeError(
+            f"epochs is {epochs}, but the recipe has {len(recipe.stages)} stages, each of 1 epoch or more; "
+            f"give at least {len(recipe.stages)}, or a recipe file with fewer [[stages]]"
+        )
+    *earlier, last = recipe.stages
+    left = epochs
+    stages = []
+    for position, stage in enumerate(earlier):
+        most = max(1, left // 2 - (len(earlier) - position - 1))
+        stages.append(dataclasses.replace(stage, epochs=min(stage.epochs, most)))
+        left -= stages[-1].epochs
+    return dataclasses.replace(recipe, stages=(*stages, dataclasses.replace(last, epochs=left)))
+
+
+def cut(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe's first ``epochs`` epochs (all of it if it has no more)."""
+    stages = []
+    for stage in recipe.stages:
+        if epochs > 0:
+            stages.append(dataclasses.replace(stage, epochs=min(stage.epochs, epochs)))
+        epochs -= stage.epochs
+    return dataclasses.replace(recipe, stages=tuple(stages))
+
+
+def extended(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe with a tail: one more stage, in which all learns at a tenth of the last stage's rate."""
+    tail = Stage(epochs=epochs, rate=recipe.stages[-1].rate / 10, freeze=recipe.stages[-1].freeze, warmup=0.0)
+    return dataclasses.replace(recipe, stages=(*recipe.stages, tail))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a recipe file, not yet validated.
+
+    Raises:
+        RecipeError: the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read as a recipe: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: is not TOML: {error}") from None
+
+
+def load(path: Path) -> Recipe:
+    """A whole recipe from its file.
+
+    Raises:
+        RecipeError: the file cannot be read, is not TOML, or holds what a recipe does not have.
+    """
+    return changed(Recipe(), read_toml(path), source=str(path))
+
+
+def as_toml(recipe: Recipe) -> str:
+    """The recipe as TOML, each field under a comment that says what it is."""
+    values = dataclasses.asdict(recipe)
+    stages = values.pop("stages")
+    lines = ["# A Striate recipe: `striate train DATA --recipe FILE` runs it again."]
+    lines += _table({name: value for name, value in values.items() if name not in SECTIONS}, Recipe)
+    for name, section in SECTIONS.items():
+        lines += ["", f"[{name}]", *_table(values[name], section)]
+    for position, stage in enumerate(stages):
+        lines += ["", "[[stages]]", *_table(stage, Stage, comments=position == 0)]
+    return "\n".join(lines) + "\n"
+
+
+def description(owner: type, field: str) -> str:
+    """What a field of a recipe (or of one of its sub-tables) is: the sentence that help and TOML show."""
+    for note in owner.__annotations__[field].__metadata__:
+        text = getattr(note, "description", None)
+        if text:
+            return str(text)
+    raise LookupError(f"{owner.__name__}.{field} has no description")
+
+
+def _table(values: Mapping[str, Any], owner: type, *, comments: bool = True) -> list[str]:
+    lines = []
+    for name, value in values.items():
+        if value is None:  # TOML has no null; an unresolved field is left out.
+            continue
+        if comments:
+            lines.append(f"# {description(owner, name)}")
+        lines.append(
+            tomli_w.dumps({name: value}, multiline_strings=False).strip().replace("\n    ", " ").replace("\n", " ")
+        )
+    return lines
+
+
+def _refuse_unknown(values: Mapping[str, Any], owner: type, source: str) -> None:
+    known = [field.name for field in dataclasses.fields(owner)]
+    for name in values:
+        if name not in known:
+            raise RecipeError(
+                f"{source}: there is no field {name!r}.{did_you_mean(name, known)} Fields: {', '.join(known)}"
+            )
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    received = json.dumps(first.get("input"), default=str)
+    return f"{source}: {field} is {received}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _not_json(value: object) -> str:
+    return str(value)

@@ -1,0 +1,34 @@
+"""What an answer is: for each task how targets are encoded, losses taken, outputs decoded, figures counted.
+
+Training, evaluation, prediction and command line never ask which task it is; if they must, a method is missing here.
+Offers: TASKS, task_named, Task, Meter, Loss.
+"""
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from striate.base.errors import ModelFileError
+from striate.base.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from striate.data.records import Classes
+    from striate.tasks.task import Task
+
+TASKS: Mapping[str, str] = {
+    "classify": "striate.tasks.classify:Classify",
+}
+"""Task name to ``module:class``."""
+
+
+def task_named(name: str, classes: "Classes") -> "Task":
+    """The task of this name over these classes.
+
+    Raises:
+        ModelFileError: there is no such task in this version.
+    """
+    if name not in TASKS:
+        raise ModelFileError(f"there is no task {name!r}.{did_you_mean(name, TASKS)} Tasks: {', '.join(TASKS)}")
+    module, _, attribute = TASKS[name].partition(":")
+    task: Task = getattr(importlib.import_module(module), attribute)(classes)
+    return task

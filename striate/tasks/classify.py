@@ -1,0 +1,152 @@
+"""Classification: one of several classes for a whole picture."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from striate.data.records import Batch, Classes, Dataset, Record
+from striate.pictures.geometry import Geometry
+from striate.recipe import Recipe
+from striate.tasks.classify_defaults import default_model, default_recipe
+from striate.tasks.classify_meter import ClassifyMeter
+from striate.tasks.task import Loss
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One class and how probable it is, 0..1."""
+
+    name: str
+    id: str | None
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The probability of every class for one picture.
+
+    Example:
+        >>> from striate.data.records import Classes
+        >>> scores = Scores(np.array([0.25, 0.75], dtype=np.float32), Classes(("cat", "dog")))
+        >>> scores.name, scores.probability
+        ('dog', 0.75)
+    """
+
+    probabilities: np.ndarray
+    classes: Classes
+
+    @property
+    def name(self) -> str:
+        """The name of the most probable class."""
+        return self.top(1)[0].name
+
+    @property
+    def probability(self) -> float:
+        """The probability of the most probable class, 0..1."""
+        return self.top(1)[0].probability
+
+    def top(self, count: int = 5) -> tuple[Answer, ...]:
+        """The ``count`` most probable classes, the most probable first."""
+        ids = self.classes.ids
+        order = np.argsort(-self.probabilities, kind="stable")[:count]
+        return tuple(
+            Answer(self.classes.names[i], ids[i] if ids else None, float(self.probabilities[i])) for i in order
+        )
+
+    def __str__(self) -> str:
+        return ", ".join(f"{answer.name} {answer.probability:.1%}" for answer in self.top(3))
+
+
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """The task: cross-entropy over softmax, with label smoothing and class weights if the recipe asks."""
+
+    classes: Classes
+    label_smoothing: float = 0.0
+    weights: tuple[float, ...] | None = None
+
+    name: ClassVar[str] = "classify"
+    directions: ClassVar[Mapping[str, int]] = {"top1": 1, "top5": 1, "loss": -1, "ece": -1}
+    auxiliary_weight: ClassVar[float] = 0.3
+    """Szegedy et al. 2015, section 5: auxiliary losses are added with weight 0.3."""
+
+    def default_model(self, data: Dataset) -> str:
+        """See `striate.tasks.classify_defaults`."""
+        return default_model(data)
+
+    def default_recipe(self, data: Dataset, model: str) -> Recipe:
+        """See `striate.tasks.classify_defaults`."""
+        return default_recipe(data, model)
+
+    def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "Classify":
+        """With the recipe's label smoothing, and class weights from the training records' counts.
+
+        Balanced weights are ``images / (classes * images of the class)``: their mean over the pictures is 1.
+        """
+        weights = None
+        if recipe.classify.class_weights == "balanced":
+            counts = Counter(record.target for record in records)
+            weights = tuple(
+                len(records) / (len(self.classes) * counts[index]) if counts[index] else 0.0
+                for index in range(len(self.classes))
+            )
+        return dataclasses.replace(self, label_smoothing=recipe.classify.label_smoothing, weights=weights)
+
+    def encode(self, batch: Batch, device: torch.device) -> Tensor:
+        """Class indices, int64 ``[N]``."""
+        return torch.tensor(batch.targets, dtype=torch.int64, device=device)
+
+    def loss(self, outputs: Tensor, auxiliary: Sequence[Tensor], targets: Tensor) -> Loss:
+        """Cross-entropy of the logits ``[N, classes]`` in float32, plus 0.3 times that of each auxiliary head."""
+        weights = None if self.weights is None else torch.tensor(self.weights, device=outputs.device)
+
+        def entropy(logits: Tensor) -> Tensor:
+            return F.cross_entropy(logits.float(), targets, weight=weights, label_smoothing=self.label_smoothing)
+
+        total = main = entropy(outputs)
+        parts = {"loss": main.detach()}
+        for position, logits in enumerate(auxiliary):
+            part = entropy(logits)
+            parts[f"auxiliary{position + 1}"] = part.detach()
+            total = total + self.auxiliary_weight * part
+        return Loss(total, parts)
+
+    def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[Scores]:
+        """Softmax of the logits ``[N, classes]`` in float32; where the picture was cut does not matter here."""
+        probabilities = torch.softmax(outputs.float(), dim=1).cpu().numpy()
+        return [Scores(row, self.classes) for row in probabilities]
+
+    def meter(self) -> ClassifyMeter:
+        """A meter of top-1, top-5, loss, calibration, per class, confusion."""
+        return ClassifyMeter(self.classes)
+
+    def most_probable(self, prediction: Scores, top: int) -> Sequence[Answer]:
+        """The ``top`` most probable classes."""
+        return prediction.top(top)
+
+    def as_json(self, prediction: Scores, top: int) -> dict[str, Any]:
+        """``{"classes": [{"name", "id", "probability"}]}``."""
+        return {"classes": [dataclasses.asdict(answer) for answer in prediction.top(top)]}
+
+    def as_text(self, prediction: Scores, top: int) -> str:
+        """``daisy 97.1%, tulips 1.2%``."""
+        return ", ".join(f"{answer.name} {answer.probability:.1%}" for answer in prediction.top(top))
+
+    def brief(self, figures: Mapping[str, Any]) -> str:
+        """``top-1 0.912, loss 0.310``."""
+        return f"top-1 {figures['top1']:.3f}, loss {figures['loss']:.3f}"
+
+    def summary(self, figures: Mapping[str, Any]) -> str:
+        """``top-1 0.912, with 95 % confidence between 0.870 and 0.940; loss 0.310``."""
+        low, high = figures["interval"]
+        return (
+            f"top-1 {figures['top1']:.3f}, with 95 % confidence between {low:.3f} and {high:.3f}; "
+            f"loss {figures['loss']:.3f}"
+        )

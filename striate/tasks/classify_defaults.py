@@ -1,0 +1,87 @@
+"""What classification trains, and how, when the user says nothing.
+
+The figures stand here because somebody measured them; change one, and measure again (`make accept`).
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from striate.data.augmentation import Augmentation
+from striate.data.records import Dataset
+from striate.models.table import MODELS
+from striate.recipe import BODY, ClassifySettings, Recipe, Stage
+from striate.weights.pretrained import PRETRAINED
+
+TRANSFER_IMAGES = 5_800
+"""Training pictures that a default transfer run processes: minutes on two cores, and more epochs gain little."""
+
+
+def default_model(data: Dataset) -> str:
+    """The pretrained network for photographs; a small one for what fits 32 pixels, which has no use for 224."""
+    shape = data.picture_shape
+    if shape is None or max(shape) > 32:
+        return "efficientnet_lite0"
+    return "fashion_cnn" if len(data.records) >= 10_000 else "lenet5"
+
+
+def default_recipe(data: Dataset, model: str) -> Recipe:
+    """The recipe for this network on these data."""
+    recipe = RECIPES.get(model, _transfer if model in PRETRAINED else _from_scratch)(len(data.records))
+    preprocess = MODELS[model].preprocess
+    return dataclasses.replace(recipe, model=model, size=preprocess.size, fit=preprocess.resize, weights=recipe.weights)
+
+
+def _transfer(images: int) -> Recipe:
+    epochs = min(max(round(TRANSFER_IMAGES / max(1, 0.8 * images)), 4), 40)
+    head = max(1, epochs // 4)
+    return Recipe(
+        weights="pretrained",
+        batch_size=16,
+        weight_decay=1e-4,
+        ema_decay=0.99,
+        clip_norm=1.0,
+        augment=Augmentation(crop=(0.4, 1.0), flip=True, colour=0.2),
+        classify=ClassifySettings(label_smoothing=0.1),
+        stages=(
+            Stage(epochs=head, rate=0.05, freeze=(BODY,)),
+            Stage(epochs=epochs - head, rate=0.02),
+        ),
+    )
+
+
+def _from_scratch(images: int) -> Recipe:
+    epochs = min(max(round(100_000 / max(1, images)), 10), 90)
+    return Recipe(
+        batch_size=32,
+        weight_decay=5e-4,
+        ema_decay=0.999,
+        augment=Augmentation(crop=(0.25, 1.0), flip=True, colour=0.2),
+        classify=ClassifySettings(label_smoothing=0.1),
+        stages=(Stage(epochs=epochs, rate=0.05),),
+    )
+
+
+def _lenet5(images: int) -> Recipe:
+    return Recipe(
+        batch_size=32 if images < 10_000 else 128,
+        weight_decay=1e-4,
+        ema_decay=0.99,
+        augment=Augmentation(crop=(1.0, 1.0), flip=False, rotation=8.0, shift=2),
+        stages=(Stage(epochs=30 if images < 10_000 else 12, rate=0.05),),
+    )
+
+
+def _fashion_cnn(images: int) -> Recipe:
+    return Recipe(
+        batch_size=128,
+        weight_decay=5e-4,
+        ema_decay=0.999,
+        split=(0.9, 0.05, 0.05),
+        augment=Augmentation(crop=(1.0, 1.0), flip=True),
+        classify=ClassifySettings(label_smoothing=0.05),
+        stages=(Stage(epochs=15, rate=0.08, warmup=0.3),),
+    )
+
+
+RECIPES: Mapping[str, Callable[[int], Recipe]] = {"lenet5": _lenet5, "fashion_cnn": _fashion_cnn}
+"""Networks with a recipe of their own; the others transfer where there are weights, else start from scratch."""

@@ -1,0 +1,73 @@
+"""What a run tells whoever watches it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from striate.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence for the user that is no error."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins, or goes on at ``epoch``, ``step`` of ``steps``.
+
+    ``fold`` counts from 1 in a cross-validation, else it is None.
+    """
+
+    run: Path
+    recipe: Recipe
+    precision: str
+    reason: str
+    device: str
+    threads: int
+    images: Mapping[str, int]
+    steps: int
+    epoch: int
+    step: int
+    fold: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """A step is done: ``step`` of ``steps`` in this epoch (from 1), ``images`` seen in it, in ``seconds``."""
+
+    epoch: int
+    step: int
+    steps: int
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """An epoch and its validation are done; ``figures`` are the validation's, ``line`` says them in a phrase."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    rate: float
+    figures: Mapping[str, Any]
+    line: str
+    best: bool
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint was written because the run was asked to stop."""
+
+    path: Path
+    epoch: int
+    step: int
+
+
+Event = Notice | RunStarted | StepDone | EpochDone | Saved

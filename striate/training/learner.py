@@ -1,0 +1,113 @@
+"""What changes while a run goes on: weights, average, optimizer, position; and one step of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from striate.base.errors import TrainingError
+from striate.data.records import Batch
+from striate.models.network import Network, TrainingView
+from striate.pictures.preprocess import Preprocess
+from striate.recipe import Recipe
+from striate.tasks.task import Task
+from striate.training.averaging import AveragedWeights
+from striate.training.optimizers import clip, optimizer_for, set_rate
+from striate.training.stages import set_mode
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands; plain numbers, so that a checkpoint can hold it as JSON.
+
+    ``epoch`` counts from 0 over all stages, ``step`` is the next step in it. ``losses`` and ``counts`` are sums since
+    the last log line and since the epoch began.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    images_seen: int = 0
+    best: float | None = None
+    best_epoch: int = -1
+    epochs_without_better: int = 0
+    finished: bool = False
+    loss_since_log: float = 0.0
+    images_since_log: int = 0
+    loss_in_epoch: float = 0.0
+    images_in_epoch: int = 0
+
+
+@dataclass(slots=True)
+class Learner:
+    """A network that learns. ``evaluated`` is what answers: the averaged weights where the recipe has them."""
+
+    network: Network
+    task: Task
+    recipe: Recipe
+    preprocess: Preprocess
+    device: torch.device
+    dtype: torch.dtype
+    progress: Progress = field(default_factory=Progress)
+    average: AveragedWeights | None = field(init=False)
+    optimizer: torch.optim.Optimizer = field(init=False)
+    _pending: list[tuple[Tensor, int, Sequence[str]]] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = AveragedWeights(self.network, self.recipe.ema_decay) if self.recipe.ema_decay else None
+        self.enter_stage(0)
+
+    @property
+    def evaluated(self) -> Network:
+        """The network that validation measures and the model file holds."""
+        return self.average.network if self.average else self.network
+
+    def enter_stage(self, index: int) -> None:
+        """Freeze what this stage freezes, and begin with a fresh optimizer."""
+        stage = self.recipe.stages[index]
+        set_mode(self.network, stage)
+        self.optimizer = optimizer_for(self.network, self.recipe)
+
+    def step(self, batches: Sequence[Batch], rate: float) -> None:
+        """One step of the optimizer over the gradients of these batches, each weighed by its pictures."""
+        set_rate(self.optimizer, rate)
+        pictures = sum(len(batch) for batch in batches)
+        view = TrainingView(self.network)
+        for batch in batches:
+            images = self.preprocess.normalise(batch.images.to(self.device, non_blocking=True))
+            targets = self.task.encode(batch, self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16):
+                main, auxiliary = view(images)
+            loss = self.task.loss(main, auxiliary, targets).total
+            (loss * (len(batch) / pictures)).backward()
+            self._pending.append((loss.detach(), len(batch), [record.name for record in batch.records]))
+        if self.recipe.clip_norm:
+            clip(self.network, self.recipe.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average:
+            self.average.update()
+        self.progress.images_seen += pictures
+        if self.device.type == "cpu":  # Reading a loss costs nothing here; elsewhere it waits for the device.
+            self.read_losses()
+
+    def read_losses(self) -> None:
+        """Bring the losses since the last reading into the sums.
+
+        Raises:
+            TrainingError: a loss is not a finite number; names the pictures of the first such batch.
+        """
+        for loss, pictures, names in self._pending:
+            value = float(loss)
+            if value != value or value in (float("inf"), float("-inf")):
+                raise TrainingError(
+                    f"the loss became {value} in epoch {self.progress.epoch + 1}, step {self.progress.step + 1}. "
+                    f"The pictures of that batch: {', '.join(names)}. A lower rate, clip_norm = 1 or precision = "
+                    f'"float32" usually mends it; the last checkpoint is from before'
+                )
+            self.progress.loss_since_log += value * pictures
+            self.progress.images_since_log += pictures
+            self.progress.loss_in_epoch += value * pictures
+            self.progress.images_in_epoch += pictures
+        self._pending.clear()

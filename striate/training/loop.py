@@ -1,0 +1,145 @@
+"""The loop: epochs of steps, validation, the best kept, checkpoints; a generator of events."""
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from striate import modelfile
+from striate.data.loading import Loader
+from striate.data.records import Batch
+from striate.inference import measure
+from striate.training import checkpoint
+from striate.training.events import EpochDone, Event, Saved, StepDone
+from striate.training.learner import Learner
+from striate.training.runfolder import RunFolder
+from striate.training.schedule import rate_at
+from striate.training.stages import stage_at
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run has around it and never changes: its pictures, its folder, how its model file describes itself.
+
+    ``stop`` is asked after each step; when it says yes, the run saves itself and ends its events.
+    """
+
+    training: Loader
+    validation: Loader
+    folder: RunFolder
+    description: modelfile.Description
+    data: str
+    stop: Callable[[], bool]
+
+
+def fit(learner: Learner, around: Surroundings) -> Iterator[Event]:
+    """Train from where the learner stands to the end of its recipe, or until it is asked to stop.
+
+    Raises:
+        TrainingError: the loss is no finite number.
+        OutputError: the run folder cannot be written.
+    """
+    progress, recipe = learner.progress, learner.recipe
+    steps = steps_in_epoch(learner, around)
+    while not progress.finished and progress.epoch < recipe.epochs:
+        index, within = stage_at(recipe.stages, progress.epoch)
+        stage = recipe.stages[index]
+        if within == 0 and progress.step == 0:
+            learner.enter_stage(index)
+        total = stage.epochs * steps
+        started = saved = time.monotonic()
+        seen = 0
+        batches = around.training.epoch(progress.epoch, progress.step * recipe.accumulate)
+        for group in _groups(batches, recipe.accumulate):
+            rate = rate_at(stage, within * steps + progress.step, total, recipe.rate_floor)
+            learner.step(group, rate)
+            progress.step += 1
+            seen += sum(len(batch) for batch in group)
+            if progress.step % recipe.log_every == 0 or progress.step == steps:
+                _log_step(learner, around, rate)
+            now = time.monotonic()
+            yield StepDone(progress.epoch, progress.step, steps, seen, now - started)
+            if progress.step < steps and now - saved >= recipe.save_every:
+                save(learner, around)
+                saved = now
+            if around.stop():
+                save(learner, around)
+                yield Saved(around.folder.last, progress.epoch, progress.step)
+                return
+        yield _end_epoch(learner, around, rate, seen, time.monotonic() - started)
+        save(learner, around)
+        if around.stop() and not progress.finished:
+            yield Saved(around.folder.last, progress.epoch, progress.step)
+            return
+
+
+def steps_in_epoch(learner: Learner, around: Surroundings) -> int:
+    """Steps of the optimizer in an epoch."""
+    return math.ceil(len(around.training) / learner.recipe.accumulate)
+
+
+def save(learner: Learner, around: Surroundings) -> None:
+    """Write the checkpoint of this moment."""
+    checkpoint.save(around.folder.last, learner, metrics_size=around.folder.metrics_size(), data=around.data)
+
+
+def _groups(batches: Iterator[Batch], size: int) -> Iterator[Sequence[Batch]]:
+    while group := list(itertools.islice(batches, size)):
+        yield group
+
+
+def _log_step(learner: Learner, around: Surroundings, rate: float) -> None:
+    learner.read_losses()
+    progress = learner.progress
+    around.folder.log(
+        {
+            "kind": "step",
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "images_seen": progress.images_seen,
+            "loss": progress.loss_since_log / max(1, progress.images_since_log),
+            "rate": rate,
+        }
+    )
+    progress.loss_since_log, progress.images_since_log = 0.0, 0
+
+
+def _end_epoch(learner: Learner, around: Surroundings, rate: float, images: int, seconds: float) -> EpochDone:
+    """Validate, keep the best, write the epoch's line, and move on to the next epoch."""
+    progress, recipe = learner.progress, learner.recipe
+    learner.read_losses()
+    meter = measure(learner.evaluated, learner.task, learner.preprocess, around.validation.epoch(0), learner.device)
+    figures = meter.figures()
+    value = figures[recipe.metric] * learner.task.directions[recipe.metric]
+    # Equal counts as best too: the later weights have been averaged and annealed for longer.
+    best = progress.best is None or value >= progress.best
+    strictly = progress.best is None or value > progress.best
+    progress.epochs_without_better = 0 if strictly else progress.epochs_without_better + 1
+    if best:
+        progress.best, progress.best_epoch = value, progress.epoch
+        modelfile.save(around.folder.model, learner.evaluated.state_dict(), around.description)
+    loss = progress.loss_in_epoch / max(1, progress.images_in_epoch)
+    done = EpochDone(
+        progress.epoch, recipe.epochs, loss, rate, figures, learner.task.brief(figures), best, images, seconds
+    )
+    around.folder.log(_epoch_line(done, progress.images_seen))
+    progress.loss_in_epoch, progress.images_in_epoch, progress.step = 0.0, 0, 0
+    progress.epoch += 1
+    out_of_patience = recipe.patience > 0 and progress.epochs_without_better >= recipe.patience
+    progress.finished = progress.epoch >= recipe.epochs or out_of_patience
+    return done
+
+
+def _epoch_line(done: EpochDone, images_seen: int) -> dict[str, Any]:
+    return {
+        "kind": "epoch",
+        "epoch": done.epoch,
+        "images_seen": images_seen,
+        "loss": done.loss,
+        "rate": done.rate,
+        "best": done.best,
+        "validation": {name: value for name, value in done.figures.items() if name != "confusion"},
+        "images_per_second": round(done.images / max(done.seconds, 1e-9), 1),
+    }

@@ -1,0 +1,51 @@
+"""Where bfloat16 gains: decided by a rule before the run, never by a stopwatch in it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from striate.base.hardware import Processor
+
+PrecisionName = Literal["float32", "bfloat16"]
+
+WIDE = 32
+"""Fewer channels do not fill a vector register of bfloat16, and casting costs more than the products gain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """What convolutions and matrix products are computed in while training, and why."""
+
+    dtype: torch.dtype
+    reason: str
+
+    @property
+    def name(self) -> PrecisionName:
+        """The recipe's word for it."""
+        return "bfloat16" if self.dtype is torch.bfloat16 else "float32"
+
+
+def choose(asked: str, network: nn.Module, processor: Processor, device: torch.device) -> Precision:
+    """The precision for a recipe's ``auto``, or what the recipe demands.
+
+    The rule: bfloat16 where the processor (or CUDA device) multiplies in it and the network has a convolution of
+    32 channels or more in and out. Losses and norms stay in float32 everywhere, and so does the backward step of
+    depthwise windows on a CPU, where torch's bfloat16 kernel is the slower one.
+    """
+    if asked == "float32":
+        return Precision(torch.float32, "the recipe asks for it")
+    if asked == "bfloat16":
+        return Precision(torch.bfloat16, "the recipe asks for it")
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported():
+            return Precision(torch.bfloat16, "this device multiplies in it")
+        return Precision(torch.float32, "this device does not multiply in bfloat16")
+    if device.type != "cpu" or not processor.bfloat16:
+        return Precision(torch.float32, "this processor does not multiply in bfloat16")
+    widest = max((min(w.shape[0], w.shape[1]) for w in network.parameters() if w.ndim == 4), default=0)
+    if widest < WIDE:
+        return Precision(torch.float32, f"no convolution is {WIDE} channels wide, so bfloat16 would gain nothing")
+    reason = "this processor multiplies in it; losses, norms and depthwise gradients stay in float32"
+    return Precision(torch.bfloat16, reason)

@@ -1,0 +1,65 @@
+"""What a run comes to."""
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from striate.training.runfolder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one training came to: its best validation figures and those of its test split (None without one)."""
+
+    run: Path
+    epochs: int
+    images_seen: int
+    best: Mapping[str, Any]
+    test: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What `train` returns; `as_json` has the keys of ``docs/json.md``.
+
+    ``pooled`` are the figures over all held-out predictions of a cross-validation, ``folds`` those of each.
+    ``images_per_second`` counts training alone, in this process; ``seconds`` everything.
+    """
+
+    run: Path
+    model: str
+    task: str
+    epochs: int
+    images_seen: int
+    seconds: float
+    images_per_second: float
+    processor: str
+    best: Mapping[str, Any] | None
+    test: Mapping[str, Any] | None
+    folds: Sequence[Mapping[str, Any]] = ()
+    pooled: Mapping[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as ``striate train --json`` prints it."""
+        return {**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, "run": str(self.run)}
+
+
+def best_figures(folder: RunFolder) -> Mapping[str, Any]:
+    """The validation figures of the epoch that the run's model file is from, as its metrics have them."""
+    best: Mapping[str, Any] = {}
+    with folder.metrics.open(encoding="utf-8") as file:
+        for text in file:
+            line = json.loads(text)
+            if line["kind"] == "epoch" and line["best"]:
+                best = line["validation"]
+    return best
+
+
+def spread(folds: Sequence[Mapping[str, Any]], metric: str) -> dict[str, float]:
+    """Mean and standard deviation of one figure over the folds."""
+    values = [float(fold[metric]) for fold in folds]
+    return {"mean": statistics.fmean(values), "deviation": statistics.stdev(values) if len(values) > 1 else 0.0}

@@ -1,0 +1,119 @@
+"""The folder of one run: where its files lie, and how they come to be there whole."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from striate.base.atomic import write_text
+from striate.base.errors import OutputError
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """``recipe.toml``, ``metrics.jsonl``, ``model.safetensors`` (the best), ``last.safetensors`` (to go on from)."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.toml"
+
+    @property
+    def metrics(self) -> Path:
+        """A JSON line a log step and a line an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def model(self) -> Path:
+        """The model file with the best validation figure."""
+        return self.path / "model.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint."""
+        return self.path / "last.safetensors"
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a run to go on with."""
+        return self.recipe.is_file() and self.last.is_file()
+
+    def refuse_if_occupied(self, *, force: bool) -> None:
+        """See that a new run can begin here, before any work is done; nothing is written yet.
+
+        Raises:
+            OutputError: the path is a file, cannot be written, or holds something and ``force`` is not given.
+        """
+        for part in (self.path, *self.path.parents):
+            if part.exists():
+                break
+        if not part.is_dir():
+            raise OutputError(f"{self.path}: cannot be a run's folder, because {part} is a file; give another --out")
+        if not os.access(part, os.W_OK | os.X_OK):
+            raise OutputError(f"{self.path}: cannot be written ({part} is read-only for you); give another --out")
+        if part == self.path and any(self.path.iterdir()) and not force:
+            if self.recipe.exists():
+                raise OutputError(
+                    f"{self.path}: holds a run already; --resume goes on with it, --force starts it over, "
+                    f"and another --out leaves it alone"
+                )
+            raise OutputError(f"{self.path}: is not empty and holds no run of ours; give another --out, or --force")
+
+    def begin(self, recipe_text: str) -> None:
+        """Make the folder with a recipe and empty metrics, and without what an earlier run left.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for path in (self.recipe, self.metrics, self.model, self.last):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror}; give another --out") from None
+        write_text(self.metrics, "")
+        write_text(self.recipe, recipe_text)
+
+    def change_recipe(self, recipe_text: str) -> None:
+        """Replace the recipe of a run that is extended.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        write_text(self.recipe, recipe_text)
+
+    def log(self, line: Mapping[str, Any]) -> None:
+        """Add a line to the metrics.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise OutputError(f"{self.metrics}: cannot be written: {error.strerror}") from None
+
+    def metrics_size(self) -> int:
+        """Bytes of the metrics so far, safely on disk."""
+        with self.metrics.open("rb") as file:
+            os.fsync(file.fileno())
+            return os.fstat(file.fileno()).st_size
+
+    def truncate_metrics(self, size: int) -> None:
+        """Forget the lines that were written after the checkpoint that a run goes on from."""
+        with self.metrics.open("ab") as file:
+            file.truncate(size)
+
+
+def next_free(data: Path) -> Path:
+    """``runs/<data>-<n>`` with the smallest n that is not there yet."""
+    name = data.resolve().name.split(".")[0] or "data"
+    number = 1
+    while (path := Path("runs") / f"{name}-{number}").exists():
+        number += 1
+    return path

@@ -1,0 +1,149 @@
+"""From data and wishes to a resolved recipe, a network and how its pictures are prepared."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from striate import modelfile
+from striate import recipe as recipes
+from striate.base.errors import ModelError, RecipeError
+from striate.base.nearest import did_you_mean
+from striate.data.records import Dataset
+from striate.models.network import Network
+from striate.models.table import MODELS
+from striate.pictures.preprocess import Preprocess
+from striate.recipe import Recipe
+from striate.tasks import task_named
+from striate.tasks.task import Task
+from striate.training.precision import PrecisionName
+from striate.training.stages import named_blocks
+from striate.weights.create import create
+from striate.weights.pretrained import PRETRAINED
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asked for: values over the default recipe, as read from TOML, and the whole number of epochs.
+
+    ``source`` is what an error calls their origin.
+    """
+
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    epochs: int | None = None
+    source: str = "the recipe"
+
+
+def resolve(data: Dataset, wishes: Wishes) -> Recipe:
+    """The recipe for these data: the task's default for them, with the user's wishes over it.
+
+    Raises:
+        RecipeError: a wish is unknown, of the wrong type or out of range.
+        ModelError: there is no such network.
+    """
+    task = task_named(str(wishes.values.get("task", "classify")), data.classes)
+    model = wishes.values.get("model") or task.default_model(data)
+    if model not in MODELS:
+        raise ModelError(f"there is no model {model!r}.{did_you_mean(str(model), MODELS)} Models: {', '.join(MODELS)}")
+    recipe = recipes.changed(task.default_recipe(data, model), wishes.values, source=wishes.source)
+    if wishes.epochs is not None:
+        if "stages" in wishes.values:
+            raise RecipeError(
+                f"{wishes.source}: has [[stages]], whose epochs --epochs cannot divide; give one of the two"
+            )
+        recipe = recipes.with_epochs(recipe, wishes.epochs)
+    if recipe.metric not in task.directions:
+        raise RecipeError(
+            f"{wishes.source}: metric is {recipe.metric!r}.{did_you_mean(recipe.metric, task.directions)} "
+            f"A run of {recipe.task} can be steered by {', '.join(task.directions)}"
+        )
+    if recipe.weights == "pretrained" and model not in PRETRAINED:
+        raise RecipeError(
+            f"{wishes.source}: weights is 'pretrained', but there are none of {model}; those there are: "
+            f"{', '.join(PRETRAINED)}. With weights = 'none' it trains from scratch"
+        )
+    return recipe
+
+
+def preprocess_for(data: Dataset, recipe: Recipe) -> Preprocess:
+    """How pictures are prepared: as the weights want it (else the network's own way), with the recipe's size and fit.
+
+    Pictures of other than 1 or 3 bands keep their bands; each is normalised alike.
+    """
+    pretrained = recipe.weights == "pretrained"
+    preprocess = PRETRAINED[recipe.model].preprocess if pretrained else MODELS[recipe.model].preprocess
+    preprocess = dataclasses.replace(
+        preprocess, size=recipe.size or preprocess.size, resize=recipe.fit or preprocess.resize
+    )
+    if data.channels not in (1, 3):
+        bands = data.channels
+        mean = sum(preprocess.mean) / len(preprocess.mean)
+        scale = sum(preprocess.scale) / len(preprocess.scale)
+        preprocess = dataclasses.replace(preprocess, channels=bands, mean=(mean,) * bands, scale=(scale,) * bands)
+    return preprocess
+
+
+def network_for(data: Dataset, recipe: Recipe, preprocess: Preprocess) -> Network:
+    """The network, its fresh weights drawn from the recipe's seed."""
+    torch.manual_seed(recipe.seed)
+    return create(
+        recipe.model,
+        classes=len(data.classes),
+        weights="pretrained" if recipe.weights == "pretrained" else None,
+        in_channels=preprocess.count,
+    )
+
+
+def complete(recipe: Recipe, network: Network, preprocess: Preprocess, precision: PrecisionName) -> Recipe:
+    """The recipe with nothing left to a rule: size, fit, precision and the names of frozen blocks."""
+    recipe = dataclasses.replace(recipe, size=preprocess.size, fit=preprocess.resize, precision=precision)
+    return named_blocks(recipe, network)
+
+
+def description_for(
+    data: Dataset, fingerprint: str, recipe: Recipe, task: Task, preprocess: Preprocess, fold: int | None
+) -> modelfile.Description:
+    """What the run's model file will say of itself."""
+    from striate import __version__
+
+    pretrained = PRETRAINED.get(recipe.model) if recipe.weights == "pretrained" else None
+    return modelfile.Description(
+        model=recipe.model,
+        arguments={"classes": len(data.classes), "in_channels": preprocess.count},
+        task=task.name,
+        classes=data.classes,
+        preprocess=preprocess,
+        provenance={
+            "data": fingerprint,
+            "split": list(recipe.split),
+            "split_seed": recipe.split_seed,
+            "folds": recipe.folds,
+            "fold": fold,
+            "recipe": recipe.hash,
+            "version": __version__,
+            "licence": pretrained.licence if pretrained else None,
+        },
+    )
+
+
+def wishes_from(recipe: Recipe | Path | str | None, changes: Mapping[str, Any], epochs: int | None) -> Wishes:
+    """The user's wishes from a recipe (or its file) and changes over it.
+
+    Raises:
+        RecipeError: the recipe file cannot be read.
+    """
+    if recipe is None:
+        return Wishes(changes, epochs)
+    if isinstance(recipe, Recipe):
+        values: dict[str, Any] = dataclasses.asdict(recipe)
+        source = "the recipe"
+    else:
+        values = recipes.read_toml(Path(recipe))
+        source = str(recipe)
+    for name, value in changes.items():
+        both_tables = isinstance(value, Mapping) and isinstance(values.get(name), Mapping)
+        values[name] = {**values[name], **value} if both_tables else value
+    return Wishes(values, epochs, source)

@@ -1,0 +1,53 @@
+"""Stages: which blocks learn in which, and where in the run a step stands."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from striate.base.errors import RecipeError
+from striate.base.nearest import did_you_mean
+from striate.models.network import Network
+from striate.recipe import BODY, Recipe, Stage
+
+
+def named_blocks(recipe: Recipe, network: Network) -> Recipe:
+    """The recipe with "body" replaced by the network's blocks, and every frozen block known to the network.
+
+    Raises:
+        RecipeError: a stage freezes a block that the network does not have, or all of them.
+    """
+    names = list(network.blocks)
+    stages = []
+    for stage in recipe.stages:
+        frozen: list[str] = []
+        for name in stage.freeze:
+            if name == BODY:
+                frozen += names[:-1]
+            elif name in names:
+                frozen.append(name)
+            else:
+                raise RecipeError(
+                    f"a stage freezes {name!r}, which {recipe.model} does not have.{did_you_mean(name, names)} "
+                    f'Its blocks: {", ".join(names)}; "{BODY}" is all but the last'
+                )
+        kept = tuple(name for name in names if name in frozen)
+        if len(kept) == len(names):
+            raise RecipeError("a stage freezes every block, so nothing would learn; leave at least one out of `freeze`")
+        stages.append(dataclasses.replace(stage, freeze=kept))
+    return dataclasses.replace(recipe, stages=tuple(stages))
+
+
+def stage_at(stages: Sequence[Stage], epoch: int) -> tuple[int, int]:
+    """The index of the stage that an epoch (from 0) is in, and the epoch's number within it."""
+    for index, stage in enumerate(stages):
+        if epoch < stage.epochs:
+            return index, epoch
+        epoch -= stage.epochs
+    raise IndexError(f"epoch {epoch} lies behind the last stage")
+
+
+def set_mode(network: Network, stage: Stage) -> None:
+    """Put the network into training mode but for the frozen blocks, which neither learn nor count statistics."""
+    network.train().requires_grad_(True)
+    for name in stage.freeze:
+        for path in network.blocks[name]:
+            network.get_submodule(path).eval().requires_grad_(False)

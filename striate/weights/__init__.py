@@ -1,0 +1,11 @@
+"""Anybody's weights into our networks: what there is, whose it is, and a check that every tensor found its place.
+
+Importing this room loads no torch; creating a network does.
+Offers create, load_state, PRETRAINED, Pretrained, imagenet_classes.
+"""
+
+from striate.weights.create import create, load_state
+from striate.weights.imagenet import imagenet_classes
+from striate.weights.pretrained import PRETRAINED, Pretrained
+
+__all__ = ["create", "load_state", "PRETRAINED", "Pretrained", "imagenet_classes"]

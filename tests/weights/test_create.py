@@ -1,0 +1,176 @@
+"""Networks with weights: what is loaded, what is fresh, and what does not fit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from striate.base.errors import ModelError, WeightsError
+from striate.models import build
+from striate.weights import create, imagenet_classes, load_state
+
+
+@pytest.fixture(scope="module")
+def pretrained():
+    return create("efficientnet_lite0", weights="pretrained").eval()
+
+
+def same_tensors(one, other) -> set[str]:
+    theirs = other.state_dict()
+    return {n for n, t in one.state_dict().items() if t.shape == theirs[n].shape and torch.equal(t, theirs[n])}
+
+
+def test_fresh_weights_by_default() -> None:
+    one, other = create("lenet5", classes=10, seed=1), build("lenet5", classes=10, seed=1)
+    assert same_tensors(one, other) == set(one.state_dict())
+
+
+def test_pretrained_weights_are_there(pretrained) -> None:
+    assert pretrained.classes == 1000
+    fresh = build("efficientnet_lite0", seed=0)
+    assert not any(n.endswith("weight") for n in same_tensors(pretrained, fresh))
+
+
+@pytest.mark.parametrize("classes", [5, ["a", "b", "c"], [f"class {n}" for n in range(1000)]])
+def test_other_classes_get_a_fresh_head_and_keep_the_rest(pretrained, classes) -> None:
+    network = create("efficientnet_lite0", classes=classes, weights="pretrained", seed=7)
+    number = classes if isinstance(classes, int) else len(classes)
+    assert network.classes == number
+    head = {"classifier.weight", "classifier.bias"}
+    assert same_tensors(network, pretrained) == set(network.state_dict()) - head
+    fresh = build("efficientnet_lite0", classes=number, seed=7)
+    assert torch.equal(network.classifier.weight, fresh.classifier.weight)
+
+
+def test_the_same_classes_by_name_or_id_keep_the_head(pretrained) -> None:
+    for names in imagenet_classes():
+        network = create("efficientnet_lite0", classes=names, weights="pretrained")
+        assert torch.equal(network.classifier.weight, pretrained.classifier.weight)
+
+
+def test_grey_answers_as_rgb_of_equal_channels(pretrained) -> None:
+    grey = create("efficientnet_lite0", weights="pretrained", in_channels=1).eval()
+    five = create("efficientnet_lite0", weights="pretrained", in_channels=5).eval()
+    x = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        wanted = pretrained(x.repeat(1, 3, 1, 1))
+        torch.testing.assert_close(grey(x), wanted, rtol=0, atol=1e-3)
+        torch.testing.assert_close(five(x.repeat(1, 5, 1, 1)), wanted, rtol=0, atol=1e-3)
+
+
+def test_a_file_of_weights(tmp_path: Path) -> None:
+    path = tmp_path / "lenet.safetensors"
+    trained = build("lenet5", classes=10, seed=3)
+    save_file(trained.state_dict(), path)
+    assert same_tensors(create("lenet5", classes=10, weights=path), trained) == set(trained.state_dict())
+    other = create("lenet5", classes=4, weights=str(path))
+    assert same_tensors(other, trained) == set(trained.state_dict()) - {"output.weight", "output.bias"}
+
+
+def test_a_file_of_another_network_lists_what_does_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "lenet.safetensors"
+    save_file(build("lenet5", classes=10).state_dict(), path)
+    with pytest.raises(
+        WeightsError, match=r"does not fit FashionCNN: \d+ missing \(conv1.weight, .*unexpected \(c1.bias"
+    ):
+        create("fashion_cnn", classes=10, weights=path)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        (None, "none.safetensors", "cannot be read"),
+        (b"", "empty.safetensors", "truncated"),
+        (b"not tensors at all", "text.safetensors", "is not a safetensors file"),
+        (b"\x80\x02", "old.pth", "read from .safetensors"),
+    ],
+)
+def test_files_that_are_no_weights(tmp_path: Path, content: bytes | None, name: str, said: str) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(WeightsError, match=said):
+        create("lenet5", classes=10, weights=path)
+
+
+def test_a_folder_is_no_weights(tmp_path: Path) -> None:
+    folder = tmp_path / "a.safetensors"
+    folder.mkdir()
+    with pytest.raises(WeightsError):
+        create("lenet5", classes=10, weights=folder)
+
+
+def test_no_pretrained_weights() -> None:
+    with pytest.raises(WeightsError, match="no pretrained weights of resnet18; there are of efficientnet_lite0"):
+        create("resnet18", weights="pretrained")
+
+
+def test_wrong_names_and_classes() -> None:
+    with pytest.raises(ModelError, match="Did you mean 'resnet18'"):
+        create("resnet8", weights="pretrained")
+    with pytest.raises(ModelError, match="a single word"):
+        create("lenet5", classes="digits")
+    with pytest.raises(ModelError, match="classes is 0"):
+        create("lenet5", classes=[])
+
+
+# load_state
+
+
+def broken(**changes):
+    state = build("lenet5", classes=10, seed=9).state_dict()
+    for name, value in changes.items():
+        name = name.replace("__", ".")
+        if value is None:
+            del state[name]
+        else:
+            state[name] = value
+    return state
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"c1__bias": None}, r"1 missing \(c1.bias\)"),
+        ({"extra__weight": torch.zeros(3)}, r"1 unexpected \(extra.weight\)"),
+        ({"f6__weight": torch.zeros(84, 100)}, r"1 misshapen \(f6.weight is \[84, 100\], expected \[84, 120\]\)"),
+        (
+            {"c1__bias": None, "extra__weight": torch.zeros(3), "f6__bias": torch.zeros(1)},
+            r"1 missing \(c1.bias\); 1 unexpected \(extra.weight\); 1 misshapen \(f6.bias",
+        ),
+    ],
+)
+def test_every_tensor_is_accounted_for_and_nothing_is_half_loaded(changes, said) -> None:
+    network = build("lenet5", classes=10, seed=1)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(WeightsError, match=said):
+        load_state(network, broken(**changes), source="a file")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_skipping_the_head_leaves_it_alone() -> None:
+    network = build("lenet5", classes=4, seed=1)
+    head = network.output.weight.clone()
+    load_state(network, broken(), source="a file", skip_head=True)
+    assert torch.equal(network.output.weight, head)
+    assert torch.equal(network.c1.weight, broken()["c1.weight"])
+    load_state(network, broken(output__weight=None, output__bias=None), source="a file", skip_head=True)
+    with pytest.raises(WeightsError, match=r"2 misshapen \(output.weight"):
+        load_state(network, broken(), source="a file")
+
+
+def test_batch_norm_counters_may_be_missing() -> None:
+    state = {n: t for n, t in build("resnet18", classes=3, seed=1).state_dict().items() if not n.endswith("tracked")}
+    load_state(build("resnet18", classes=3), state, source="an old file")
+
+
+def test_long_lists_are_cut() -> None:
+    with pytest.raises(WeightsError, match=r"122 missing \(conv1.weight.* and 96 more\)|102 missing .* and 96 more"):
+        load_state(build("resnet18", classes=3), {}, source="nothing")
+
+
+def test_memory_format_is_kept() -> None:
+    network = build("resnet18", classes=3).to(memory_format=torch.channels_last)
+    load_state(network, build("resnet18", classes=3).state_dict(), source="a file")
+    assert network.layer1[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
