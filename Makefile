@@ -13,7 +13,8 @@
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-PIP := -m pip install --quiet --disable-pip-version-check
+# -qq: errors only; index folders that are empty are warned about one by one otherwise.
+PIP := -m pip install -qq --disable-pip-version-check
 BIN := .venv/bin/python
 
 help:

@@ -45,15 +45,14 @@ def fit(learner: Learner, around: Surroundings) -> Iterator[Event]:
     steps = steps_in_epoch(learner, around)
     while not progress.finished and progress.epoch < recipe.epochs:
         index, within = stage_at(recipe.stages, progress.epoch)
-        stage = recipe.stages[index]
         if within == 0 and progress.step == 0:
             learner.enter_stage(index)
-        total = stage.epochs * steps
+        rate = _rate(learner, steps)
         started = saved = time.monotonic()
         seen = 0
         batches = around.training.epoch(progress.epoch, progress.step * recipe.accumulate)
         for group in _groups(batches, recipe.accumulate):
-            rate = rate_at(stage, within * steps + progress.step, total, recipe.rate_floor)
+            rate = _rate(learner, steps)
             learner.step(group, rate)
             progress.step += 1
             seen += sum(len(batch) for batch in group)
@@ -83,6 +82,15 @@ def steps_in_epoch(learner: Learner, around: Surroundings) -> int:
 def save(learner: Learner, around: Surroundings) -> None:
     """Write the checkpoint of this moment."""
     checkpoint.save(around.folder.last, learner, metrics_size=around.folder.metrics_size(), data=around.data)
+
+
+def _rate(learner: Learner, steps: int) -> float:
+    """The rate of the step that comes next; behind the last one of an epoch (stopped there), that of the last."""
+    progress, recipe = learner.progress, learner.recipe
+    index, within = stage_at(recipe.stages, progress.epoch)
+    stage = recipe.stages[index]
+    step = within * steps + min(progress.step, steps - 1)
+    return rate_at(stage, step, stage.epochs * steps, recipe.rate_floor)
 
 
 def _groups(batches: Iterator[Batch], size: int) -> Iterator[Sequence[Batch]]:
@@ -141,5 +149,6 @@ def _epoch_line(done: EpochDone, images_seen: int) -> dict[str, Any]:
         "rate": done.rate,
         "best": done.best,
         "validation": {name: value for name, value in done.figures.items() if name != "confusion"},
-        "images_per_second": round(done.images / max(done.seconds, 1e-9), 1),
+        # None where the run was stopped behind the epoch's last step: what that took is not known any more.
+        "images_per_second": round(done.images / max(done.seconds, 1e-9), 1) if done.images else None,
     }

@@ -1,6 +1,7 @@
 """The scan: hashes and verdicts, remembered as long as a file's stamp stays."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -80,6 +81,8 @@ def test_a_young_file_is_not_remembered(tmp_path: Path, monkeypatch: pytest.Monk
     path.write_bytes(b"one")
     stamp = path.stat()
     hash_files([path], root=tmp_path, workers=1)
+    (memory,) = (tmp_path / "cache" / "scans").glob("*.json")
+    assert json.loads(memory.read_text())["files"] == {}
     path.write_bytes(b"two")
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     assert hash_files([path], root=tmp_path, workers=1) == [hashlib.sha256(b"two").digest()]

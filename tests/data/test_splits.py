@@ -53,6 +53,7 @@ def counts(data: Dataset) -> list[tuple[int, int, int]]:
         (14, (0.8, 0.1, 0.1), (11, 2, 1)),  # 11.2, 1.4, 1.4
         (100, (0.29, 0.57, 0.14), (29, 57, 14)),  # 0.29 * 100 is 28.999999999999996 in binary
         (7, (0.5, 0.5, 0.0), (4, 3, 0)),
+        (15, (0.5, 0.1, 0.4), (8, 1, 6)),  # 7.5, 1.5, 6: equal remainders, though binary's 0.1 is a little more
         (3, (0.9, 0.0, 0.1), (3, 0, 0)),  # no validation was asked for
     ],
 )
