@@ -140,10 +140,11 @@ def _aligned(records: tuple[Record, ...], theirs: Classes, ours: Classes) -> tup
 
 
 def _index_of(name: str, classes: Classes) -> int:
-    """The index of the class that a folder's name means: an id as it is, else a name whatever its case and spacing."""
+    """The index of the class that a folder's name means: an id, else a name, else one but for case and spacing."""
     if classes.ids and name in classes.ids:
         return classes.ids.index(name)
-    found = [index for index, each in enumerate(classes.names) if _plain(each) == _plain(name)]
+    found = [index for index, each in enumerate(classes.names) if each == name]
+    found = found or [index for index, each in enumerate(classes.names) if _plain(each) == _plain(name)]
     if len(found) == 1:
         return found[0]
     if found and classes.ids:

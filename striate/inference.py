@@ -3,6 +3,7 @@
 In float32 always, so that a model file answers alike wherever it is loaded.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -21,7 +22,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def device_named(name: str) -> torch.device:
     """The device to compute on; "auto" takes CUDA, else Apple's MPS, else the CPU.
 
-    Whatever the device, torch then uses a thread for each core that this process may use.
+    Whatever the device, torch then uses a thread for each core that this process may use, or as many as the
+    environment's ``OMP_NUM_THREADS`` says, if that is fewer.
 
     Raises:
         ModelError: there is no such device here.
@@ -29,10 +31,13 @@ def device_named(name: str) -> torch.device:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next(each for each in ("cuda", "mps", "cpu") if available[each])
-    if not available.get(name.partition(":")[0], False):
+    kind, colon, number = name.partition(":")
+    numbered = kind == "cuda" and number.isdecimal() and int(number) < torch.cuda.device_count()
+    if not available.get(kind, False) or (colon and not numbered):
         there = ", ".join(each for each, here in available.items() if here)
         raise ModelError(f"device {name!r} is not available here; there is {there} (and auto, which chooses)")
-    torch.set_num_threads(cores())
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    torch.set_num_threads(min(cores(), int(asked)) if asked.isdecimal() and int(asked) else cores())
     return torch.device(name)
 
 

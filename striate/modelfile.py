@@ -6,15 +6,17 @@ The metadata have one key, ``striate``, a JSON object; see `Description`. Nothin
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, isfinite
 
 from striate.base.atomic import replace_file
 from striate.base.errors import ModelFileError, StriateError
 from striate.base.nearest import did_you_mean
+from striate.data.names import listed
 from striate.data.records import Classes
 from striate.models import build
 from striate.models.network import Network
@@ -23,6 +25,7 @@ from striate.pictures.preprocess import Preprocess
 from striate.weights.create import create, load_state
 from striate.weights.imagenet import imagenet_classes
 from striate.weights.pretrained import PRETRAINED
+from striate.weights.tensorfiles import open_tensors
 
 FORMAT = 1
 """The version that this code writes; every older one is read for ever."""
@@ -70,7 +73,7 @@ def describe(path: Path) -> Description:
     """
     _refuse_foreign(path)
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from None
@@ -90,11 +93,13 @@ def load(path: Path) -> tuple[Network, Description]:
     """
     description = describe(path)
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from None
-    network = build(description.model, **_build_arguments(path, description))
+    if broken := [name for name, tensor in tensors.items() if tensor.is_floating_point() and not isfinite(tensor).all()]:
+        raise ModelFileError(f"{path}: is damaged: {listed(broken)} hold numbers that are not finite")
+    network = build(description.model, **description.arguments)
     load_state(network, tensors, source=str(path))
     return network.eval(), description
 
@@ -105,12 +110,13 @@ def open_model(reference: str | Path) -> tuple[Network, Description]:
     Raises:
         ModelFileError: neither a file nor such a name.
     """
-    path = Path(reference)
-    if path.is_dir() and (path / "model.safetensors").is_file():
-        path = path / "model.safetensors"
-    if path.exists():
-        return load(path)
-    name = str(reference)
+    path, name = Path(reference), str(reference)
+    try:
+        is_folder = S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # a name, perhaps
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read as a model file: {error.strerror}") from None
     if name in PRETRAINED:
         network = create(name, weights="pretrained")
         names, ids = imagenet_classes()
@@ -132,15 +138,6 @@ def open_model(reference: str | Path) -> tuple[Network, Description]:
     )
 
 
-def _build_arguments(path: Path, description: Description) -> dict[str, int]:
-    known = {"classes", "in_channels"}
-    if set(description.arguments) - known or not all(isinstance(v, int) for v in description.arguments.values()):
-        raise ModelFileError(
-            f"{path}: the arguments of the network are {description.arguments}; known: {sorted(known)}"
-        )
-    return description.arguments
-
-
 def _as_json(description: Description) -> dict[str, Any]:
     classes = description.classes
     return {
@@ -157,32 +154,70 @@ def _as_json(description: Description) -> dict[str, Any]:
 def _from_json(path: Path, text: str) -> Description:
     try:
         values = json.loads(text)
-        if values["format"] > FORMAT:
-            raise ModelFileError(
-                f"{path}: has format {values['format']}, written by a newer Striate; this version reads formats up to "
-                f"{FORMAT}. Upgrade with: pip install --upgrade striate"
-            )
-        ids = values["classes"]["ids"]
-        return Description(
-            model=values["model"]["name"],
-            arguments=dict(values["model"]["arguments"]),
-            task=values["task"]["name"],
-            classes=Classes(tuple(values["classes"]["names"]), tuple(ids) if ids else None),
-            preprocess=Preprocess.from_dict(values["preprocess"]),
-            calibration=values["calibration"],
-            provenance=dict(values["provenance"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        newer = values["format"] > FORMAT
+        description = None if newer else _description(values)
+        contradiction = None if description is None else _contradiction(description)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ModelFileError(f"{path}: its description is damaged ({type(error).__name__}: {error})") from None
-    except ModelFileError:
-        raise
     except StriateError as error:
         raise ModelFileError(f"{path}: its description does not hold together: {error}") from None
+    if description is None:
+        raise ModelFileError(
+            f"{path}: has format {values['format']}, written by a newer Striate; this version reads formats up to "
+            f"{FORMAT}. Upgrade with: pip install --upgrade striate"
+        )
+    if contradiction:
+        raise ModelFileError(f"{path}: its description does not hold together: {contradiction}")
+    return description
+
+
+def _description(values: dict[str, Any]) -> Description:
+    names, ids = values["classes"]["names"], values["classes"]["ids"]
+    if not isinstance(names, list):
+        raise TypeError(f"the names of the classes are {names!r}, not a list")
+    return Description(
+        model=values["model"]["name"],
+        arguments=dict(values["model"]["arguments"]),
+        task=values["task"]["name"],
+        classes=Classes(tuple(names), tuple(ids) if ids else None),
+        preprocess=Preprocess.from_dict(values["preprocess"]),
+        calibration=values["calibration"],
+        provenance=dict(values["provenance"]),
+    )
+
+
+def _contradiction(description: Description) -> str | None:
+    """What in a description cannot be, in words, or None."""
+    classes, arguments, preprocess = description.classes, description.arguments, description.preprocess
+    if description.model not in MODELS:
+        return f"this version has no network {description.model!r}.{did_you_mean(str(description.model), MODELS)}"
+    if set(arguments) != {"classes", "in_channels"} or not all(type(value) is int for value in arguments.values()):
+        return f"the network's arguments are {arguments}; expected whole numbers for classes and in_channels"
+    if not all(isinstance(text, str) for text in (description.task, *classes.names, *(classes.ids or ()))):
+        return "the task and the names and ids of classes must be texts"
+    if len(classes) != arguments["classes"]:
+        return f"{len(classes)} class names for a network of {arguments['classes']} classes"
+    if preprocess.count != arguments["in_channels"]:
+        return f"pictures of {preprocess.count} channels for a network of {arguments['in_channels']}"
+    return _lost_split(description.provenance)
+
+
+def _lost_split(provenance: dict[str, Any]) -> str | None:
+    """What is missing to split the data again as the run did, in words, or None."""
+    if "data" not in provenance:
+        return None
+    kinds = {"split": list, "split_seed": int, "folds": int}
+    wrong = [name for name, kind in kinds.items() if type(provenance.get(name)) is not kind]
+    if not wrong and provenance.get("fold") not in (None, *range(1, provenance["folds"] + 1)):
+        wrong = ["fold"]
+    return f"the provenance has data, but no right {listed(wrong)}" if wrong else None
 
 
 def _refuse_foreign(path: Path) -> None:
     """Say what a file is that is not safetensors, by its first bytes."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ModelFileError(f"{path}: is not a file; expected a model file, or the folder of a run")
         with path.open("rb") as file:
             start = file.read(16)
     except OSError as error:
@@ -191,7 +226,8 @@ def _refuse_foreign(path: Path) -> None:
         raise ModelFileError(f"{path}: is empty, not a model file")
     if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")):
         raise ModelFileError(
-            f"{path}: is a PyTorch file, not a model file of Striate (a .safetensors with a description)"
+            f"{path}: is a PyTorch file or another archive, not a model file of Striate (a .safetensors with a "
+            f"description)"
         )
     if start.startswith(b"\x89HDF"):
         raise ModelFileError(f"{path}: is a Keras (HDF5) file, not a model file of Striate")

@@ -5,26 +5,23 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from striate import modelfile
 from striate.base.errors import DataError, DecodeError
 from striate.base.hardware import cores
 from striate.inference import device_named, evaluating
 from striate.models.network import Network
-from striate.pictures.channels import to_channels
-from striate.pictures.decode import PICTURE_SUFFIXES, Decoded, decode
+from striate.pictures.decode import PICTURE_SUFFIXES, decode, from_memory
 from striate.pictures.geometry import Geometry
 from striate.tasks import task_named
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-Picture: TypeAlias = Union[str, Path, NDArray[Any], "Image"]
+Picture: TypeAlias = str | Path | NDArray[Any] | Image
 """A file, an array (``[H, W]`` or ``[H, W, C]``; bytes, 16 bits or floats in 0..1; colours as RGB), or a PIL image."""
 
 BATCH_SIZE = 16
@@ -112,9 +109,10 @@ class Predictor:
         preprocess = self.description.preprocess
         if isinstance(picture, str | Path):
             decoded = decode(Path(picture), preprocess.channels, preprocess.shorter_side)
+        elif isinstance(picture, np.ndarray | Image):
+            decoded = from_memory(picture, preprocess.channels, preprocess.shorter_side)
         else:
-            pixels = to_channels(_array(picture), preprocess.channels)
-            decoded = Decoded(pixels, pixels.shape[0], pixels.shape[1])
+            raise DataError(f"a picture is a path, an array or a PIL image, not {type(picture).__name__}")
         height, width = decoded.pixels.shape[:2]
         geometry = preprocess.geometry(decoded.height, decoded.width, height, width)
         return preprocess.prepare(decoded, geometry), geometry
@@ -150,17 +148,3 @@ def pictures_in(folder: Path) -> Iterator[Path]:
                 yield Path(path) / name
     if not found:
         raise DataError(f"{folder}: holds no pictures")
-
-
-def _array(picture: Any) -> NDArray[Any]:
-    """The pixels of an array or of a PIL image, which is turned upright."""
-    if isinstance(picture, np.ndarray):
-        return picture
-    from PIL import Image, ImageOps
-
-    if not isinstance(picture, Image.Image):
-        raise DataError(f"a picture is a path, an array or a PIL image, not {type(picture).__name__}")
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode in ("L", "LA", "RGB", "RGBA", "F") or upright.mode.startswith("I;16"):
-        return np.asarray(upright)
-    return np.asarray(upright.convert("RGBA" if "transparency" in upright.info else "RGB"))

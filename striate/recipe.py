@@ -18,8 +18,14 @@ from pydantic.dataclasses import dataclass
 from striate.base.errors import RecipeError
 from striate.base.nearest import did_you_mean
 from striate.data.augmentation import Augmentation
+from striate.data.names import counted, printable
 
-Whole = Annotated[int, Field(ge=1)]
+MOST = 1_000_000_000
+"""The largest whole number that a recipe takes, so that no sum or product of them leaves 64 bits."""
+
+Whole = Annotated[int, Field(ge=1, le=MOST)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -65,18 +71,18 @@ class Recipe:
         Field(description='where the weights start: "pretrained" or "none" (from scratch)'),
     ] = "none"
     size: Annotated[
-        tuple[Whole, Whole] | None, Field(description="height and width in pixels of what the network gets")
+        tuple[Side, Side] | None, Field(description="height and width in pixels of what the network gets")
     ] = None
     fit: Annotated[
         Literal["crop", "stretch", "letterbox"] | None,
         Field(description="how a picture of another shape is made to fit that size"),
     ] = None
-    seed: Annotated[int, Field(ge=0, description="seed of the weights, the order and the augmentation")] = 0
+    seed: Annotated[Seed, Field(description="seed of the weights, the order and the augmentation")] = 0
     split: Annotated[
         tuple[Fraction, Fraction, Fraction],
         Field(description="parts for training, validation and test, where the folders do not say"),
     ] = (0.8, 0.1, 0.1)
-    split_seed: Annotated[int, Field(ge=0, description="seed of the split")] = 0
+    split_seed: Annotated[Seed, Field(description="seed of the split")] = 0
     folds: Annotated[
         int, Field(ge=0, le=100, description="0, or the number of runs of a cross-validation, 2 or more")
     ] = 0
@@ -156,6 +162,11 @@ def changed(recipe: Recipe, changes: Mapping[str, Any], *, source: str = "the re
         raise RecipeError(f"{source}: {error}") from None
     if abs(sum(result.split) - 1.0) > 1e-6:
         raise RecipeError(f"{source}: split is {list(result.split)}, which sums to {sum(result.split):g} instead of 1")
+    if not (result.split[0] and result.split[1]):
+        raise RecipeError(
+            f"{source}: split is {list(result.split)}; training and validation need a share (the best epoch is chosen "
+            f"by the validation figure), only the test may have none"
+        )
     if result.folds == 1:
         raise RecipeError(f"{source}: folds is 1; a cross-validation needs 2 or more, and 0 means none")
     return result
@@ -165,13 +176,14 @@ def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
     """The recipe with ``epochs`` in all: the last stage takes what the earlier ones leave, and at least half.
 
     Raises:
-        RecipeError: fewer epochs than stages.
+        RecipeError: fewer epochs than stages, or more than a recipe takes.
     """
     if epochs < len(recipe.stages):
         raise RecipeError(
-            f"epochs is {epochs}, but the recipe has {len(recipe.stages)} stages, each of 1 epoch or more; "
+            f"epochs is {epochs}, but the recipe has {counted(len(recipe.stages), 'stage')} of 1 epoch or more; "
             f"give at least {len(recipe.stages)}, or a recipe file with fewer [[stages]]"
         )
+    _refuse_endless(epochs)
     *earlier, last = recipe.stages
     left = epochs
     stages = []
@@ -193,9 +205,19 @@ def cut(recipe: Recipe, epochs: int) -> Recipe:
 
 
 def extended(recipe: Recipe, epochs: int) -> Recipe:
-    """The recipe with a tail: one more stage, in which all learns at a tenth of the last stage's rate."""
+    """The recipe with a tail: one more stage, which learns what the last one did at a tenth of its rate.
+
+    Raises:
+        RecipeError: more epochs than a recipe takes.
+    """
+    _refuse_endless(epochs)
     tail = Stage(epochs=epochs, rate=recipe.stages[-1].rate / 10, freeze=recipe.stages[-1].freeze, warmup=0.0)
     return dataclasses.replace(recipe, stages=(*recipe.stages, tail))
+
+
+def _refuse_endless(epochs: int) -> None:
+    if epochs > MOST:
+        raise RecipeError(f"epochs is {epochs}; a recipe takes {MOST} at most")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -207,9 +229,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError(f"{path}: cannot be read as a recipe: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: is not TOML: {error}") from None
+        raise RecipeError(f"{printable(path)}: cannot be read as a recipe: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RecipeError(f"{printable(path)}: is not TOML: {error}") from None
 
 
 def load(path: Path) -> Recipe:
@@ -218,7 +240,7 @@ def load(path: Path) -> Recipe:
     Raises:
         RecipeError: the file cannot be read, is not TOML, or holds what a recipe does not have.
     """
-    return changed(Recipe(), read_toml(path), source=str(path))
+    return changed(Recipe(), read_toml(path), source=printable(path))
 
 
 def as_toml(recipe: Recipe) -> str:

@@ -7,7 +7,7 @@ and SIGTERM.
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from striate import __version__
 from striate.base.errors import StriateError
@@ -18,11 +18,12 @@ app = App(
     version=__version__,
     help="From a folder of photographs to a model that answers.",
     help_epilogue="Start with: striate train FOLDER, where FOLDER holds one folder of pictures a class.",
+    suppress_keyboard_interrupt=False,  # main says what was saved, and exits with the signal's own code
 )
 app.command("striate.cli.train:train", name="train", help="Train a network on a folder of pictures.")
 app.command("striate.cli.evaluate:evaluate", name="evaluate", help="Measure a model on labelled pictures.")
 app.command("striate.cli.predict:predict", name="predict", help="Say what is on pictures.")
-app.command("striate.cli.models:models", name="models", help="List the networks, or show one.")
+app.command("striate.cli.models:models", name="models", help="List the networks.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except UnusedCliTokensError as error:
+        extra = " ".join(error.unused_tokens or ())
+        print_error(f"there is no place for {extra!r} behind what came before it (striate --help shows what there is)", words)
+        return 2
     except CycloptsError as error:
         text = str(error).replace('Command "', "striate ").replace('" parameter ', ": ")
         print_error(f"{text} (striate --help shows what there is)", words)

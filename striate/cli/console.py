@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from striate.data import names
+
 
 def say(text: str) -> None:
     """One line for the person, on stderr."""
@@ -21,7 +23,7 @@ def answer(text: str) -> None:
 
 def answer_json(value: Mapping[str, Any]) -> None:
     """The answer as the one JSON object on stdout; names that are not UTF-8 come out escaped."""
-    print(json.dumps(value), flush=True)
+    print(json.dumps(_plain(value), allow_nan=False), flush=True)
 
 
 def print_error(text: str, words: Sequence[str]) -> None:
@@ -32,5 +34,17 @@ def print_error(text: str, words: Sequence[str]) -> None:
 
 
 def printable(text: str) -> str:
-    """The text with what no terminal can show (names that are not UTF-8) escaped."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """The text, lines as they are, with what no terminal should be sent (names may hold any byte) escaped."""
+    return "\n".join(names.printable(line) for line in text.split("\n"))
+
+
+def _plain(value: Any) -> Any:
+    """The value with every text in UTF-8; control characters may stay, since JSON has escapes for them."""
+    match value:
+        case str():
+            return value if value.isascii() else "".join(names.printable(c) if "\ud800" <= c <= "\udfff" else c for c in value)
+        case Mapping():
+            return {key: _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+    return value

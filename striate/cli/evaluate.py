@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from striate import evaluation
 from striate.cli.console import answer, answer_json, say
@@ -22,7 +23,9 @@ def evaluate(
     ] = None,
     format: Annotated[str | None, Parameter(help="format of the data, if it cannot be told")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
-    workers: Annotated[int | None, Parameter(help="threads that prepare pictures")] = None,
+    workers: Annotated[
+        int | None, Parameter(help="threads that prepare pictures", validator=Number(gte=0, lte=1024))
+    ] = None,
     skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
     quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from striate.base.errors import DecodeError
 from striate.cli.console import answer, answer_json, printable, say
@@ -15,7 +16,9 @@ def predict(
     images: Annotated[Path, Parameter(help="pictures, or folders of them")],
     /,
     *more: Annotated[Path, Parameter(help="more pictures, or folders of them")],
-    top: Annotated[int, Parameter(help="how many of the most probable answers to show")] = 3,
+    top: Annotated[
+        int, Parameter(help="how many of the most probable answers to show", validator=Number(gte=1))
+    ] = 3,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
     skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,

@@ -7,7 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from striate.cli.console import say
+from striate.cli.console import printable, say
 from striate.training.events import EpochDone, Event, Notice, RunStarted, Saved, StepDone
 
 
@@ -61,7 +61,7 @@ class TrainingProgress:
 
     def _line(self, text: str) -> None:
         if self._bar:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(printable(text), markup=False, highlight=False)
         else:
             say(text)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from striate.cli.console import answer, answer_json
 from striate.cli.progress import TrainingProgress
@@ -23,12 +24,18 @@ def train(
     epochs: Annotated[int | None, Parameter(help="passes over the training pictures, in all stages together")] = None,
     resume: Annotated[bool, Parameter(help="go on with the run in --out", negative="")] = False,
     extend: Annotated[
-        int, Parameter(help="go on with a finished run for so many more epochs at a tenth of its rate")
+        int,
+        Parameter(
+            help="go on with a finished run for so many more epochs at a tenth of its rate", validator=Number(gte=0)
+        ),
     ] = 0,
     force: Annotated[bool, Parameter(help="start over in a folder that is not empty", negative="")] = False,
     format: Annotated[str | None, Parameter(help="format of the data, if it cannot be told")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
-    workers: Annotated[int | None, Parameter(help="threads that prepare pictures; never changes a result")] = None,
+    workers: Annotated[
+        int | None,
+        Parameter(help="threads that prepare pictures; never changes a result", validator=Number(gte=0, lte=1024)),
+    ] = None,
     skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
     quiet: Annotated[bool, Parameter(help="no progress", negative="")] = False,

@@ -53,7 +53,7 @@ class Augmentation:
         legal = (
             ("crop", 0 < self.crop[0] <= self.crop[1] <= 1, "two shares, 0 < least <= most <= 1"),
             ("aspect", 0 < self.aspect[0] <= self.aspect[1] < math.inf, "two factors, 0 < least <= most"),
-            ("shift", self.shift >= 0, "whole pixels, 0 or more"),
+            ("shift", 0 <= self.shift <= 4096, "whole pixels, 0 to 4096"),
             ("rotation", 0 <= self.rotation <= 180, "degrees from 0 to 180"),
             ("colour", 0 <= self.colour <= 1, "a strength from 0 to 1"),
         )

@@ -12,8 +12,13 @@ def printable(name: str | Path) -> str:
         >>> printable("caf\udce9.jpg")
         'caf\\xe9.jpg'
     """
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in os.fspath(name))
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # how Python carries a byte that is not UTF-8 in a name
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -41,6 +41,8 @@ def to_channels(pixels: NDArray[Any], channels: Channels) -> Pixels:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3:
         raise DataError(f"a picture has the shape [H, W] or [H, W, bands], not {list(pixels.shape)}")
+    if pixels.size == 0:
+        raise DataError(f"it has no pixels: its shape is {list(pixels.shape)}")
     pixels = _to_bytes(pixels)
     bands = pixels.shape[2]
     if isinstance(channels, int):

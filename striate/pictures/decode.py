@@ -119,6 +119,28 @@ def decode(
     return Decoded(_upright(pixels, orientation), height, width)
 
 
+def from_memory(picture: Image.Image | NDArray[Any], channels: Channels, shorter_side: int | None = None) -> Decoded:
+    """A PIL image or an array (as `to_channels` takes it), as `decode` would give the same picture from a file.
+
+    Equal pixels come out for every file that Pillow reads; libjpeg-turbo reduces large JPEG files in a way of its own.
+
+    Raises:
+        DecodeError: the PIL image is damaged or has other bands than ``channels``.
+        DataError: the array is no picture, or has other bands than ``channels``.
+    """
+    if isinstance(picture, np.ndarray):
+        pixels = to_channels(picture, channels)
+        height, width = pixels.shape[:2]
+        return Decoded(_reduced(pixels, shrink_factor(height, width, shorter_side)), height, width)
+    with _explained(b"", str(getattr(picture, "filename", "") or "the PIL image")):
+        pixels = _decode_by_pillow(picture, channels, shrink_factor(*picture.size, shorter_side))
+        orientation = _orientation(picture)
+        width, height = picture.size
+    if orientation >= 5:
+        height, width = width, height
+    return Decoded(_upright(pixels, orientation), height, width)
+
+
 def shrink_factor(height: int, width: int, shorter_side: int | None) -> int:
     """Return by how much `decode` reduces a picture of that size, in each direction: 1, 2, 4 or 8."""
     if shorter_side is None:
@@ -155,6 +177,10 @@ def _decode_by_pillow(image: Image.Image, channels: Channels, factor: int) -> Pi
         pixels = to_channels(np.stack(bands, axis=2), channels)
     else:
         pixels = to_channels(_array(image, alpha=not isinstance(channels, int)), channels)
+    return _reduced(pixels, factor)
+
+
+def _reduced(pixels: Pixels, factor: int) -> Pixels:
     return with_pillow(pixels, lambda whole: whole.reduce(factor)) if factor > 1 else pixels
 
 

@@ -34,8 +34,9 @@ class ClassifyMeter:
         best, first = logs.max(dim=1)
         self._true.append(true.numpy())
         self._first.append(first.numpy())
-        # A tie with the true class counts against it: a network that says one thing always is never right by it.
-        self._rank.append(((logs >= of_true).sum(dim=1) - 1).numpy())
+        # A tie with the true class counts against it: a network that says one thing always is never right by it. Nor
+        # is one whose outputs are NaN, which is why this asks what is not below.
+        self._rank.append(((~(logs < of_true)).sum(dim=1) - 1).numpy())
         self._confidence.append(best.exp().numpy())
         self._loss.append(-of_true[:, 0].numpy())
 

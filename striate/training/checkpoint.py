@@ -16,6 +16,7 @@ from torch import Tensor
 
 from striate.base.atomic import replace_file
 from striate.base.errors import TrainingError
+from striate.recipe import Recipe
 from striate.training.learner import Learner, Progress
 from striate.training.stages import stage_at
 
@@ -24,12 +25,21 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Header:
-    """What a checkpoint says beside its tensors; ``data`` is the fingerprint of the pictures it learns from."""
+    """What a checkpoint says beside its tensors.
+
+    ``data`` is the fingerprint of the pictures that it learns from, ``recipe`` the `fixed_part` of its recipe.
+    """
 
     progress: Progress
     average_updates: int
     metrics_size: int
     data: str
+    recipe: str
+
+
+def fixed_part(recipe: Recipe) -> str:
+    """The hash of what a run never changes about its recipe: all but the stages, to which an extension adds one."""
+    return dataclasses.replace(recipe, stages=Recipe().stages).hash
 
 
 def save(path: Path, learner: Learner, *, metrics_size: int, data: str) -> None:
@@ -45,6 +55,7 @@ def save(path: Path, learner: Learner, *, metrics_size: int, data: str) -> None:
         "average_updates": learner.average.updates if learner.average else 0,
         "metrics_size": metrics_size,
         "data": data,
+        "recipe": fixed_part(learner.recipe),
     }
     tensors = {f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()}
     if learner.average:
@@ -72,7 +83,8 @@ def read_header(path: Path) -> Header:
             values = json.loads((file.metadata() or {})["striate_checkpoint"])
         if values["format"] > FORMAT:
             raise TrainingError(f"{path}: is a checkpoint of a newer Striate (format {values['format']})")
-        return Header(Progress(**values["progress"]), values["average_updates"], values["metrics_size"], values["data"])
+        progress = Progress(**values["progress"])
+        return Header(progress, values["average_updates"], values["metrics_size"], values["data"], values["recipe"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{path}: is no checkpoint, or is damaged ({error}); --force starts the run over") from None
 
@@ -123,9 +135,12 @@ def _load_optimizer(learner: Learner, tensors: dict[str, Tensor]) -> None:
         state: dict[str, Any] = {}
         for name in [name for name in tensors if name.startswith(prefix)]:
             tensor = tensors[name]
-            # Of the parameter's own shape (momentum): in its memory format; else (a count of steps) as it is.
-            like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
-            state[name.removeprefix(prefix)] = like.to(tensor.dtype).copy_(tensor)
+            # Of the parameter's own shape (momentum): in its memory format. A count of steps is of none, but the fused
+            # step wants it on the same device too.
+            like = parameter if tensor.shape == parameter.shape else tensor
+            state[name.removeprefix(prefix)] = torch.empty_like(
+                like, dtype=tensor.dtype, device=parameter.device, requires_grad=False
+            ).copy_(tensor)
         if state:
             learner.optimizer.state[parameter] = state
 

@@ -29,6 +29,8 @@ def interruptions() -> Iterator[Interruption]:
         yield interruption
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # What our parent wants ignored (`striate train ... &` in a script) stays ignored; None is not Python's to change.
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
 
     def note(number: int, frame: FrameType | None) -> None:
         interruption.signal = number

@@ -1,5 +1,6 @@
 """What changes while a run goes on: weights, average, optimizer, position; and one step of it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from striate.training.averaging import AveragedWeights
 from striate.training.optimizers import clip, optimizer_for, set_rate
 from striate.training.stages import set_mode
 
+_REMEDY = 'A lower rate, clip_norm = 1 or precision = "float32" usually mends it; the last checkpoint is from before'
+
 
 @dataclass(slots=True)
 class Progress:
@@ -31,11 +34,15 @@ class Progress:
     best: float | None = None
     best_epoch: int = -1
     epochs_without_better: int = 0
-    finished: bool = False
     loss_since_log: float = 0.0
     images_since_log: int = 0
     loss_in_epoch: float = 0.0
     images_in_epoch: int = 0
+
+
+def has_ended(progress: Progress, recipe: Recipe) -> bool:
+    """Whether a run has done all its epochs, or its patience has come to an end."""
+    return progress.epoch >= recipe.epochs or 0 < recipe.patience <= progress.epochs_without_better
 
 
 @dataclass(slots=True)
@@ -63,6 +70,11 @@ class Learner:
         """The network that validation measures and the model file holds."""
         return self.average.network if self.average else self.network
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return has_ended(self.progress, self.recipe)
+
     def enter_stage(self, index: int) -> None:
         """Freeze what this stage freezes, and begin with a fresh optimizer."""
         stage = self.recipe.stages[index]
@@ -81,7 +93,8 @@ class Learner:
                 main, auxiliary = view(images)
             loss = self.task.loss(main, auxiliary, targets).total
             (loss * (len(batch) / pictures)).backward()
-            self._pending.append((loss.detach(), len(batch), [record.name for record in batch.records]))
+            names = [record.name for record in batch.records]
+            self._pending.append((loss.detach(), self.progress.step + 1, names))
         if self.recipe.clip_norm:
             clip(self.network, self.recipe.clip_norm)
         self.optimizer.step()
@@ -98,16 +111,28 @@ class Learner:
         Raises:
             TrainingError: a loss is not a finite number; names the pictures of the first such batch.
         """
-        for loss, pictures, names in self._pending:
-            value = float(loss)
-            if value != value or value in (float("inf"), float("-inf")):
+        for loss, step, names in self._pending:
+            value, pictures = float(loss), len(names)
+            if not math.isfinite(value):
                 raise TrainingError(
-                    f"the loss became {value} in epoch {self.progress.epoch + 1}, step {self.progress.step + 1}. "
-                    f"The pictures of that batch: {', '.join(names)}. A lower rate, clip_norm = 1 or precision = "
-                    f'"float32" usually mends it; the last checkpoint is from before'
+                    f"the loss became {value} in epoch {self.progress.epoch + 1}, step {step}. "
+                    f"The pictures of that batch: {', '.join(names)}. {_REMEDY}"
                 )
             self.progress.loss_since_log += value * pictures
             self.progress.images_since_log += pictures
             self.progress.loss_in_epoch += value * pictures
             self.progress.images_in_epoch += pictures
         self._pending.clear()
+
+    def refuse_broken_weights(self) -> None:
+        """See that there is something worth saving: a step can break the weights before any loss shows it.
+
+        Raises:
+            TrainingError: a weight is not a finite number.
+        """
+        for name, parameter in self.network.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise TrainingError(
+                    f"the weights {name} became infinite or NaN in epoch {self.progress.epoch + 1}, before step "
+                    f"{self.progress.step + 1}. {_REMEDY}"
+                )

@@ -43,7 +43,7 @@ def fit(learner: Learner, around: Surroundings) -> Iterator[Event]:
     """
     progress, recipe = learner.progress, learner.recipe
     steps = steps_in_epoch(learner, around)
-    while not progress.finished and progress.epoch < recipe.epochs:
+    while not learner.finished:
         index, within = stage_at(recipe.stages, progress.epoch)
         if within == 0 and progress.step == 0:
             learner.enter_stage(index)
@@ -69,7 +69,7 @@ def fit(learner: Learner, around: Surroundings) -> Iterator[Event]:
                 return
         yield _end_epoch(learner, around, rate, seen, time.monotonic() - started)
         save(learner, around)
-        if around.stop() and not progress.finished:
+        if around.stop() and not learner.finished:
             yield Saved(around.folder.last, progress.epoch, progress.step)
             return
 
@@ -80,7 +80,13 @@ def steps_in_epoch(learner: Learner, around: Surroundings) -> int:
 
 
 def save(learner: Learner, around: Surroundings) -> None:
-    """Write the checkpoint of this moment."""
+    """Write the checkpoint of this moment.
+
+    Raises:
+        TrainingError: there is a loss or a weight that is no finite number; the checkpoint of before is kept.
+        OutputError: it cannot be written.
+    """
+    learner.refuse_broken_weights()
     checkpoint.save(around.folder.last, learner, metrics_size=around.folder.metrics_size(), data=around.data)
 
 
@@ -135,8 +141,6 @@ def _end_epoch(learner: Learner, around: Surroundings, rate: float, images: int,
     around.folder.log(_epoch_line(done, progress.images_seen))
     progress.loss_in_epoch, progress.images_in_epoch, progress.step = 0.0, 0, 0
     progress.epoch += 1
-    out_of_patience = recipe.patience > 0 and progress.epochs_without_better >= recipe.patience
-    progress.finished = progress.epoch >= recipe.epochs or out_of_patience
     return done
 
 

@@ -19,13 +19,15 @@ from striate.data.reading import readable
 from striate.data.records import Dataset
 from striate.data.splits import fingerprint, folds, split
 from striate.inference import device_named, measure
+from striate.models.network import Network
+from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
 from striate.tasks import task_named
 from striate.tasks.task import Meter
 from striate.training import checkpoint, setting
 from striate.training.events import EpochDone, Event, Notice, RunStarted, Saved
 from striate.training.interruption import Interruption, interruptions
-from striate.training.learner import Learner
+from striate.training.learner import Learner, has_ended
 from striate.training.loop import Surroundings, fit, save, steps_in_epoch
 from striate.training.precision import Precision, choose
 from striate.training.result import Outcome, Result, best_figures, spread
@@ -78,8 +80,9 @@ class _Watch:
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """What all runs of one call share."""
+    """What all runs of one call share; ``run`` is the folder that the user knows, whose parts folds are."""
 
+    run: Path
     controls: Controls
     device: torch.device
     workers: int
@@ -128,8 +131,11 @@ def train(
     dataset, cache = readable(dataset, setting.preprocess_for(dataset, resolved), skip=controls.skip_unreadable)
     for text in dataset.notices:
         watch(Notice(text))
+    if controls.out is None:  # reading took its time, and another run may have begun where this one was to be
+        folder = RunFolder(next_free(Path(data)))
     with interruptions() as interruption:
         bench = _Bench(
+            run=folder.path,
             controls=controls,
             device=device_named(controls.device),
             workers=max(1, cores() // 2) if controls.workers is None else controls.workers,
@@ -172,16 +178,24 @@ def _recipe_of(folder: RunFolder, dataset: Dataset, wishes: setting.Wishes, cont
     """The saved recipe of a run that goes on, else a new one; refuses what does not fit together."""
     if controls.goes_on and folder.recipe.is_file():
         saved = recipes.load(folder.recipe)
-        asked = recipes.changed(saved, wishes.values, source=wishes.source)
-        if asked != saved or wishes.epochs not in (None, saved.epochs):
+        if controls.extend and saved.folds:
             raise RecipeError(
-                f"{folder.path}: a run goes on with its own recipe, and what you ask for differs from it; leave the "
-                f"recipe's flags out, use --extend N for more epochs, or start another run with --out"
+                f"{folder.path}: is a cross-validation, which cannot be extended; give another one --epochs and --out"
+            )
+        if not saved.folds and not folder.started and (controls.extend or folder.model.exists()):
+            raise TrainingError(
+                f"{folder.path}: has no checkpoint ({folder.last.name}) to go on from; --force starts the run over"
+            )
+        if different := setting.differences(saved, wishes):
+            raise RecipeError(
+                f"{folder.path}: a run goes on with its own recipe, and what you ask for differs from it in "
+                f"{', '.join(different)}; leave that out, use --extend N for more epochs, or start another run with "
+                f"--out"
             )
         return saved
     if controls.extend:
         raise OutputError(f"{folder.path}: there is no run to extend")
-    folder.refuse_if_occupied(force=controls.force or controls.resume)
+    folder.refuse_if_occupied(force=controls.force or (controls.resume and folder.unborn))
     return setting.resolve(dataset, wishes)
 
 
@@ -194,6 +208,7 @@ def _cross_validate(
     outcomes = []
     validation = recipe.split[1] / (recipe.split[0] + recipe.split[1])
     if not folder.recipe.is_file() or not bench.controls.goes_on:
+        recipe = _prepared(dataset, recipe, bench).recipe
         folder.begin(recipes.as_toml(recipe))
     for number, parts in enumerate(folds(dataset, recipe.folds, recipe.split_seed, validation), start=1):
         outcome, meter = _train_one(parts, recipe, RunFolder(folder.path / f"fold-{number}"), bench, fold=number)
@@ -203,19 +218,34 @@ def _cross_validate(
     return outcomes, figures
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A network before its first step, and a recipe that leaves nothing to a rule."""
+
+    network: Network
+    preprocess: Preprocess
+    precision: Precision
+    recipe: Recipe
+
+
+def _prepared(data: Dataset, recipe: Recipe, bench: _Bench) -> _Prepared:
+    preprocess = setting.preprocess_for(data, recipe)
+    network = setting.network_for(data, recipe, preprocess)
+    precision = choose(recipe.precision, network, processor(), bench.device)
+    return _Prepared(network, preprocess, precision, setting.complete(recipe, network, preprocess, precision.name))
+
+
 def _train_one(
     parts: Dataset, recipe: Recipe, folder: RunFolder, bench: _Bench, *, fold: int | None
 ) -> tuple[Outcome, Meter]:
     """Train one network, or go on with it, and measure its best on the test split."""
-    preprocess = setting.preprocess_for(parts, recipe)
-    network = setting.network_for(parts, recipe, preprocess)
-    precision = choose(recipe.precision, network, processor(), bench.device)
-    recipe = setting.complete(recipe, network, preprocess, precision.name)
+    ready = _prepared(parts, recipe, bench)
+    recipe, preprocess = ready.recipe, ready.preprocess
     if bench.controls.extend and folder.started:
         recipe = _with_tail(folder, recipe, bench.controls.extend)
     task = task_named(recipe.task, parts.classes).fitted(recipe, parts.select("train"))
     description = setting.description_for(parts, bench.fingerprint, recipe, task, preprocess, fold)
-    learner = Learner(network, task, recipe, preprocess, bench.device, precision.dtype)
+    learner = Learner(ready.network, task, recipe, preprocess, bench.device, ready.precision.dtype)
     around = Surroundings(
         training=_loader(parts, "train", learner, bench),
         validation=_loader(parts, "val", learner, bench),
@@ -225,11 +255,11 @@ def _train_one(
         stop=bench.interruption.asked,
     )
     _begin_or_restore(learner, around, bench)
-    bench.watch(_started(learner, around, precision, parts, fold))
+    bench.watch(_started(learner, around, ready.precision, parts, fold))
     for event in fit(learner, around):
         bench.watch(event)
         if isinstance(event, Saved):
-            raise RunStopped(folder.path, bench.interruption.signal or 0)
+            raise RunStopped(bench.run, bench.interruption.signal or 0)
     return _measured(learner, around, parts, bench)
 
 
@@ -258,23 +288,29 @@ def _begin_or_restore(learner: Learner, around: Surroundings, bench: _Bench) -> 
             f"{folder.path}: this run was made with other pictures than these (their contents or classes differ); "
             f"--resume needs the same data, and another --out starts a new run"
         )
+    if header.recipe != checkpoint.fixed_part(learner.recipe):
+        raise TrainingError(
+            f"{folder.recipe}: is not the recipe that the checkpoint was made with; put that one back, or start "
+            f"another run with --out"
+        )
     checkpoint.restore(folder.last, learner, header)
-    folder.truncate_metrics(header.metrics_size)
+    folder.forget_after(header.metrics_size)
     if bench.controls.extend:
-        learner.progress.finished = False
-        learner.progress.epochs_without_better = 0
+        # In this order: were it cut off between the two, --resume would train the tail, but for a run that its patience
+        # had ended: that one would still be at its end, to be extended again.
         folder.change_recipe(recipes.as_toml(learner.recipe))
+        learner.progress.epochs_without_better = 0
         save(learner, around)
 
 
 def _with_tail(folder: RunFolder, recipe: Recipe, epochs: int) -> Recipe:
     """The recipe cut to the epochs that were run (early stopping may have ended it), and the tail behind them."""
-    header = checkpoint.read_header(folder.last)
-    if not header.progress.finished:
+    progress = checkpoint.read_header(folder.last).progress
+    if not has_ended(progress, recipe):
         raise TrainingError(
             f"{folder.path}: this run is not at its end yet; --resume goes on with it, --extend comes after"
         )
-    return recipes.extended(recipes.cut(recipe, header.progress.epoch), epochs)
+    return recipes.extended(recipes.cut(recipe, progress.epoch), epochs)
 
 
 def _loader(parts: Dataset, name: Any, learner: Learner, bench: _Bench) -> Loader:

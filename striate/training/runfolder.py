@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from striate.base.atomic import write_text
-from striate.base.errors import OutputError
+from striate.base.atomic import remove_partials, write_text
+from striate.base.errors import OutputError, TrainingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,13 @@ class RunFolder:
         """Whether there is a run to go on with."""
         return self.recipe.is_file() and self.last.is_file()
 
+    @property
+    def unborn(self) -> bool:
+        """Whether there is nothing here but what a run leaves that was killed before it had its recipe."""
+        return not self.path.is_dir() or all(
+            path == self.metrics or path.name.endswith(".partial") for path in self.path.iterdir()
+        )
+
     def refuse_if_occupied(self, *, force: bool) -> None:
         """See that a new run can begin here, before any work is done; nothing is written yet.
 
@@ -66,6 +73,8 @@ class RunFolder:
     def begin(self, recipe_text: str) -> None:
         """Make the folder with a recipe and empty metrics, and without what an earlier run left.
 
+        The recipe comes last: a folder with one holds a run, a folder without can be begun again.
+
         Raises:
             OutputError: it cannot be written.
         """
@@ -73,6 +82,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             for path in (self.recipe, self.metrics, self.model, self.last):
                 path.unlink(missing_ok=True)
+            remove_partials(self.path)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written: {error.strerror}; give another --out") from None
         write_text(self.metrics, "")
@@ -104,10 +114,19 @@ class RunFolder:
             os.fsync(file.fileno())
             return os.fstat(file.fileno()).st_size
 
-    def truncate_metrics(self, size: int) -> None:
-        """Forget the lines that were written after the checkpoint that a run goes on from."""
-        with self.metrics.open("ab") as file:
-            file.truncate(size)
+    def forget_after(self, size: int) -> None:
+        """Forget what was written after the checkpoint that a run goes on from, half-written files too.
+
+        Raises:
+            TrainingError: there is less than there was.
+        """
+        remove_partials(self.path)
+        if not self.metrics.is_file() or self.metrics.stat().st_size < size:
+            raise TrainingError(
+                f"{self.metrics}: has less than the {size} bytes that the checkpoint knows of; put the file back, or "
+                f"start the run over with --force"
+            )
+        os.truncate(self.metrics, size)
 
 
 def next_free(data: Path) -> Path:

@@ -45,9 +45,9 @@ def resolve(data: Dataset, wishes: Wishes) -> Recipe:
         ModelError: there is no such network.
     """
     task = task_named(str(wishes.values.get("task", "classify")), data.classes)
-    model = wishes.values.get("model") or task.default_model(data)
+    model = str(wishes.values.get("model") or task.default_model(data))
     if model not in MODELS:
-        raise ModelError(f"there is no model {model!r}.{did_you_mean(str(model), MODELS)} Models: {', '.join(MODELS)}")
+        raise ModelError(f"there is no model {model!r}.{did_you_mean(model, MODELS)} Models: {', '.join(MODELS)}")
     recipe = recipes.changed(task.default_recipe(data, model), wishes.values, source=wishes.source)
     if wishes.epochs is not None:
         if "stages" in wishes.values:
@@ -66,6 +66,25 @@ def resolve(data: Dataset, wishes: Wishes) -> Recipe:
             f"{', '.join(PRETRAINED)}. With weights = 'none' it trains from scratch"
         )
     return recipe
+
+
+def differences(saved: Recipe, wishes: Wishes) -> list[str]:
+    """The fields in which the user asks for something else than a run's saved recipe.
+
+    A frozen "body" and the frozen blocks that the saved recipe has for it are the same.
+
+    Raises:
+        RecipeError: a wish is unknown, of the wrong type or out of range.
+    """
+    asked = recipes.changed(saved, wishes.values, source=wishes.source)
+    named = [stage.freeze for stage in saved.stages]
+    stages = [
+        dataclasses.replace(stage, freeze=frozen) if stage.freeze == (recipes.BODY,) and frozen else stage
+        for stage, frozen in zip(asked.stages, [*named, *[()] * len(asked.stages)], strict=False)
+    ]
+    asked = dataclasses.replace(asked, stages=tuple(stages))
+    different = [f.name for f in dataclasses.fields(Recipe) if getattr(asked, f.name) != getattr(saved, f.name)]
+    return different + (["epochs"] if wishes.epochs not in (None, saved.epochs) else [])
 
 
 def preprocess_for(data: Dataset, recipe: Recipe) -> Preprocess:

@@ -111,7 +111,7 @@ class Workshop:
         torch.manual_seed(98)
         header = checkpoint.read_header(around.folder.last)
         checkpoint.restore(around.folder.last, learner, header)
-        around.folder.truncate_metrics(header.metrics_size)
+        around.folder.forget_after(header.metrics_size)
         return learner, list(fit(learner, around))
 
 

@@ -37,14 +37,12 @@ def test_stopped_anywhere_and_resumed_it_ends_the_same(
         assert (path / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
 
 
-def test_stopped_after_every_step_it_ends_the_same(
-    tmp_path, workshop, two_stages, stop_at, metrics_of, same_state
-):
+def test_stopped_after_every_step_it_ends_the_same(tmp_path, workshop, two_stages, stop_at, metrics_of, same_state):
     shop = workshop(dataclasses.replace(two_stages, ema_decay=0.9, patience=2, metric="loss"))
     whole, _ = shop.start(tmp_path / "whole")
     learner, events = shop.start(tmp_path / "parts", stop_at(0))
     lives = 1
-    while not learner.progress.finished:
+    while not learner.finished:
         learner, events = shop.resume(tmp_path / "parts", stop_at(0))
         assert sum(isinstance(event, StepDone) for event in events) <= 1
         lives += 1

@@ -112,6 +112,8 @@ def _why_not(path: Path, error: OSError) -> str:
         return "a loop of symbolic links; expected a folder of pictures or a file of arrays"
     if error.errno == errno.EACCES:
         return "permission denied; data must be readable by the user who runs striate"
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        return f"{(error.strerror or str(error)).lower()}; expected a folder of pictures or a file of arrays"
     if path.is_symlink():
         return f"a symbolic link to {printable(path.readlink())}, which does not exist"
     try:
