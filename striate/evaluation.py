@@ -14,6 +14,7 @@ from striate.base.hardware import cores
 from striate.base.nearest import did_you_mean
 from striate.data import open_data
 from striate.data.loading import Loader
+from striate.data.names import counted, listed, printable
 from striate.data.reading import readable
 from striate.data.records import Classes, Dataset, Record
 from striate.data.splits import fingerprint, folds, split
@@ -107,8 +108,8 @@ def _chosen(dataset: Dataset, description: modelfile.Description, part: Part | N
         if records := dataset.select(part):
             return part, records
         raise DataError(
-            f"{dataset.root}: has no {part} pictures: these are not the data that the model was trained on, and "
-            f"there is no folder {part!r}; --split all takes every picture"
+            f"{dataset.root}: has no {part} pictures, neither in a folder {part!r} nor by the split of the run "
+            f"that the model is from; --split all takes every picture"
         )
     for name in ("test", "val"):
         if records := dataset.select(name):
@@ -117,9 +118,17 @@ def _chosen(dataset: Dataset, description: modelfile.Description, part: Part | N
 
 
 def _split_as_trained(dataset: Dataset, provenance: Mapping[str, Any]) -> Dataset:
-    """The data with the split that the model's run gave them, if they are its data; else as their folders say."""
+    """The data with the split that the model's run gave them, if they are its data; else as their folders say.
+
+    A run's own split goes by content, so it is found again however the pictures are put into folders now; one that
+    folders decided is lost where there are no such folders.
+    """
     if provenance.get("data") != fingerprint(dataset):
         return dataset
+    by_folders = provenance.get("fixed_splits", dataset.fixed_splits)
+    if by_folders and not dataset.fixed_splits:
+        return dataset
+    dataset = replace(dataset, fixed_splits=by_folders)
     fractions, seed = tuple(provenance["split"]), provenance["split_seed"]
     if fold := provenance.get("fold"):
         validation = fractions[1] / (fractions[0] + fractions[1])
@@ -155,7 +164,8 @@ def _index_of(name: str, classes: Classes) -> int:
     if found:
         raise DataError(f"class {name!r}: the model has {len(found)} classes of that name")
     raise DataError(
-        f"class {name!r} of the data is none of the model's {len(classes)} classes.{did_you_mean(name, classes.names)}"
+        f"class {name!r} of the data is none of the model's {counted(len(classes), 'class', 'classes')}."
+        f"{did_you_mean(name, classes.names)} It knows {listed([printable(each) for each in classes.names], most=10)}"
     )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, isfinite
 from striate.base.atomic import replace_file
 from striate.base.errors import ModelFileError, StriateError
 from striate.base.nearest import did_you_mean
-from striate.data.names import listed
+from striate.data.names import counted, listed
 from striate.data.records import Classes
 from striate.models import build
 from striate.models.network import Network
@@ -38,8 +38,8 @@ class Description:
     """What a model file says of its weights.
 
     ``arguments`` are those of the network's builder. ``provenance`` holds, where they are known, ``data`` (the
-    fingerprint of what it was trained on), ``split``, ``split_seed``, ``folds``, ``fold``, ``recipe``
-    (its hash), ``version`` and ``licence`` (of the weights it started from).
+    fingerprint of what it was trained on), ``split``, ``split_seed``, ``fixed_splits`` (whether folders decided it
+    instead), ``folds``, ``fold``, ``recipe`` (its hash), ``version`` and ``licence`` (of the weights it started from).
     """
 
     model: str
@@ -97,9 +97,14 @@ def load(path: Path) -> tuple[Network, Description]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from None
-    if broken := [name for name, tensor in tensors.items() if tensor.is_floating_point() and not isfinite(tensor).all()]:
+    if broken := [name for name, tensor in tensors.items() if not isfinite(tensor).all()]:
         raise ModelFileError(f"{path}: is damaged: {listed(broken)} hold numbers that are not finite")
     network = build(description.model, **description.arguments)
+    if network.size is not None and network.size != description.preprocess.size:
+        raise ModelFileError(
+            f"{path}: its description does not hold together: pictures of {description.preprocess.size} for a network "
+            f"of {network.size}"
+        )
     load_state(network, tensors, source=str(path))
     return network.eval(), description
 
@@ -110,13 +115,9 @@ def open_model(reference: str | Path) -> tuple[Network, Description]:
     Raises:
         ModelFileError: neither a file nor such a name.
     """
-    path, name = Path(reference), str(reference)
-    try:
-        is_folder = S_ISDIR(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        pass  # a name, perhaps
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read as a model file: {error.strerror}") from None
+    name = str(reference)
+    if path := _file_meant(Path(reference)):
+        return load(path)
     if name in PRETRAINED:
         network = create(name, weights="pretrained")
         names, ids = imagenet_classes()
@@ -136,6 +137,22 @@ def open_model(reference: str | Path) -> tuple[Network, Description]:
         f"{name}: there is no such file, and no pretrained network of that name.{did_you_mean(name, PRETRAINED)} "
         f"Pretrained: {', '.join(PRETRAINED)}"
     )
+
+
+def _file_meant(path: Path) -> Path | None:
+    """The model file that a path means: itself, or the one in a run's folder; None if it must be a network's name."""
+    try:
+        if not S_ISDIR(path.stat().st_mode):
+            return path
+        if (best := path / "model.safetensors").is_file():
+            return best
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read as a model file: {error.strerror}") from None
+    if str(path) in MODELS:
+        return None
+    raise ModelFileError(f"{path}: is a folder without {best.name}; expected a model file, or the folder of a run")
 
 
 def _as_json(description: Description) -> dict[str, Any]:
@@ -196,7 +213,7 @@ def _contradiction(description: Description) -> str | None:
     if not all(isinstance(text, str) for text in (description.task, *classes.names, *(classes.ids or ()))):
         return "the task and the names and ids of classes must be texts"
     if len(classes) != arguments["classes"]:
-        return f"{len(classes)} class names for a network of {arguments['classes']} classes"
+        return f"{counted(len(classes), 'class name')} for a network of {arguments['classes']} classes"
     if preprocess.count != arguments["in_channels"]:
         return f"pictures of {preprocess.count} channels for a network of {arguments['in_channels']}"
     return _lost_split(description.provenance)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL.Image import Image
 from striate import modelfile
 from striate.base.errors import DataError, DecodeError
 from striate.base.hardware import cores
+from striate.data.names import printable
 from striate.inference import device_named, evaluating
 from striate.models.network import Network
 from striate.pictures.decode import PICTURE_SUFFIXES, decode, from_memory
@@ -66,7 +68,7 @@ class Predictor:
             DecodeError: a picture cannot be read.
             DataError: the folder holds no pictures, or an array is no picture.
         """
-        if isinstance(pictures, str | Path) and Path(pictures).is_dir():
+        if isinstance(pictures, str | Path) and _is_folder(Path(pictures)):
             return self.stream(pictures_in(Path(pictures)), top=top)
         if isinstance(pictures, Sequence) and not isinstance(pictures, str):
             return [prediction for _, prediction in self.stream(pictures, top=top)]
@@ -108,7 +110,8 @@ class Predictor:
         """The picture as the network sees it, uint8 ``[H, W, C]``, and how it came to that."""
         preprocess = self.description.preprocess
         if isinstance(picture, str | Path):
-            decoded = decode(Path(picture), preprocess.channels, preprocess.shorter_side)
+            name = printable(picture)
+            decoded = decode(Path(picture), preprocess.channels, preprocess.shorter_side, name=name)
         elif isinstance(picture, np.ndarray | Image):
             decoded = from_memory(picture, preprocess.channels, preprocess.shorter_side)
         else:
@@ -132,13 +135,18 @@ class Predictor:
 def pictures_in(folder: Path) -> Iterator[Path]:
     """The picture files below a folder, sorted within each, hidden ones left out; found while they are asked for.
 
+    What is not a folder is itself the one picture, as far as can be told before it is read.
+
     Raises:
         DataError: there is none, or a folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be read: {error.strerror}")
+        raise DataError(f"{printable(error.filename)}: cannot be read: {error.strerror}")
 
+    if not _is_folder(folder):
+        yield folder
+        return
     found = False
     for path, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -147,4 +155,11 @@ def pictures_in(folder: Path) -> Iterator[Path]:
                 found = True
                 yield Path(path) / name
     if not found:
-        raise DataError(f"{folder}: holds no pictures")
+        raise DataError(f"{printable(folder)}: holds no pictures")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return S_ISDIR(path.stat().st_mode)
+    except OSError:  # whoever reads it will say why
+        return False

@@ -43,6 +43,9 @@ class Stage:
     freeze: Annotated[
         tuple[str, ...], Field(description='names of blocks that do not learn; "body" is every block but the head')
     ] = ()
+    keep_statistics: Annotated[
+        bool, Field(description="batch norms use the running statistics that the weights came with, and keep them")
+    ] = False
     warmup: Annotated[
         Fraction, Field(description="part of the stage's steps in which the rate rises to its highest, 0 to 1")
     ] = 0.1
@@ -290,6 +293,8 @@ def _refuse_unknown(values: Mapping[str, Any], owner: type, source: str) -> None
 def _explain(error: ValidationError, source: str) -> str:
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"{source}: {field} is missing"
     received = json.dumps(first.get("input"), default=str)
     return f"{source}: {field} is {received}: {first['msg'][0].lower()}{first['msg'][1:]}"
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except UnusedCliTokensError as error:
         extra = " ".join(error.unused_tokens or ())
-        print_error(f"there is no place for {extra!r} behind what came before it (striate --help shows what there is)", words)
+        print_error(f"nothing more was expected, but there is {extra!r} (striate --help shows what there is)", words)
         return 2
     except CycloptsError as error:
         text = str(error).replace('Command "', "striate ").replace('" parameter ', ": ")

@@ -4,6 +4,8 @@ Everything but the answer goes to stderr, so that stdout is the answer alone.
 """
 
 import json
+import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +20,7 @@ def say(text: str) -> None:
 
 def answer(text: str) -> None:
     """One line of the answer, on stdout."""
-    print(printable(text), flush=True)
+    print(names.printable(text), flush=True)
 
 
 def answer_json(value: Mapping[str, Any]) -> None:
@@ -39,12 +41,14 @@ def printable(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The value with every text in UTF-8; control characters may stay, since JSON has escapes for them."""
+    """The value as JSON can hold it: no infinity, and texts in UTF-8 (for control characters it has escapes)."""
     match value:
         case str():
-            return value if value.isascii() else "".join(names.printable(c) if "\ud800" <= c <= "\udfff" else c for c in value)
+            return re.sub("[\ud800-\udfff]", lambda found: names.printable(found[0]), value)
         case Mapping():
             return {key: _plain(each) for key, each in value.items()}
+        case float():
+            return value if math.isfinite(value) else None
         case list() | tuple():
             return [_plain(each) for each in value]
     return value

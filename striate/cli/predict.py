@@ -7,7 +7,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from striate.base.errors import DecodeError
-from striate.cli.console import answer, answer_json, printable, say
+from striate.cli.console import answer, answer_json, say
+from striate.data.names import printable
 from striate.predictor import load, pictures_in
 
 
@@ -16,9 +17,7 @@ def predict(
     images: Annotated[Path, Parameter(help="pictures, or folders of them")],
     /,
     *more: Annotated[Path, Parameter(help="more pictures, or folders of them")],
-    top: Annotated[
-        int, Parameter(help="how many of the most probable answers to show", validator=Number(gte=1))
-    ] = 3,
+    top: Annotated[int, Parameter(help="how many of the most probable answers to show", validator=Number(gte=1))] = 3,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
     skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
@@ -26,7 +25,7 @@ def predict(
 ) -> None:
     """Say what is on pictures."""
     predictor = load(model, device=device)
-    paths = (path for each in (images, *more) for path in (pictures_in(each) if each.is_dir() else [each]))
+    paths = (path for each in (images, *more) for path in pictures_in(each))
 
     def unreadable(error: DecodeError) -> None:
         if not quiet:
@@ -35,8 +34,8 @@ def predict(
     rows: list[dict[str, Any]] = []
     for path, prediction in predictor.stream(paths, on_unreadable=unreadable if skip_unreadable else None):
         if json:
-            rows.append({"image": printable(str(path)), **predictor.task.as_json(prediction, top)})
+            rows.append({"image": str(path), **predictor.task.as_json(prediction, top)})
         else:
-            answer(f"{path}: {predictor.task.as_text(prediction, top)}")
+            answer(f"{printable(str(path))}: {predictor.task.as_text(prediction, top)}")
     if json:
         answer_json({"predictions": rows})

@@ -1,6 +1,7 @@
 """What a file that is no picture looks like, for the sentence that refuses it."""
 
 import contextlib
+import struct
 from pathlib import Path, PurePath
 
 _START = 512  # bytes that are looked at
@@ -8,7 +9,7 @@ _START = 512  # bytes that are looked at
 # The first bytes of files that turn up among pictures, and what to say of them.
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "it begins like a JPEG picture but is truncated or damaged"),
-    (0, b"\x89PNG", "it begins like a PNG picture but is truncated or damaged"),
+    (0, b"\x89PNG", "it begins like a PNG picture{size} but is truncated or damaged"),
     (0, b"GIF8", "it begins like a GIF picture but is truncated or damaged"),
     (0, b"BM", "it begins like a BMP picture but is truncated or damaged"),
     (0, b"II*\0", "it begins like a TIFF picture, but one that is damaged or of a kind that Pillow cannot read"),
@@ -43,7 +44,7 @@ def looks_like(source: Path | bytes, name: str) -> str:
             start = file.read(_START)
     for offset, mark, what in _MARKS:
         if start[offset : offset + len(mark)] == mark:
-            return what
+            return what.format(size=_png_size(start))
     suffix = PurePath(name).suffix
     named = f" named {suffix}" if suffix else ""
     if not start.strip(b"\0"):
@@ -56,6 +57,14 @@ def looks_like(source: Path | bytes, name: str) -> str:
             return f"it is an SVG drawing{named}; export it as PNG"
         return f"not a picture: it is a text file{named}"
     return "not a picture in any format that striate reads (JPEG, PNG, TIFF, WebP, AVIF, GIF, BMP, JPEG 2000, PNM)"
+
+
+def _png_size(start: bytes) -> str:
+    """What the header of a PNG says, which tells a cut picture from one that was made to be too large."""
+    if start[12:16] != b"IHDR" or len(start) < 24:
+        return ""
+    width, height = struct.unpack(">II", start[16:24])
+    return f" of {width} x {height} pixels"
 
 
 def _is_text(start: bytes) -> bool:

@@ -79,7 +79,7 @@ def _fashion_cnn(images: int) -> Recipe:
         split=(0.9, 0.05, 0.05),
         augment=Augmentation(crop=(1.0, 1.0), flip=True),
         classify=ClassifySettings(label_smoothing=0.05),
-        stages=(Stage(epochs=15, rate=0.08, warmup=0.3),),
+        stages=(Stage(epochs=20, rate=0.08, warmup=0.3),),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from striate.base.errors import TrainingError
 from striate.recipe import Recipe
 from striate.training.learner import Learner, Progress
 from striate.training.stages import stage_at
+from striate.weights.tensorfiles import open_tensors
 
 FORMAT = 1
 
@@ -79,7 +80,7 @@ def read_header(path: Path) -> Header:
         TrainingError: the file is no checkpoint of ours, damaged, or newer than this version.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             values = json.loads((file.metadata() or {})["striate_checkpoint"])
         if values["format"] > FORMAT:
             raise TrainingError(f"{path}: is a checkpoint of a newer Striate (format {values['format']})")
@@ -96,7 +97,7 @@ def restore(path: Path, learner: Learner, header: Header) -> None:
         TrainingError: the tensors are not those of this learner.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         _load(learner.network, tensors, "network.")
         if learner.average:

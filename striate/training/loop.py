@@ -124,9 +124,12 @@ def _end_epoch(learner: Learner, around: Surroundings, rate: float, images: int,
     """Validate, keep the best, write the epoch's line, and move on to the next epoch."""
     progress, recipe = learner.progress, learner.recipe
     learner.read_losses()
+    learner.refuse_broken_weights()
     meter = measure(learner.evaluated, learner.task, learner.preprocess, around.validation.epoch(0), learner.device)
     figures = meter.figures()
     value = figures[recipe.metric] * learner.task.directions[recipe.metric]
+    if math.isnan(value):  # neither more nor less than anything, so nothing would ever be better
+        value = -math.inf
     # Equal counts as best too: the later weights have been averaged and annealed for longer.
     best = progress.best is None or value >= progress.best
     strictly = progress.best is None or value > progress.best

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from striate.base.errors import TrainingError
 from striate.training.runfolder import RunFolder
 
 
@@ -49,13 +50,20 @@ class Result:
 
 
 def best_figures(folder: RunFolder) -> Mapping[str, Any]:
-    """The validation figures of the epoch that the run's model file is from, as its metrics have them."""
+    """The validation figures of the epoch that the run's model file is from, as its metrics have them.
+
+    Raises:
+        TrainingError: the metrics are not as they were written.
+    """
     best: Mapping[str, Any] = {}
-    with folder.metrics.open(encoding="utf-8") as file:
-        for text in file:
-            line = json.loads(text)
-            if line["kind"] == "epoch" and line["best"]:
-                best = line["validation"]
+    try:
+        with folder.metrics.open(encoding="utf-8") as file:
+            for text in file:
+                line = json.loads(text)
+                if line["kind"] == "epoch" and line["best"]:
+                    best = line["validation"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{folder.metrics}: is damaged ({error}); --force starts the run over") from None
     return best
 
 

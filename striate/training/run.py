@@ -61,6 +61,14 @@ class Controls:
         """Whether an existing run is continued."""
         return self.resume or self.extend > 0
 
+    def refuse_contradictions(self) -> None:
+        """Raise TrainingError if a run is to go on, but it is not said which, or it is to start over too."""
+        which = "--resume" if self.resume else "--extend"
+        if self.goes_on and self.out is None:
+            raise TrainingError(f"{which} goes on with the run in --out, and no --out is given")
+        if self.goes_on and self.force:
+            raise TrainingError(f"{which} goes on with a run, and --force starts it over; give one of the two")
+
 
 @dataclass(slots=True)
 class _Watch:
@@ -121,9 +129,10 @@ def train(
     """
     started = time.monotonic()
     controls = controls or Controls()
-    controls = replace(controls, out=Path(out) if out else controls.out)
-    wanted = dict(changes or {}) | ({"model": model} if model else {})
-    wishes = setting.wishes_from(recipe, wanted, epochs)
+    controls = replace(controls, out=Path(out)) if out else controls
+    controls.refuse_contradictions()
+    device = device_named(controls.device)
+    wishes = setting.wishes_from(recipe, dict(changes or {}) | ({"model": model} if model else {}), epochs)
     dataset = open_data(Path(data), format=controls.format)
     folder = RunFolder(controls.out or next_free(Path(data)))
     resolved = _recipe_of(folder, dataset, wishes, controls)
@@ -137,7 +146,7 @@ def train(
         bench = _Bench(
             run=folder.path,
             controls=controls,
-            device=device_named(controls.device),
+            device=device,
             workers=max(1, cores() // 2) if controls.workers is None else controls.workers,
             cache=cache,
             watch=watch,
@@ -176,6 +185,7 @@ def _result(
 
 def _recipe_of(folder: RunFolder, dataset: Dataset, wishes: setting.Wishes, controls: Controls) -> Recipe:
     """The saved recipe of a run that goes on, else a new one; refuses what does not fit together."""
+    folder.refuse_if_unwritable()
     if controls.goes_on and folder.recipe.is_file():
         saved = recipes.load(folder.recipe)
         if controls.extend and saved.folds:
@@ -207,10 +217,12 @@ def _cross_validate(
     pooled = task.meter()
     outcomes = []
     validation = recipe.split[1] / (recipe.split[0] + recipe.split[1])
+    parts_of_folds = folds(dataset, recipe.folds, recipe.split_seed, validation)
     if not folder.recipe.is_file() or not bench.controls.goes_on:
         recipe = _prepared(dataset, recipe, bench).recipe
-        folder.begin(recipes.as_toml(recipe))
-    for number, parts in enumerate(folds(dataset, recipe.folds, recipe.split_seed, validation), start=1):
+        with folder.beginning(recipes.as_toml(recipe)):
+            pass
+    for number, parts in enumerate(parts_of_folds, start=1):
         outcome, meter = _train_one(parts, recipe, RunFolder(folder.path / f"fold-{number}"), bench, fold=number)
         outcomes.append(outcome)
         pooled.merge(meter)
@@ -279,8 +291,10 @@ def _measured(learner: Learner, around: Surroundings, parts: Dataset, bench: _Be
 def _begin_or_restore(learner: Learner, around: Surroundings, bench: _Bench) -> None:
     folder = around.folder
     if not (bench.controls.goes_on and folder.started):
-        folder.begin(recipes.as_toml(learner.recipe))
-        save(learner, around)
+        if bench.controls.resume:
+            bench.watch(Notice(f"{folder.path}: holds no run to go on with; a new one begins"))
+        with folder.beginning(recipes.as_toml(learner.recipe)):
+            save(learner, around)
         return
     header = checkpoint.read_header(folder.last)
     if header.data != around.data:

@@ -2,12 +2,13 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from striate.base.atomic import remove_partials, write_text
+from striate.base.atomic import output_error, remove_partials, write_text
 from striate.base.errors import OutputError, TrainingError
 
 
@@ -49,20 +50,29 @@ class RunFolder:
             path == self.metrics or path.name.endswith(".partial") for path in self.path.iterdir()
         )
 
+    def refuse_if_unwritable(self) -> None:
+        """See that files can be written here, before any work is done; nothing is written yet.
+
+        Raises:
+            OutputError: the path is a file, or cannot be read and written.
+        """
+        try:
+            part = next(part for part in (self.path, *self.path.parents) if part.exists() or part.is_symlink())
+        except OSError as error:
+            raise output_error(self.path, error) from None
+        if not part.is_dir():
+            raise OutputError(f"{self.path}: cannot be a run's folder, because {part} is no folder; give another --out")
+        if not os.access(part, os.W_OK | os.X_OK | (os.R_OK if part == self.path else 0)):
+            raise OutputError(f"{self.path}: cannot be written ({part} is read-only for you); give another --out")
+
     def refuse_if_occupied(self, *, force: bool) -> None:
         """See that a new run can begin here, before any work is done; nothing is written yet.
 
         Raises:
-            OutputError: the path is a file, cannot be written, or holds something and ``force`` is not given.
+            OutputError: as in `refuse_if_unwritable`, or the folder holds something and ``force`` is not given.
         """
-        for part in (self.path, *self.path.parents):
-            if part.exists():
-                break
-        if not part.is_dir():
-            raise OutputError(f"{self.path}: cannot be a run's folder, because {part} is a file; give another --out")
-        if not os.access(part, os.W_OK | os.X_OK):
-            raise OutputError(f"{self.path}: cannot be written ({part} is read-only for you); give another --out")
-        if part == self.path and any(self.path.iterdir()) and not force:
+        self.refuse_if_unwritable()
+        if self.path.is_dir() and any(self.path.iterdir()) and not force:
             if self.recipe.exists():
                 raise OutputError(
                     f"{self.path}: holds a run already; --resume goes on with it, --force starts it over, "
@@ -80,13 +90,34 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for path in (self.recipe, self.metrics, self.model, self.last):
-                path.unlink(missing_ok=True)
-            remove_partials(self.path)
+            self._clear()
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written: {error.strerror}; give another --out") from None
+            raise output_error(self.path, error) from None
         write_text(self.metrics, "")
         write_text(self.recipe, recipe_text)
+
+    @contextmanager
+    def beginning(self, recipe_text: str) -> Iterator[None]:
+        """`begin`; if that or the block fails for want of room or leave to write, nothing of it is left behind.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        made = [part for part in (self.path, *self.path.parents) if not part.exists()]
+        try:
+            self.begin(recipe_text)
+            yield
+        except OutputError:
+            with suppress(OSError):
+                self._clear()
+                for part in made:
+                    part.rmdir()
+            raise
+
+    def _clear(self) -> None:
+        for path in (self.recipe, self.metrics, self.model, self.last):
+            path.unlink(missing_ok=True)
+        remove_partials(self.path)
 
     def change_recipe(self, recipe_text: str) -> None:
         """Replace the recipe of a run that is extended.
@@ -106,33 +137,44 @@ class RunFolder:
             with self.metrics.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
-            raise OutputError(f"{self.metrics}: cannot be written: {error.strerror}") from None
+            raise output_error(self.metrics, error) from None
 
     def metrics_size(self) -> int:
-        """Bytes of the metrics so far, safely on disk."""
-        with self.metrics.open("rb") as file:
-            os.fsync(file.fileno())
-            return os.fstat(file.fileno()).st_size
+        """Bytes of the metrics so far, safely on disk.
+
+        Raises:
+            OutputError: they are not there, or could not be written.
+        """
+        try:
+            with self.metrics.open("rb") as file:
+                os.fsync(file.fileno())
+                return os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise output_error(self.metrics, error) from None
 
     def forget_after(self, size: int) -> None:
         """Forget what was written after the checkpoint that a run goes on from, half-written files too.
 
         Raises:
             TrainingError: there is less than there was.
+            OutputError: it cannot be written.
         """
-        remove_partials(self.path)
         if not self.metrics.is_file() or self.metrics.stat().st_size < size:
             raise TrainingError(
                 f"{self.metrics}: has less than the {size} bytes that the checkpoint knows of; put the file back, or "
                 f"start the run over with --force"
             )
-        os.truncate(self.metrics, size)
+        try:
+            remove_partials(self.path)
+            os.truncate(self.metrics, size)
+        except OSError as error:
+            raise output_error(self.metrics, error) from None
 
 
 def next_free(data: Path) -> Path:
     """``runs/<data>-<n>`` with the smallest n that is not there yet."""
-    name = data.resolve().name.split(".")[0] or "data"
+    name = os.fsdecode(os.fsencode(data.resolve().name.split(".")[0])[:200]) or "data"
     number = 1
-    while (path := Path("runs") / f"{name}-{number}").exists():
+    while os.path.lexists(path := Path("runs") / f"{name}-{number}"):
         number += 1
     return path

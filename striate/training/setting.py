@@ -106,14 +106,25 @@ def preprocess_for(data: Dataset, recipe: Recipe) -> Preprocess:
 
 
 def network_for(data: Dataset, recipe: Recipe, preprocess: Preprocess) -> Network:
-    """The network, its fresh weights drawn from the recipe's seed."""
+    """The network, its fresh weights drawn from the recipe's seed.
+
+    Raises:
+        RecipeError: pictures of the recipe's size do not fit it.
+    """
     torch.manual_seed(recipe.seed)
-    return create(
+    network = create(
         recipe.model,
         classes=len(data.classes),
         weights="pretrained" if recipe.weights == "pretrained" else None,
         in_channels=preprocess.count,
     )
+    if network.size is not None and network.size != preprocess.size:
+        (height, width), (given_height, given_width) = network.size, preprocess.size
+        raise RecipeError(
+            f"size is {given_height}x{given_width}, but {recipe.model} takes pictures of {height}x{width} alone; "
+            f"leave the size out, or take a network that fits any, such as resnet18"
+        )
+    return network
 
 
 def complete(recipe: Recipe, network: Network, preprocess: Preprocess, precision: PrecisionName) -> Recipe:
@@ -139,6 +150,7 @@ def description_for(
             "data": fingerprint,
             "split": list(recipe.split),
             "split_seed": recipe.split_seed,
+            "fixed_splits": data.fixed_splits,
             "folds": recipe.folds,
             "fold": fold,
             "recipe": recipe.hash,

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
+from torch import nn
+
 from striate.base.errors import RecipeError
 from striate.base.nearest import did_you_mean
 from striate.models.network import Network
@@ -46,8 +48,15 @@ def stage_at(stages: Sequence[Stage], epoch: int) -> tuple[int, int]:
 
 
 def set_mode(network: Network, stage: Stage) -> None:
-    """Put the network into training mode but for the frozen blocks, which neither learn nor count statistics."""
+    """Put the network into training mode but for the frozen blocks, which neither learn nor count statistics.
+
+    With ``keep_statistics`` no batch norm counts statistics; the scales and shifts of those that are not frozen learn.
+    """
     network.train().requires_grad_(True)
+    if stage.keep_statistics:
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
     for name in stage.freeze:
         for path in network.blocks[name]:
             network.get_submodule(path).eval().requires_grad_(False)

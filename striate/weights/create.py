@@ -74,14 +74,16 @@ def _pretrained(name: str) -> "Mapping[str, Tensor]":
 
 def _from_file(path: Path) -> "Mapping[str, Tensor]":
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+
+    from striate.weights.tensorfiles import open_tensors
 
     if path.suffix != ".safetensors":
         raise WeightsError(
             f"{path}: weights are read from .safetensors files; use weights='pretrained' for published ones"
         )
     try:
-        return load_file(path)
+        with open_tensors(path) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:

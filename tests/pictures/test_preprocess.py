@@ -97,17 +97,17 @@ def test_a_square_that_was_reduced_need_not_be_enlarged(side, resize, picture):
 
 def test_crop_takes_the_centre():
     geometry = Preprocess().geometry(500, 335, 500, 335)
-    assert geometry.steps == (Crop(104, 21, 293, 293), Resize(224, 224, "bilinear"))
+    assert geometry.steps == (Crop(103, 21, 293, 293), Resize(224, 224, "bilinear"))
     assert Preprocess(size=(100, 200), crop_fraction=1.0).geometry(300, 300, 300, 300).steps[0] == Crop(75, 0, 150, 300)
     assert Preprocess(size=(200, 100), crop_fraction=0.5).geometry(300, 300, 300, 300).steps[0] == Crop(
-        75, 113, 150, 75
+        75, 112, 150, 75
     )
 
 
-def test_the_lite_crop_is_that_of_its_authors():
+def test_the_lite_crop_is_seven_eighths_of_the_shorter_side():
     for height, width in [(480, 640), (333, 500), (501, 375), (224, 224), (256, 257)]:
         side = int(224 / (224 + 32) * min(height, width))
-        top, left = ((height - side) + 1) // 2, ((width - side) + 1) // 2
+        top, left = (height - side) // 2, (width - side) // 2
         assert PREPROCESSING["lite"].geometry(height, width, height, width).steps[0] == Crop(top, left, side, side)
 
 

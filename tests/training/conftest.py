@@ -41,9 +41,9 @@ class Tiny(Network):
             },
             feature_info=(),
         )
-        self.conv1 = nn.Conv2d(1, 4, 3, stride=2, padding=1)
+        self.conv1 = nn.Conv2d(1, 4, 3, stride=2, padding=1, bias=plain)
         self.norm1 = nn.Identity() if plain else nn.BatchNorm2d(4)
-        self.conv2 = nn.Conv2d(4, 6, 3, stride=2, padding=1)
+        self.conv2 = nn.Conv2d(4, 6, 3, stride=2, padding=1, bias=plain)
         self.norm2 = nn.Identity() if plain else nn.BatchNorm2d(6)
         self.drop = nn.Identity() if plain else nn.Dropout(0.3)
         self.relu = nn.ReLU()
