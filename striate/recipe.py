@@ -214,7 +214,8 @@ def extended(recipe: Recipe, epochs: int) -> Recipe:
         RecipeError: more epochs than a recipe takes.
     """
     _refuse_endless(epochs)
-    tail = Stage(epochs=epochs, rate=recipe.stages[-1].rate / 10, freeze=recipe.stages[-1].freeze, warmup=0.0)
+    last = recipe.stages[-1]
+    tail = dataclasses.replace(last, epochs=epochs, rate=last.rate / 10, warmup=0.0)
     return dataclasses.replace(recipe, stages=(*recipe.stages, tail))
 
 

@@ -79,7 +79,7 @@ def test_data_that_it_was_not_trained_on_count_as_their_folders_say(photos, trai
     assert (evaluate(trained.run, other).split, evaluate(trained.run, other).images) == ("all", 59)
     assert evaluate(trained.run, sorted_into(other, tmp_path / "tested", "test")).split == "test"
     assert evaluate(trained.run, sorted_into(other, tmp_path / "validated", "val")).split == "val"
-    with pytest.raises(DataError, match="has no val pictures.*--split all"):
+    with pytest.raises(DataError, match=r"has no val pictures.*--split all"):
         evaluate(trained.run, other, part="val")
 
 
@@ -177,7 +177,6 @@ def test_the_models_indices_are_used_not_those_of_the_folders(birds, photo_folde
     """The same pictures under names in another order: the same answers against other truths."""
     data = photo_folder(tmp_path / "data", classes=("n05", "n01"), per_class=6)
     figures = evaluate(birds, data).figures
-    network, description = modelfile.load(birds)
     predictor = striate.load(birds)
     right = [predictor(path, top=1)[0].id == path.parent.name for path in sorted(data.rglob("*.*"))]
     assert figures["top1"] == pytest.approx(np.mean(right))

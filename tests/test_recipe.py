@@ -118,6 +118,12 @@ def test_an_extension_is_a_stage_of_its_own():
     assert extended.stages == (Stage(epochs=3, rate=0.5), Stage(epochs=4, rate=0.05, warmup=0.0))
 
 
+def test_an_extension_learns_what_the_last_stage_did():
+    last = Stage(epochs=2, rate=0.5, freeze=("stem",), keep_statistics=True, warmup=0.3)
+    tail = recipes.extended(Recipe(stages=(Stage(epochs=3, rate=0.1), last)), 4).stages[-1]
+    assert tail == dataclasses.replace(last, epochs=4, rate=0.05, warmup=0.0)
+
+
 def test_the_hash_follows_the_values():
     assert Recipe().hash == Recipe().hash
     assert Recipe().hash != Recipe(seed=1).hash

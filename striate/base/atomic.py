@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,8 +49,12 @@ def replace_file(path: Path) -> Iterator[Path]:
     try:
         if path.is_dir():  # found now rather than after an hour's work inside the block
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        os.close(descriptor)
         yield temporary
+        # Libraries that put a new file in its place (safetensors) make it readable for its owner alone.
+        temporary.chmod(mode)
         _flush(temporary)
         os.replace(temporary, path)
         _flush_folder(path.parent)
@@ -75,8 +80,9 @@ def write_text(path: Path, text: str) -> None:
 
 def remove_partials(folder: Path) -> None:
     """Remove what killed processes left half-written in a folder that nobody else is writing to."""
-    for leftover in folder.glob(f".*{_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+    for pattern in (f".*{_SUFFIX}", ".tmp??????"):  # the latter is what safetensors writes before it renames to ours
+        for leftover in folder.glob(pattern):
+            leftover.unlink(missing_ok=True)
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

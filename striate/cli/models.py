@@ -33,7 +33,8 @@ def models(
         return
     table = Table(box=None)
     for column in ("name", "parameters", "input", "pretrained", "what it is"):
-        table.add_column(column, justify="right" if column == "parameters" else "left", overflow="fold")
+        numbers, words = column == "parameters", column == "what it is"
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=not words)
     for name, architecture in MODELS.items():
         height, width = architecture.preprocess.size
         table.add_row(

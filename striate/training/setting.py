@@ -109,7 +109,7 @@ def network_for(data: Dataset, recipe: Recipe, preprocess: Preprocess) -> Networ
     """The network, its fresh weights drawn from the recipe's seed.
 
     Raises:
-        RecipeError: pictures of the recipe's size do not fit it.
+        RecipeError: pictures of the recipe's size, or batches of one, do not fit it.
     """
     torch.manual_seed(recipe.seed)
     network = create(
@@ -124,7 +124,19 @@ def network_for(data: Dataset, recipe: Recipe, preprocess: Preprocess) -> Networ
             f"size is {given_height}x{given_width}, but {recipe.model} takes pictures of {height}x{width} alone; "
             f"leave the size out, or take a network that fits any, such as resnet18"
         )
+    if recipe.batch_size == 1 and _norms_see_one_number(network, preprocess.size):
+        height, width = preprocess.size
+        raise RecipeError(
+            f"batch_size is 1 and size {height}x{width}: the last batch norms of {recipe.model} would each see a "
+            f"single number, which has no spread; give a batch_size of 2 or more, or a larger size"
+        )
     return network
+
+
+def _norms_see_one_number(network: Network, size: tuple[int, int]) -> bool:
+    """Whether the coarsest maps of one picture are 1x1 and are normalised over the batch."""
+    normalised = any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    return normalised and all(side <= info.stride for side in size for info in network.feature_info[-1:])
 
 
 def complete(recipe: Recipe, network: Network, preprocess: Preprocess, precision: PrecisionName) -> Recipe:

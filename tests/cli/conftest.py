@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 NOBODY = 65534
-FAST = ("--model", "lenet5", "--epochs", "1", "--workers", "0")
+FAST = {"--model": "lenet5", "--epochs": "1", "--workers": "0"}
 """What makes a training take a tenth of a second."""
 
 
@@ -66,7 +66,11 @@ def striate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 @pytest.fixture
 def train(striate: Striate) -> Striate:
     """Train on the folder given, quickly; more flags go over that."""
-    return lambda data, *flags: striate("train", data, *(() if "--model" in flags else FAST), *flags)
+    return lambda data, *flags: striate("train", data, *fast(flags), *flags)
+
+
+def fast(flags: Sequence[object] = ()) -> list[str]:
+    return [word for flag, value in FAST.items() if flag not in flags for word in (flag, value)]
 
 
 @pytest.fixture
@@ -99,7 +103,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
     from striate.cli import main
 
     run = tmp_path_factory.mktemp("trained") / "run"
-    assert main(["train", str(drawn), *FAST, "--out", str(run), "--quiet"]) == 0
+    assert main(["train", str(drawn), *fast(), "--out", str(run), "--quiet"]) == 0
     return run
 
 

@@ -70,6 +70,18 @@ def test_frozen_blocks_keep_their_bits_through_real_steps(tmp_path, workshop, tw
             assert torch.equal(tensor, before[name]) == held, name
 
 
+def test_a_stage_may_keep_the_statistics_and_learn_all_else(tmp_path, workshop, two_stages):
+    stage = Stage(epochs=1, rate=0.05, keep_statistics=True)
+    shop = workshop(dataclasses.replace(two_stages, ema_decay=0.9, stages=(stage,)))
+    before = shop.network().state_dict()
+    learner, _ = shop.start(tmp_path)
+    assert learner.network.drop.training
+    for state in (learner.network.state_dict(), learner.average.network.state_dict()):
+        for name, tensor in state.items():
+            held = "running" in name or "tracked" in name
+            assert torch.equal(tensor, before[name]) == held, name
+
+
 def test_dropout_rests_in_a_frozen_block(workshop, two_stages):
     learner = workshop(two_stages).learner()
     assert not learner.network.drop.training and not learner.network.norm1.training
