@@ -22,7 +22,7 @@ _OFFERS = {
     "MODELS": "striate.models.table",
     "Recipe": "striate.recipe",
     "Stage": "striate.recipe",
-    "Controls": "striate.training.run",
+    "Controls": "striate.training.call",
     "Preprocess": "striate.pictures.preprocess",
     "StriateError": "striate.base.errors",
 }
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from striate.predictor import load as load
     from striate.recipe import Recipe as Recipe
     from striate.recipe import Stage as Stage
-    from striate.training.run import Controls as Controls
+    from striate.training.call import Controls as Controls
     from striate.training.run import train as train
     from striate.weights.create import create as create
 

@@ -10,8 +10,8 @@ from striate.cli.console import answer, answer_json
 from striate.cli.progress import TrainingProgress
 from striate.cli.recipe_flags import RecipeFlags, changes_of
 from striate.tasks import task_named
+from striate.training.call import Controls
 from striate.training.result import Result
-from striate.training.run import Controls
 from striate.training.run import train as train_run
 
 

@@ -20,8 +20,9 @@ from striate.data import open_data, split
 from striate.data.splits import folds
 from striate.recipe import Stage
 from striate.training import checkpoint
+from striate.training.call import Controls
 from striate.training.events import EpochDone, RunStarted, StepDone
-from striate.training.run import Controls, RunStopped
+from striate.training.single import RunStopped
 
 SHORT = {
     "model": "lenet5",
@@ -354,7 +355,7 @@ PROGRAM = """
 import sys
 import striate
 from striate.training.events import StepDone
-from striate.training.run import RunStopped
+from striate.training.single import RunStopped
 
 def on_event(event):
     if isinstance(event, StepDone):
