@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from striate.cli.console import printable, say
+from striate.data.names import counted
 from striate.training.events import EpochDone, Event, Notice, RunStarted, Saved, StepDone
 
 
@@ -69,10 +70,12 @@ class TrainingProgress:
         images = event.images
         fold = f"fold {event.fold}: " if event.fold else ""
         self._line(
-            f"{fold}training {event.recipe.model} on {images['train']} pictures ({images['val']} for validation, "
-            f"{images['test']} for the test), {event.recipe.epochs} epochs, in {event.run}"
+            f"{fold}training {event.recipe.model} on {counted(images['train'], 'picture')} "
+            f"({images['val']} for validation, {images['test']} for the test), "
+            f"{counted(event.recipe.epochs, 'epoch')}, in {event.run}"
         )
-        self._line(f"{event.precision} on {event.device} with {event.threads} threads: {event.reason}")
+        self._line(f"{event.precision} on {event.device} with {counted(event.threads, 'thread')}: {event.reason}")
+        self._line(f"decoded pictures are kept in up to {event.cache_budget / 2**30:.1f} GiB of memory")
         if event.epoch or event.step:
             self._line(f"going on in epoch {event.epoch + 1} after step {event.step}")
         self._epochs = event.recipe.epochs

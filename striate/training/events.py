@@ -19,7 +19,7 @@ class Notice:
 class RunStarted:
     """A run begins, or goes on at ``epoch``, ``step`` of ``steps``.
 
-    ``fold`` counts from 1 in a cross-validation, else it is None.
+    ``cache_budget`` is in bytes. ``fold`` counts from 1 in a cross-validation, else it is None.
     """
 
     run: Path
@@ -28,6 +28,7 @@ class RunStarted:
     reason: str
     device: str
     threads: int
+    cache_budget: int
     images: Mapping[str, int]
     steps: int
     epoch: int

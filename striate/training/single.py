@@ -74,7 +74,7 @@ def train_one(
         stop=call.interruption.asked,
     )
     _begin_or_restore(learner, around, call)
-    call.watch(_started(learner, around, ready.precision, parts, fold))
+    call.watch(_started(learner, around, ready.precision, parts, call, fold))
     for event in fit(learner, around):
         call.watch(event)
         if isinstance(event, Saved):
@@ -149,7 +149,7 @@ def _loader(parts: Dataset, name: Split, learner: Learner, call: Call) -> Loader
 
 
 def _started(
-    learner: Learner, around: Surroundings, precision: Precision, parts: Dataset, fold: int | None
+    learner: Learner, around: Surroundings, precision: Precision, parts: Dataset, call: Call, fold: int | None
 ) -> RunStarted:
     return RunStarted(
         run=around.folder.path,
@@ -158,6 +158,7 @@ def _started(
         reason=precision.reason,
         device=str(learner.device),
         threads=torch.get_num_threads(),
+        cache_budget=call.cache.budget,
         images={name: len(parts.select(name)) for name in ("train", "val", "test")},
         steps=steps_in_epoch(learner, around),
         epoch=learner.progress.epoch,
