@@ -101,7 +101,9 @@ class Recipe:
     ema_decay: Annotated[
         Fraction, Field(description="decay of the averaged weights, which are what is evaluated and saved; 0: none")
     ] = 0.0
-    metric: Annotated[str, Field(description="the validation figure that chooses the best epoch")] = "top1"
+    metric: Annotated[
+        str, Field(description="the validation figure by which an epoch is kept and patience is counted")
+    ] = "top1"
     patience: Annotated[
         int, Field(ge=0, description="epochs without a better figure after which training stops; 0: never")
     ] = 0

@@ -99,8 +99,8 @@ class TrainingProgress:
 def _epoch_line(event: EpochDone) -> str:
     width = len(str(event.epochs))
     speed = event.images / max(event.seconds, 1e-9)
-    best = ", best so far" if event.best else ""
+    kept = ", kept" if event.kept else ""
     return (
-        f"epoch {event.epoch + 1:{width}}/{event.epochs}: loss {event.loss:.3f}; validation {event.line}{best}; "
+        f"epoch {event.epoch + 1:{width}}/{event.epochs}: loss {event.loss:.3f}; validation {event.line}{kept}; "
         f"{speed:.0f} images/s"
     )

@@ -15,7 +15,7 @@ from striate.data.records import Batch, Classes, Dataset, Record
 from striate.pictures.geometry import Geometry
 from striate.recipe import Recipe
 from striate.tasks.classify_defaults import default_model, default_recipe
-from striate.tasks.classify_meter import ClassifyMeter
+from striate.tasks.classify_meter import ClassifyMeter, wilson_interval
 from striate.tasks.task import Loss
 
 
@@ -138,6 +138,13 @@ class Classify:
     def as_text(self, prediction: Scores, top: int) -> str:
         """``daisy 97.1%, tulips 1.2%``."""
         return ", ".join(f"{answer.name} {answer.probability:.1%}" for answer in prediction.top(top))
+
+    def margin(self, metric: str, figures: Mapping[str, Any]) -> float:
+        """The lower half of the Wilson interval for a share of right answers; 0 for the other figures."""
+        if metric not in ("top1", "top5"):
+            return 0.0
+        low, _ = wilson_interval(round(figures[metric] * figures["images"]), figures["images"])
+        return float(figures[metric]) - low
 
     def brief(self, figures: Mapping[str, Any]) -> str:
         """``top-1 0.912, loss 0.310``."""

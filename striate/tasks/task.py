@@ -78,6 +78,9 @@ class Task(Protocol):
     def as_text(self, prediction: Any, top: int) -> str:
         """A prediction in one line for a terminal."""
 
+    def margin(self, metric: str, figures: Mapping[str, Any]) -> float:
+        """How far a figure may fall short of this one and not be told from it with 95 % confidence; 0: unknown."""
+
     def brief(self, figures: Mapping[str, Any]) -> str:
         """The figures of a meter in a few words, for the line of an epoch."""
 

@@ -57,7 +57,7 @@ class EpochDone:
     rate: float
     figures: Mapping[str, Any]
     line: str
-    best: bool
+    kept: bool
     images: int
     seconds: float
 

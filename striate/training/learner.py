@@ -32,7 +32,8 @@ class Progress:
     step: int = 0
     images_seen: int = 0
     best: float | None = None
-    best_epoch: int = -1
+    good_enough: float = 0.0
+    kept_epoch: int = -1
     epochs_without_better: int = 0
     loss_since_log: float = 0.0
     images_since_log: int = 0

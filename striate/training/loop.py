@@ -121,7 +121,7 @@ def _log_step(learner: Learner, around: Surroundings, rate: float) -> None:
 
 
 def _end_epoch(learner: Learner, around: Surroundings, rate: float, images: int, seconds: float) -> EpochDone:
-    """Validate, keep the best, write the epoch's line, and move on to the next epoch."""
+    """Validate, keep the weights if no epoch was surely better, write the epoch's line, and move on."""
     progress, recipe = learner.progress, learner.recipe
     learner.read_losses()
     learner.refuse_broken_weights()
@@ -130,16 +130,20 @@ def _end_epoch(learner: Learner, around: Surroundings, rate: float, images: int,
     value = figures[recipe.metric] * learner.task.directions[recipe.metric]
     if math.isnan(value):  # neither more nor less than anything, so nothing would ever be better
         value = -math.inf
-    # Equal counts as best too: the later weights have been averaged and annealed for longer.
-    best = progress.best is None or value >= progress.best
-    strictly = progress.best is None or value > progress.best
-    progress.epochs_without_better = 0 if strictly else progress.epochs_without_better + 1
-    if best:
-        progress.best, progress.best_epoch = value, progress.epoch
+    better = progress.best is None or value > progress.best
+    progress.epochs_without_better = 0 if better else progress.epochs_without_better + 1
+    if better:
+        progress.best = value
+        progress.good_enough = value - learner.task.margin(recipe.metric, figures)
+    # The latest epoch that cannot be told from the best one: with few validation pictures the highest figure is mostly
+    # luck, and later weights have been averaged and annealed for longer.
+    kept = value >= progress.good_enough
+    if kept:
+        progress.kept_epoch = progress.epoch
         modelfile.save(around.folder.model, learner.evaluated.state_dict(), around.description)
     loss = progress.loss_in_epoch / max(1, progress.images_in_epoch)
     done = EpochDone(
-        progress.epoch, recipe.epochs, loss, rate, figures, learner.task.brief(figures), best, images, seconds
+        progress.epoch, recipe.epochs, loss, rate, figures, learner.task.brief(figures), kept, images, seconds
     )
     around.folder.log(_epoch_line(done, progress.images_seen))
     progress.loss_in_epoch, progress.images_in_epoch, progress.step = 0.0, 0, 0
@@ -154,7 +158,7 @@ def _epoch_line(done: EpochDone, images_seen: int) -> dict[str, Any]:
         "images_seen": images_seen,
         "loss": done.loss,
         "rate": done.rate,
-        "best": done.best,
+        "kept": done.kept,
         "validation": {name: value for name, value in done.figures.items() if name != "confusion"},
         # None where the run was stopped behind the epoch's last step: what that took is not known any more.
         "images_per_second": round(done.images / max(done.seconds, 1e-9), 1) if done.images else None,

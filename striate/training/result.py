@@ -60,7 +60,7 @@ def best_figures(folder: RunFolder) -> Mapping[str, Any]:
         with folder.metrics.open(encoding="utf-8") as file:
             for text in file:
                 line = json.loads(text)
-                if line["kind"] == "epoch" and line["best"]:
+                if line["kind"] == "epoch" and line["kept"]:
                     best = line["validation"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{folder.metrics}: is damaged ({error}); --force starts the run over") from None

@@ -14,7 +14,7 @@ from striate.base.errors import OutputError, TrainingError
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """``recipe.toml``, ``metrics.jsonl``, ``model.safetensors`` (the best), ``last.safetensors`` (to go on from)."""
+    """``recipe.toml``, ``metrics.jsonl``, ``model.safetensors`` (kept), ``last.safetensors`` (to go on from)."""
 
     path: Path
 
@@ -30,7 +30,7 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """The model file with the best validation figure."""
+        """The model file of the kept epoch: the latest that cannot be told from the best."""
         return self.path / "model.safetensors"
 
     @property
