@@ -97,10 +97,10 @@ class Predictor:
                         good.append((picture, *future.result()))
                     except DecodeError as error:
                         if on_unreadable is None:
+                            yield from self._answered(good, top)  # whoever reads along has what came before
                             raise
                         on_unreadable(error)
-                if good:
-                    yield from self._answered(good, top)
+                yield from self._answered(good, top)
                 coming = following
 
     def _prepared(self, pool: ThreadPoolExecutor, pictures: list[Picture]) -> list[tuple[Picture, Any]]:
@@ -123,6 +123,8 @@ class Predictor:
     def _answered(
         self, batch: Sequence[tuple[Picture, NDArray[np.uint8], Geometry]], top: int | None
     ) -> Iterator[tuple[Picture, Any]]:
+        if not batch:
+            return
         pictures, images, geometries = zip(*batch, strict=True)
         stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
         with torch.inference_mode(), evaluating(self.network):

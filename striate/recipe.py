@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 from striate.base.errors import RecipeError
 from striate.base.nearest import did_you_mean
 from striate.data.augmentation import Augmentation
-from striate.data.names import counted, printable
+from striate.data.names import printable
 
 MOST = 1_000_000_000
 """The largest whole number that a recipe takes, so that no sum or product of them leaves 64 bits."""
@@ -180,16 +180,15 @@ def changed(recipe: Recipe, changes: Mapping[str, Any], *, source: str = "the re
 def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
     """The recipe with ``epochs`` in all: the last stage takes what the earlier ones leave, and at least half.
 
+    With fewer epochs than stages the last stages are left out, so that one epoch trains the head alone.
+
     Raises:
-        RecipeError: fewer epochs than stages, or more than a recipe takes.
+        RecipeError: less than one epoch, or more than a recipe takes.
     """
-    if epochs < len(recipe.stages):
-        raise RecipeError(
-            f"epochs is {epochs}, but the recipe has {counted(len(recipe.stages), 'stage')} of 1 epoch or more; "
-            f"give at least {len(recipe.stages)}, or a recipe file with fewer [[stages]]"
-        )
+    if epochs < 1:
+        raise RecipeError(f"epochs is {epochs}; give at least 1")
     _refuse_endless(epochs)
-    *earlier, last = recipe.stages
+    *earlier, last = recipe.stages[:epochs]
     left = epochs
     stages = []
     for position, stage in enumerate(earlier):

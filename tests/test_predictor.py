@@ -255,3 +255,13 @@ def test_answering_leaves_the_network_as_it_was(predictor):
         assert close(predictor(drawn(40, 36)), once, 1e-7)
     finally:
         predictor.network.eval()
+
+
+def test_what_comes_before_an_unreadable_picture_is_answered(predictor, folder, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_text("no picture")
+    first, second = sorted(folder.iterdir())[:2]
+    answered = predictor.stream([first, broken, second])
+    assert next(answered)[0] == first
+    with pytest.raises(DecodeError, match="broken"):
+        next(answered)

@@ -94,14 +94,10 @@ def test_a_file_that_is_no_toml_is_named(tmp_path):
 
 @given(whole_recipes, st.integers(1, 500))
 def test_epochs_are_shared_among_the_stages(recipe, epochs):
-    if epochs < len(recipe.stages):
-        with pytest.raises(RecipeError, match="at least"):
-            recipes.with_epochs(recipe, epochs)
-        return
     shared = recipes.with_epochs(recipe, epochs)
     assert shared.epochs == epochs
-    assert len(shared.stages) == len(recipe.stages)
-    for new, old in zip(shared.stages[:-1], recipe.stages[:-1], strict=True):
+    assert len(shared.stages) == min(len(recipe.stages), epochs)
+    for new, old in zip(shared.stages[:-1], recipe.stages[: epochs - 1], strict=False):
         assert 1 <= new.epochs <= old.epochs
         assert (new.rate, new.freeze, new.warmup) == (old.rate, old.freeze, old.warmup)
 
