@@ -171,7 +171,9 @@ def test_pictures_that_cannot_be_named(striate, photos, run):
     striate("predict", run, "nowhere.jpg").refuses("nowhere.jpg: there is no such file")
     striate("predict", run, "x" * 300).refuses("too long")
     striate("predict", run, photos / "empty").refuses("photos/empty: holds no pictures")
-    striate("predict", run, photos).refuses("disc/text.jpg: not a picture: it is a text file named .jpg")
+    answer = striate("predict", run, photos)  # which answers what comes before it
+    assert answer.code == 2 and answer.out.count("\n") == len(list((photos / "disc").iterdir())) - 1
+    assert "disc/text.jpg: not a picture: it is a text file named .jpg" in answer.err
     striate("predict", run, photos, "--json").refuses("disc/text.jpg: not a picture")
     striate("predict", run).refuses("requires an argument")
     for top in ("0", "-2"):
