@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from striate.base.errors import ModelError
-from striate.ops.shapes import Padding, output_size, padding_amounts
+from striate.ops.shapes import Padding, output_size, padding_amounts, reach
 
 Size = int | tuple[int, ...]
 """One number for all axes, or one for each."""
@@ -68,9 +69,17 @@ def sides(op: str, x: Tensor, axes: Sequence[Axis]) -> list[tuple[int, int]]:
     return amounts
 
 
-def torch_order(amounts: Sequence[tuple[int, int]]) -> list[int]:
-    """Amounts as `torch.nn.functional.pad` wants them, the last axis first."""
-    return [amount for pair in reversed(amounts) for amount in pair]
+def padded(x: Tensor, axes: Sequence[Axis], amounts: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
+    """A copy of ``x`` with ``value`` before and after it.
+
+    Where sizes are symbols, ``"same"`` pads more after than is needed, ``stride - 1`` at most, which no window reaches:
+    the padded size is then a size and a constant, and a tracer can prove what it must know of it.
+    """
+    both = []
+    for (_, window, _, dilation, padding), (before, after) in zip(axes, amounts, strict=True):
+        open_ended = padding == "same" and not known(x)
+        both.append((before, reach(window, dilation) - 1 - before if open_ended else after))
+    return F.pad(x, [amount for pair in reversed(both) for amount in pair], value=value)  # torch: the last axis first
 
 
 def surely(condition: bool) -> bool:
@@ -99,11 +108,16 @@ def cut(y: Tensor, skips: Sequence[int], outputs: Sequence[int], like: Tensor) -
 
 
 def memory_format(x: Tensor) -> torch.memory_format:
-    """Channels-last if ``x`` is stored so, else torch's own order."""
+    """Channels-last if ``x``, or what it is a piece of, is stored so, else torch's own order."""
     last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.dim())
-    if last is not None and x.is_contiguous(memory_format=last) and not x.is_contiguous():
-        return last
-    return torch.contiguous_format
+    if last is None or x.is_contiguous() or not (x.is_contiguous(memory_format=last) or x.stride(1) < x.stride(-1)):
+        return torch.contiguous_format
+    return last
+
+
+def kept(y: Tensor, like: Tensor) -> Tensor:
+    """``y`` in the memory format of ``like``; only where torch has no kernel for channels-last is that a copy."""
+    return y.contiguous(memory_format=memory_format(like)) if known(like) else y
 
 
 def dimensions(op: str, x: Tensor, axes: int) -> None:

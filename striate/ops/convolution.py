@@ -18,10 +18,11 @@ from striate.ops.axes import (
     dimensions,
     each_axis,
     each_padding,
+    kept,
     known,
+    padded,
     sides,
     surely,
-    torch_order,
 )
 from striate.ops.shapes import output_size
 
@@ -169,7 +170,7 @@ def _convolution(
         outputs = [output_size(*axis) for axis in every]
         if _cheap(every, leads, outputs, alone=weight.shape[1] == 1 and groups > 1):
             return cut(_convolve(x, weight, bias, strides, leads, dilations, groups), skips, outputs, like=x)
-    return _convolve(F.pad(x, torch_order(amounts)), weight, bias, strides, (0,) * axes, dilations, groups)
+    return _convolve(padded(x, every, amounts), weight, bias, strides, (0,) * axes, dilations, groups)
 
 
 def _cheap(every: Sequence[Axis], leads: Sequence[int], outputs: Sequence[int], *, alone: bool) -> bool:
@@ -195,7 +196,7 @@ def _convolve(
             x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
     y: Tensor = _TORCH[len(stride) - 1](x, weight, bias, stride, padding, dilation, groups)
-    return y
+    return kept(y, like=x)
 
 
 def _check(op: str, axes: int, x: Tensor, weight: Tensor, groups: int) -> None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,11 +22,12 @@ from striate.ops.axes import (
     dimensions,
     each_axis,
     each_padding,
+    kept,
     known,
     memory_format,
+    padded,
     sides,
     surely,
-    torch_order,
 )
 from striate.ops.shapes import output_size, reach
 
@@ -158,10 +160,9 @@ def _pool(
     amounts = sides(op, x, every)
     _check_each_sees(op, x, every, amounts)
     if kind == "max" or max(dilations) == 1:  # torch's means know no dilation
-        if padding == "ceil":
+        if padding == "ceil" and known(x):
             return _torch_pool(kind, x, windows, strides, (0,) * axes, dilations, ceil=True)
-        halves = [reach(window, step) // 2 for window, step in zip(windows, dilations, strict=True)]
-        fits = [low <= half for (low, _), half in zip(amounts, halves, strict=True)]
+        fits = [low <= window // 2 for (low, _), window in zip(amounts, windows, strict=True)]
         if all(surely(low == high) for low, high in amounts) and all(surely(fit) for fit in fits):
             leads = tuple(low for low, _ in amounts)
             return _torch_pool(kind, x, windows, strides, leads, dilations, ceil=False)
@@ -169,13 +170,12 @@ def _pool(
             ceil, leads, skips, outputs = found
             y = _torch_pool(kind, x, windows, strides, leads, dilations, ceil=ceil)
             return y if list(y.shape[2:]) == outputs else cut(y, skips, outputs, like=x)
-    sides_of_torch = torch_order(amounts)
     if kind == "max":
-        padded = F.pad(x, sides_of_torch, value=-math.inf)
-        return _torch_pool(kind, padded, windows, strides, (0,) * axes, dilations, ceil=False)
-    padded = F.pad(x, sides_of_torch)
-    real = F.pad(x.new_ones((1, 1, *x.shape[2:])), sides_of_torch)  # the share of each window that is not padding
-    return _mean(padded, windows, strides, dilations) / _mean(real, windows, strides, dilations)
+        x = padded(x, every, amounts, value=-math.inf)
+        return _torch_pool(kind, x, windows, strides, (0,) * axes, dilations, ceil=False)
+    real = x.new_ones((1, 1, *x.shape[2:]))  # of which the mean is the share of each window that is not padding
+    means = [_mean(padded(part, every, amounts), windows, strides, dilations) for part in (x, real)]
+    return means[0] / means[1]
 
 
 def _without_copy(
@@ -183,7 +183,7 @@ def _without_copy(
 ) -> tuple[bool, tuple[int, ...], list[int], list[int]] | None:
     """Unequal padding as torch can do it without a padded copy, or None.
 
-    torch pads both sides alike, by up to half of what the window spans, and with its ceil mode one more window at the
+    torch pads both sides alike, by up to half of the window, and with its ceil mode one more window at the
     end of all axes. Whole strides more before shift every window by whole outputs, which are thrown away.
 
     Returns:
@@ -193,7 +193,7 @@ def _without_copy(
     for ceil in (True, False):
         leads: list[int] = []
         for (size, window, stride, dilation, _), (before, _), count in zip(every, amounts, outputs, strict=True):
-            for lead in range(before, reach(window, dilation) // 2 + 1, stride):
+            for lead in range(before, window // 2 + 1, stride):
                 last = (size + 2 * lead - reach(window, dilation) + (stride - 1) * ceil) // stride
                 last -= ceil and last * stride >= size + lead  # torch: a window starts on a real place
                 if last + 1 >= (lead - before) // stride + count:
@@ -216,11 +216,19 @@ def _torch_pool(
     ceil: bool,
 ) -> Tensor:
     y: Tensor
-    if kind == "max":
+    if kind == "max" and len(windows) == 1 and not known(x):  # torch's own fixes the size of a trace
+        deep = _MAX[1](x.unsqueeze(2), (1, *windows), (1, *strides), (0, *padding), (1, *dilations), ceil)
+        y = deep.squeeze(2)
+    elif kind == "max":
         y = _MAX[len(windows) - 1](x, windows, strides, padding, dilations, ceil)
+    elif len(windows) == 3 and x.dtype in (
+        torch.bfloat16,
+        torch.float16,
+    ):  # for which torch has no mean in 3 dimensions
+        return _torch_pool(kind, x.float(), windows, strides, padding, dilations, ceil=ceil).to(x.dtype)
     else:
         y = _AVERAGE[len(windows) - 1](x, windows, strides, padding, ceil, False)
-    return y
+    return kept(y, like=x)
 
 
 def _mean(x: Tensor, windows: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]) -> Tensor:

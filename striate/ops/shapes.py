@@ -61,6 +61,8 @@ def padding_amounts(
 ) -> tuple[int, int]:
     """Any padding as the two integers that it means for an axis of ``size``: before and after.
 
+    Those of ``"same"`` are all used; of others, windows may not reach the last places.
+
     Raises:
         ModelError: an argument is below 1, or ``padding`` is not one of those that this module's docstring lists.
     """
@@ -68,9 +70,9 @@ def padding_amounts(
     if padding == "same":
         return same_padding(size, window, stride, dilation)
     if padding == "ceil":
-        over = size - reach(window, dilation)
-        last = min(-(-over // stride), (size - 1) // stride)  # a window starts on a real place
-        return 0, max(last * stride - over, 0) if last >= 0 else 0
+        return 0, min(
+            stride, reach(window, dilation)
+        ) - 1  # so that rounding down rounds up, and starts on a real place
     if padding == "valid":
         return 0, 0
     if padding == "symmetric":
@@ -98,10 +100,9 @@ def output_size(size: int, window: int, stride: int = 1, dilation: int = 1, padd
         return -(-size // stride)
     room = before + size + after - reach(window, dilation)
     if room < 0:
-        smallest = max(1, size - room - (stride - 1 if padding == "ceil" else 0))
         raise ModelError(
             f"a window of {window} (dilation {dilation}) spans {reach(window, dilation)} and does not fit into "
-            f"{size} with padding {padding!r}; the smallest size that fits is {smallest}, or use padding 'same'"
+            f"{size} with padding {padding!r}; the smallest size that fits is {size - room}, or use padding 'same'"
         )
     return room // stride + 1
 

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.base.errors import ModelError
-from striate.ops.axes import Paddings, Size, cut, each_axis, each_padding
+from striate.ops.axes import Paddings, Size, cut, each_axis, each_padding, kept
 from striate.ops.shapes import Padding, padding_amounts, reach, same_padding, transposed_size, transposed_sizes
 
 _TORCH = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
@@ -98,9 +98,9 @@ def _transposed(
         crops.append(max(after - leads[-1], 0))
     y: Tensor = _TORCH[axes - 1](x, weight, bias, strides, leads, extras, groups, dilations)
     if not any(skips) and not any(crops):
-        return y
-    kept = [size - skip - crop for size, skip, crop in zip(y.shape[2:], skips, crops, strict=True)]
-    return cut(y, skips, kept, like=x)
+        return kept(y, like=x)
+    sizes = [size - skip - crop for size, skip, crop in zip(y.shape[2:], skips, crops, strict=True)]
+    return cut(y, skips, sizes, like=x)
 
 
 def _amounts(
