@@ -159,7 +159,7 @@ def _pool(
     every = list(zip(x.shape[2:], windows, strides, dilations, paddings, strict=True))
     amounts = sides(op, x, every)
     _check_each_sees(op, x, every, amounts)
-    if kind == "max" or max(dilations) == 1:  # torch's means know no dilation
+    if kind == "max" or _torch_has_a_mean(x, windows, dilations):
         if padding == "ceil" and known(x):
             return _torch_pool(kind, x, windows, strides, (0,) * axes, dilations, ceil=True)
         fits = [low <= window // 2 for (low, _), window in zip(amounts, windows, strict=True)]
@@ -176,6 +176,12 @@ def _pool(
     real = x.new_ones((1, 1, *x.shape[2:]))  # of which the mean is the share of each window that is not padding
     means = [_mean(padded(part, every, amounts), windows, strides, dilations) for part in (x, real)]
     return means[0] / means[1]
+
+
+def _torch_has_a_mean(x: Tensor, windows: tuple[int, ...], dilations: tuple[int, ...]) -> bool:
+    """The means of torch know no dilation, and in 3 dimensions no window larger than its input, however it is padded."""
+    fits = len(windows) < 3 or all(surely(n >= window) for n, window in zip(x.shape[2:], windows, strict=True))
+    return max(dilations) == 1 and fits
 
 
 def _without_copy(

@@ -141,8 +141,7 @@ def test_other_types_and_meta(dtype: torch.dtype) -> None:
             lambda: ops.conv_transpose2d(
                 torch.zeros(1, 1, 4, 5), torch.zeros(1, 1, 3, 3), stride=2, padding="same", output_size=(8, 11)
             ),
-            r"conv_transpose2d on x \[1, 1, 4, 5\], axis 3: output_size 11 .* makes 5 only of 9 to 10; "
-            "the nearest legal size is 10",
+            r"conv_transpose2d on x \[1, 1, 4, 5\], axis 3: output_size 11 .* 5 only of 9 to 10; .* legal size is 10",
         ),
         (
             lambda: ops.max_pool2d(torch.zeros(4, 5, 5), 2),
