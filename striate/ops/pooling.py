@@ -179,7 +179,7 @@ def _pool(
 
 
 def _torch_has_a_mean(x: Tensor, windows: tuple[int, ...], dilations: tuple[int, ...]) -> bool:
-    """The means of torch know no dilation, and in 3 dimensions no window larger than its input, however it is padded."""
+    """The means of torch know no dilation, and in 3 dimensions no window larger than its input, padded or not."""
     fits = len(windows) < 3 or all(surely(n >= window) for n, window in zip(x.shape[2:], windows, strict=True))
     return max(dilations) == 1 and fits
 
