@@ -8,7 +8,7 @@ from accept.pytests import all_pass
 KINDS = {
     "export": "export",
     "compile": "compile",
-    "meta-and-fake": "meta or trace",
+    "meta-and-fake": "true_shape or reason",
     "types": "types",
     "channels-last": "channels_last",
 }

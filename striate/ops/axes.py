@@ -100,11 +100,12 @@ def known(x: Tensor) -> bool:
     return not torch.compiler.is_compiling() and all(type(size) is int for size in x.shape)
 
 
-def cut(y: Tensor, skips: Sequence[int], outputs: Sequence[int], like: Tensor) -> Tensor:
-    """``outputs`` places of each axis of ``y`` ``[N, C, ...]`` from ``skips`` on, in the memory format of ``like``."""
+def cut(y: Tensor, skips: Sequence[int], outputs: Sequence[int]) -> Tensor:
+    """``outputs`` places of each axis of ``y`` ``[N, C, ...]`` from ``skips`` on, in the same memory format."""
+    order = memory_format(y)
     for place, (skip, count) in enumerate(zip(skips, outputs, strict=True), start=2):
         y = y.narrow(place, skip, count)
-    return y.contiguous(memory_format=memory_format(like))
+    return y.contiguous(memory_format=order)
 
 
 def memory_format(x: Tensor) -> torch.memory_format:
@@ -116,8 +117,10 @@ def memory_format(x: Tensor) -> torch.memory_format:
 
 
 def kept(y: Tensor, like: Tensor) -> Tensor:
-    """``y`` in the memory format of ``like``; only where torch has no kernel for channels-last is that a copy."""
-    return y.contiguous(memory_format=memory_format(like)) if known(like) else y
+    """``y`` channels-last if ``like`` is; only where torch has no kernel for that is it a copy."""
+    order = memory_format(like) if known(like) else torch.contiguous_format
+    # Of anything else torch decides by itself, by the weight's order for instance.
+    return y if order == torch.contiguous_format else y.contiguous(memory_format=order)
 
 
 def dimensions(op: str, x: Tensor, axes: int) -> None:

@@ -169,7 +169,7 @@ def _convolution(
         leads = tuple(low + skip * step for (low, _), skip, step in zip(amounts, skips, strides, strict=True))
         outputs = [output_size(*axis) for axis in every]
         if _cheap(every, leads, outputs, alone=weight.shape[1] == 1 and groups > 1):
-            return cut(_convolve(x, weight, bias, strides, leads, dilations, groups), skips, outputs, like=x)
+            return cut(_convolve(x, weight, bias, strides, leads, dilations, groups), skips, outputs)
     return _convolve(padded(x, every, amounts), weight, bias, strides, (0,) * axes, dilations, groups)
 
 

@@ -169,7 +169,7 @@ def _pool(
         if known(x) and (found := _without_copy(every, amounts)) is not None:
             ceil, leads, skips, outputs = found
             y = _torch_pool(kind, x, windows, strides, leads, dilations, ceil=ceil)
-            return y if list(y.shape[2:]) == outputs else cut(y, skips, outputs, like=x)
+            return y if list(y.shape[2:]) == outputs else cut(y, skips, outputs)
     if kind == "max":
         x = padded(x, every, amounts, value=-math.inf)
         return _torch_pool(kind, x, windows, strides, (0,) * axes, dilations, ceil=False)

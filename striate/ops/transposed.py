@@ -96,11 +96,11 @@ def _transposed(
         extras.append(max(leads[-1] - after, 0))
         skips.append(before - leads[-1])
         crops.append(max(after - leads[-1], 0))
-    y: Tensor = _TORCH[axes - 1](x, weight, bias, strides, leads, extras, groups, dilations)
+    y = kept(_TORCH[axes - 1](x, weight, bias, strides, leads, extras, groups, dilations), like=x)
     if not any(skips) and not any(crops):
-        return kept(y, like=x)
+        return y
     sizes = [size - skip - crop for size, skip, crop in zip(y.shape[2:], skips, crops, strict=True)]
-    return cut(y, skips, sizes, like=x)
+    return cut(y, skips, sizes)
 
 
 def _amounts(
