@@ -90,11 +90,11 @@ def processor() -> tuple[str, list[str]]:
     return fields.get("Model name", "an unknown processor").strip(), [flag for flag in FLAGS if flag in has]
 
 
-def write_results(values: dict[str, object]) -> None:
+def write_results(values: dict[str, object], name: str = "fashion_cnn") -> None:
     folder = Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)
     now = datetime.now(UTC)
-    (folder / f"fashion_cnn-{now:%Y%m%d-%H%M%S}.json").write_text(json.dumps(values, indent=1) + "\n")
+    (folder / f"{name}-{now:%Y%m%d-%H%M%S}.json").write_text(json.dumps(values, indent=1) + "\n")
 
 
 def _run(command: list[str]) -> str:

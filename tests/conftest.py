@@ -28,8 +28,9 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def oracle_python() -> Path:
-    """The interpreter of .venv-oracle, where the other frameworks live."""
-    python = REPOSITORY / ".venv-oracle" / "bin" / "python"
+    """The interpreter of .venv-oracle, where the other frameworks live, or the one of STRIATE_ORACLE_PYTHON."""
+    named = os.environ.get("STRIATE_ORACLE_PYTHON")
+    python = Path(named) if named else REPOSITORY / ".venv-oracle" / "bin" / "python"
     if not python.exists():
         pytest.skip("NO ORACLES: run `make setup-oracle`, or `make test-all`, which does")
     return python

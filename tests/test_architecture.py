@@ -164,6 +164,29 @@ def pickles(module: Module) -> Iterator[str]:
             yield f"{module.path}:{node.lineno}: allow_pickle={given['allow_pickle']}: nothing is ever unpickled"
 
 
+# torch's own windows, whose paddings mean other things: only ops/ may call them.
+TORCHS_WINDOWS = re.compile(
+    r"(conv(_transpose)?[123]d|(max|avg|lp|adaptive_max|adaptive_avg)_pool[123]d|pad|local_response_norm|unfold|fold"
+    r"|Conv(Transpose)?[123]d|(Max|Avg|LP|AdaptiveMax|AdaptiveAvg)Pool[123]d|(Zero|Constant|Reflection|Replication)Pad[123]d"
+    r"|LocalResponseNorm|Unfold|Fold)"
+)
+TORCH_NAMES = {"torch", "nn", "F", "torch.nn", "nn.functional", "torch.nn.functional"}
+
+
+def windows(module: Module) -> Iterator[str]:
+    """There is one way to pad: striate.ops and striate.layers."""
+    if module.room == "ops":
+        return
+    for node in ast.walk(module.tree):
+        named = isinstance(node, ast.Attribute) and TORCHS_WINDOWS.fullmatch(node.attr)
+        if named and ast.unparse(node.value) in TORCH_NAMES:
+            yield f"{module.path}:{node.lineno}: {ast.unparse(node)}: a second way to pad; use striate.layers"
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("torch"):
+            for alias in node.names:
+                if TORCHS_WINDOWS.fullmatch(alias.name):
+                    yield f"{module.path}:{node.lineno}: imports {alias.name}: a second way to pad; use striate.layers"
+
+
 # What a file looks like
 
 
@@ -218,7 +241,7 @@ def doorplate(module: Module) -> Iterator[str]:
 
 
 RULES: tuple[Callable[[Module], Iterator[str]], ...] = (
-    *(floors, ground, console, pickles),
+    *(floors, ground, console, pickles, windows),
     *(length, names, signatures, doorplate),
 )
 
@@ -262,7 +285,7 @@ SOUND = {
     "__init__.py": 'NAMES = {"train": "striate.training.run:train"}\n',
     "base/seeds.py": "import numpy as np\n",
     "layers/window.py": "from striate.ops.shapes import pad\nfrom striate.base import seeds\n",
-    "ops/shapes.py": "import torch\n",
+    "ops/shapes.py": "import torch\ny = torch.nn.functional.pad(x, (0, 1))\n",
     "models/table.py": 'ROWS = {"a": "striate.models.net:a"}\nTEXT = "see striate.train(data) for more"\n',
     "weights/load.py": "import torch\nstate = torch.load(path, weights_only=True)\n",
     "cli/main.py": "import rich\nfrom striate import __version__\nfrom striate.training import run\nprint(1)\n",
@@ -298,6 +321,9 @@ def test_a_sound_house_has_no_violations(tmp_path: Path) -> None:
         ("weights/a.py", "torch.load(path, weights_only=False)\n", "weights_only"),
         ("weights/a.py", "from torch import load\n", "weights_only"),
         ("data/a.py", "np.load(path, allow_pickle=True)\n", "unpickled"),
+        ("models/a.py", "from torch import nn\npool = nn.MaxPool2d(2)\n", "a second way to pad"),
+        ("layers/a.py", "y = F.pad(x, (0, 1))\n", "a second way to pad"),
+        ("models/a.py", "from torch.nn import Conv2d\n", "a second way to pad"),
         ("data/a.py", "x = 1\n" * 401, "401 lines"),
         ("data/a.py", "def f():\n" + "    x = 1\n" * 60, "61 lines"),
         ("plan/a.py", "", "public verb"),

@@ -1,12 +1,56 @@
 """Modules over `striate.ops`: what networks are put together from.
 
-Where torch's own module is exact (batch norm, linear, max pool without padding tricks), networks use that.
-Offers Conv2d, GlobalAveragePool, StochasticDepth, he_fan_out_.
+Every layer with a window is here, so that a padding means one thing; for what has none (batch norm, linear,
+activations, dropout) networks use torch's own modules. Parameter names are torch's.
+Offers convolutions, pools, LocalResponseNorm, blocks that many papers share, and how weights begin.
 """
 
-from striate.layers.convolution import Conv2d
-from striate.layers.initialization import he_fan_out_
-from striate.layers.pooling import GlobalAveragePool
+from striate.layers.blocks import ConvNormAct, SqueezeExcite
+from striate.layers.convolution import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    DepthwiseConv2d,
+    SeparableConv2d,
+)
+from striate.layers.initialization import bilinear_weights, he_fan_out_
+from striate.layers.normalization import LocalResponseNorm
+from striate.layers.pooling import (
+    AveragePool1d,
+    AveragePool2d,
+    AveragePool3d,
+    DepthPool,
+    GlobalAveragePool,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
 from striate.layers.stochastic_depth import StochasticDepth
 
-__all__ = ["Conv2d", "GlobalAveragePool", "StochasticDepth", "he_fan_out_"]
+__all__ = [
+    "ConvNormAct",
+    "SqueezeExcite",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "DepthwiseConv2d",
+    "SeparableConv2d",
+    "bilinear_weights",
+    "he_fan_out_",
+    "LocalResponseNorm",
+    "AveragePool1d",
+    "AveragePool2d",
+    "AveragePool3d",
+    "DepthPool",
+    "GlobalAveragePool",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "StochasticDepth",
+]

@@ -1,6 +1,110 @@
-"""Pooling as modules."""
+"""Pools as modules; what they take and mean stands in `striate.ops.pooling`."""
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
+
+from striate.base.errors import ModelError
+from striate.ops import pooling
+from striate.ops.axes import Paddings, Size
+
+
+class _Pool(nn.Module):
+    """What all pools with a window have; ``stride`` is the window's size if None."""
+
+    function: ClassVar[Callable[..., Tensor]]
+
+    def __init__(
+        self, window: Size, *, stride: Size | None = None, dilation: Size = 1, padding: Paddings = "valid"
+    ) -> None:
+        super().__init__()
+        self.window, self.stride, self.dilation, self.padding = window, stride, dilation, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, ...]`` to the same with fewer places."""
+        return type(self).function(x, self.window, stride=self.stride, dilation=self.dilation, padding=self.padding)
+
+    def extra_repr(self) -> str:
+        """What the printed module says in its brackets: everything that is not the default."""
+        said = [f"window={self.window}"] + ([] if self.stride is None else [f"stride={self.stride}"])
+        said += [f"dilation={self.dilation}"] if self.dilation != 1 else []
+        return ", ".join([*said, f"padding={self.padding!r}"])
+
+
+class MaxPool1d(_Pool):
+    """`striate.ops.max_pool1d`."""
+
+    function = staticmethod(pooling.max_pool1d)
+
+
+class MaxPool2d(_Pool):
+    """`striate.ops.max_pool2d`.
+
+    Example:
+        >>> import torch
+        >>> MaxPool2d(3, stride=2, padding="same")(torch.zeros(1, 8, 7, 10)).shape
+        torch.Size([1, 8, 4, 5])
+    """
+
+    function = staticmethod(pooling.max_pool2d)
+
+
+class MaxPool3d(_Pool):
+    """`striate.ops.max_pool3d`."""
+
+    function = staticmethod(pooling.max_pool3d)
+
+
+class AveragePool1d(_Pool):
+    """`striate.ops.average_pool1d`: the mean of the real pixels."""
+
+    function = staticmethod(pooling.average_pool1d)
+
+
+class AveragePool2d(_Pool):
+    """`striate.ops.average_pool2d`: the mean of the real pixels."""
+
+    function = staticmethod(pooling.average_pool2d)
+
+
+class AveragePool3d(_Pool):
+    """`striate.ops.average_pool3d`: the mean of the real pixels."""
+
+    function = staticmethod(pooling.average_pool3d)
+
+
+class DepthPool(nn.Module):
+    """`striate.ops.depth_max_pool` or, of kind ``"average"``, `striate.ops.depth_average_pool`, over channels.
+
+    Raises:
+        ModelError: ``kind`` is neither.
+    """
+
+    def __init__(
+        self,
+        window: int,
+        *,
+        kind: Literal["max", "average"] = "max",
+        stride: int | None = None,
+        padding: Paddings = "valid",
+    ) -> None:
+        super().__init__()
+        if kind not in ("max", "average"):
+            raise ModelError(f"DepthPool: kind is {kind!r}; it is 'max' or 'average'")
+        self.window, self.kind, self.stride, self.padding = window, kind, stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, ...]`` to ``[N, C', ...]``."""
+        function = pooling.depth_max_pool if self.kind == "max" else pooling.depth_average_pool
+        return function(x, self.window, stride=self.stride, padding=self.padding)
+
+    def extra_repr(self) -> str:
+        """What the printed module says in its brackets."""
+        said = [f"window={self.window}, kind={self.kind!r}"] + (
+            [] if self.stride is None else [f"stride={self.stride}"]
+        )
+        return ", ".join([*said, f"padding={self.padding!r}"])
 
 
 class GlobalAveragePool(nn.Module):
@@ -11,4 +115,4 @@ class GlobalAveragePool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to ``[N, C]``."""
-        return x.mean((2, 3))
+        return pooling.global_average_pool(x)

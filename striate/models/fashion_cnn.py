@@ -25,7 +25,7 @@ before ReLU, Glorot's in the output, biases zero, as Keras does for the book.
 
 from torch import nn
 
-from striate.layers import Conv2d
+from striate.layers import Conv2d, MaxPool2d
 from striate.models.network import FeatureInfo, Network
 
 
@@ -58,7 +58,7 @@ class FashionCNN(Network):
         self.dropout2 = nn.Dropout(dropout)
         self.output = nn.Linear(64, classes)
         self.relu = nn.ReLU(inplace=True)
-        self.pool = nn.MaxPool2d(2)
+        self.pool = MaxPool2d(2)
         hidden = (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5, self.dense1, self.dense2)
         for layer in hidden:
             nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")

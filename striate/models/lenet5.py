@@ -23,7 +23,7 @@ drawn bitmaps. Glorot's uniform weights, which keep the size of signals through 
 
 from torch import nn
 
-from striate.layers import Conv2d
+from striate.layers import AveragePool2d, Conv2d
 from striate.models.network import FeatureInfo, Network
 
 
@@ -44,9 +44,9 @@ class LeNet5(Network):
             feature_info=(FeatureInfo("stem", 6, 2), FeatureInfo("stage1", 16, 4)),
         )
         self.c1 = Conv2d(in_channels, 6, 5)
-        self.s2 = nn.AvgPool2d(2)
+        self.s2 = AveragePool2d(2)
         self.c3 = Conv2d(6, 16, 5)
-        self.s4 = nn.AvgPool2d(2)
+        self.s4 = AveragePool2d(2)
         self.c5 = Conv2d(16, 120, 5)
         self.flatten = nn.Flatten()
         self.f6 = nn.Linear(120, 84)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from striate.layers import Conv2d, GlobalAveragePool, he_fan_out_
+from striate.layers import Conv2d, GlobalAveragePool, MaxPool2d, he_fan_out_
 from striate.models.network import FeatureInfo, Network
 
 
@@ -91,7 +91,7 @@ class ResNet(Network):
         self.conv1 = Conv2d(in_channels, 64, 7, stride=2, padding="symmetric", bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.maxpool = MaxPool2d(3, stride=2, padding="symmetric")
         channels = 64
         for number, stage in enumerate(stages, start=1):
             units = []

@@ -1,10 +1,68 @@
-"""Functions on tensors and on plain integers: windows, paddings, convolutions.
+"""Functions on tensors and on plain integers: windows, paddings, convolutions, pools, normalization across channels.
 
-The truth about windows is `shapes` (no torch); `convolution` computes by it, `depthwise` knows what is slow.
-Offers conv2d, same_padding, padding_amounts, output_size, reach.
+The truth about windows is `shapes` (no torch); `convolution`, `transposed` and `pooling` compute by it, `axes` is what
+they share, `depthwise` knows what is slow. `layouts` turns TensorFlow's tensors into ours.
+Offers the functions of all these, and `ResponseNorm`, `Window` and `Field`.
 """
 
-from striate.ops.convolution import conv2d
-from striate.ops.shapes import output_size, padding_amounts, reach, same_padding
+from striate.ops.convolution import conv1d, conv2d, conv3d, depthwise_conv2d, separable_conv2d
+from striate.ops.layouts import from_tensorflow, to_tensorflow
+from striate.ops.normalization import ResponseNorm, local_response_normalization
+from striate.ops.pooling import (
+    average_pool1d,
+    average_pool2d,
+    average_pool3d,
+    depth_average_pool,
+    depth_max_pool,
+    global_average_pool,
+    global_max_pool,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
+from striate.ops.shapes import (
+    Field,
+    Window,
+    field,
+    output_size,
+    padding_amounts,
+    reach,
+    same_padding,
+    transposed_size,
+    transposed_sizes,
+)
+from striate.ops.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
 
-__all__ = ["conv2d", "same_padding", "padding_amounts", "output_size", "reach"]
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "depthwise_conv2d",
+    "separable_conv2d",
+    "from_tensorflow",
+    "to_tensorflow",
+    "ResponseNorm",
+    "local_response_normalization",
+    "average_pool1d",
+    "average_pool2d",
+    "average_pool3d",
+    "depth_average_pool",
+    "depth_max_pool",
+    "global_average_pool",
+    "global_max_pool",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "Field",
+    "Window",
+    "field",
+    "output_size",
+    "padding_amounts",
+    "reach",
+    "same_padding",
+    "transposed_size",
+    "transposed_sizes",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+]

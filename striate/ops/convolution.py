@@ -1,21 +1,51 @@
-"""Convolutions whose padding means what `striate.ops.shapes` says, for any stride and dilation."""
+"""Convolutions whose padding means what `striate.ops.shapes` says, for any stride, dilation and dimension.
 
-from typing import Literal
+One implementation serves 1, 2 and 3 dimensions; ``conv2d`` documents the arguments of all.
+"""
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor
 from torch.nn import functional as F
 
 from striate.base.errors import ModelError
-from striate.ops.depthwise import depthwise_conv2d, wants_float32_backward, will_be_differentiated
-from striate.ops.shapes import Padding, output_size, padding_amounts
-
-Padding2d = Literal["same", "valid", "symmetric"] | int | tuple[tuple[int, int], tuple[int, int]]
+from striate.ops import depthwise
+from striate.ops.axes import (
+    Axis,
+    Paddings,
+    Size,
+    cut,
+    dimensions,
+    each_axis,
+    each_padding,
+    kept,
+    known,
+    padded,
+    sides,
+    surely,
+)
+from striate.ops.shapes import output_size
 
 # How many times the outputs may be computed for throwing some away, where a convolution costs more than a copy.
 # In inference this is worth a quarter of EfficientNet-Lite0's time in bfloat16; in training padding is the faster,
 # because the gradient of a crop is a copy, too.
 _EXTRA_OUTPUTS = 1.10
+
+_TORCH = (F.conv1d, F.conv2d, F.conv3d)
+
+
+def conv1d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: Size = 1,
+    dilation: Size = 1,
+    groups: int = 1,
+    padding: Paddings = "valid",
+) -> Tensor:
+    """Convolve ``x`` ``[N, C, W]`` with ``weight`` ``[out, C / groups, w]``; see `conv2d`."""
+    return _convolution("conv1d", 1, x, weight, bias, stride, dilation, groups, padding)
 
 
 def conv2d(
@@ -23,94 +53,162 @@ def conv2d(
     weight: Tensor,
     bias: Tensor | None = None,
     *,
-    stride: int | tuple[int, int] = 1,
-    dilation: int | tuple[int, int] = 1,
+    stride: Size = 1,
+    dilation: Size = 1,
     groups: int = 1,
-    padding: Padding2d = "valid",
+    padding: Paddings = "valid",
 ) -> Tensor:
     """Convolve ``x`` ``[N, C, H, W]`` with ``weight`` ``[out, C / groups, h, w]`` and add ``bias`` ``[out]``.
 
-    ``padding`` is ``"same"`` (TensorFlow's, with any stride), ``"valid"``, ``"symmetric"``, an integer for all four
-    sides, or the pairs ``((top, bottom), (left, right))``. ``stride`` and ``dilation`` are for both axes or
-    ``(vertical, horizontal)``. Equal amounts on both sides are one call of torch's own; unequal ones copy as little
+    ``padding`` is ``"same"`` (TensorFlow's, with any stride and dilation), ``"valid"``, ``"symmetric"``, an integer
+    for all four sides, or the pairs ``((top, bottom), (left, right))``. ``stride`` and ``dilation`` are for both axes
+    or ``(vertical, horizontal)``. Equal amounts on both sides are one call of torch's own; unequal ones copy as little
     as possible. Under bfloat16 on a CPU, see `striate.ops.depthwise`.
 
     Raises:
         ModelError: the shapes, the groups, the padding or the window do not fit each other.
 
     Example:
+        >>> import torch
         >>> x = torch.arange(1.0, 14).reshape(1, 1, 1, 13)
         >>> window = torch.tensor([2.0, 3, 5, 7, 11, 13]).reshape(1, 1, 1, 6)
         >>> conv2d(x, window, stride=(1, 5), padding="same").flatten().tolist()
         [143.0, 348.0, 204.0]
     """
-    _check(x, weight, groups)
-    strides, dilations = _pair(stride), _pair(dilation)
-    paddings = _paddings(padding)
-    sizes, windows = x.shape[2:], weight.shape[2:]
-    axes = tuple(zip(sizes, windows, strides, dilations, paddings, strict=True))
-    outputs = [output_size(*axis) for axis in axes]  # raises when the window does not fit
-    sides = [padding_amounts(*axis) for axis in axes]
-    (top, bottom), (left, right) = sides
-    if top == bottom and left == right:
-        return _convolve(x, weight, bias, strides, (top, left), dilations, groups)
-    # Whole strides more of padding before shift every window by whole outputs: torch can then pad both sides alike,
-    # and the first outputs are thrown away. That copies the output, never the (larger) input.
-    skips = [max(0, -((before - after) // step)) for (before, after), step in zip(sides, strides, strict=True)]
-    amounts = (top + skips[0] * strides[0], left + skips[1] * strides[1])
-    full = [output_size(*axis[:4], amount) for axis, amount in zip(axes, amounts, strict=True)]
-    depthwise = weight.shape[1] == 1 and groups > 1
-    cheap = depthwise or full[0] * full[1] <= _EXTRA_OUTPUTS * outputs[0] * outputs[1]
-    if cheap and not will_be_differentiated(x, weight):
-        return _crop(_convolve(x, weight, bias, strides, amounts, dilations, groups), skips, outputs)
-    return _convolve(F.pad(x, (left, right, top, bottom)), weight, bias, strides, (0, 0), dilations, groups)
+    return _convolution("conv2d", 2, x, weight, bias, stride, dilation, groups, padding)
+
+
+def conv3d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: Size = 1,
+    dilation: Size = 1,
+    groups: int = 1,
+    padding: Paddings = "valid",
+) -> Tensor:
+    """Convolve ``x`` ``[N, C, D, H, W]`` with ``weight`` ``[out, C / groups, d, h, w]``; see `conv2d`."""
+    return _convolution("conv3d", 3, x, weight, bias, stride, dilation, groups, padding)
+
+
+def depthwise_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: Size = 1,
+    dilation: Size = 1,
+    padding: Paddings = "valid",
+) -> Tensor:
+    """Convolve each map of ``x`` ``[N, C, H, W]`` alone, with ``weight`` ``[C * multiplier, 1, h, w]``.
+
+    Map ``c`` gives the ``multiplier`` outputs from ``c * multiplier`` on, as in TensorFlow. The other arguments are
+    those of `conv2d`.
+
+    Raises:
+        ModelError: as `conv2d`.
+
+    Example:
+        >>> import torch
+        >>> depthwise_conv2d(torch.ones(1, 2, 3, 3), torch.ones(4, 1, 3, 3), padding="same").shape
+        torch.Size([1, 4, 3, 3])
+    """
+    dimensions("depthwise_conv2d", x, 2)
+    return _convolution("depthwise_conv2d", 2, x, weight, bias, stride, dilation, x.shape[1], padding)
+
+
+def separable_conv2d(
+    x: Tensor,
+    depthwise_weight: Tensor,
+    pointwise_weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: Size = 1,
+    dilation: Size = 1,
+    padding: Paddings = "valid",
+) -> Tensor:
+    """A depthwise window, ``[C * multiplier, 1, h, w]``, then a mixing of its maps, ``[out, C * multiplier, 1, 1]``.
+
+    Stride, dilation and padding are the window's; ``bias`` ``[out]`` comes last. Nothing stands between the two, as in
+    TensorFlow's and Keras' layer (Chollet, "Xception", 2017, section 2, without the non-linearity).
+
+    Raises:
+        ModelError: as `conv2d`.
+    """
+    y = depthwise_conv2d(x, depthwise_weight, stride=stride, dilation=dilation, padding=padding)
+    if pointwise_weight.shape[2:] != (1, 1):
+        raise ModelError(
+            f"separable_conv2d: pointwise_weight is [out, {y.shape[1]}, 1, 1]; got {list(pointwise_weight.shape)}"
+        )
+    return _convolution("separable_conv2d", 2, y, pointwise_weight, bias, 1, 1, 1, "valid")
+
+
+def _convolution(
+    op: str,
+    axes: int,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Size,
+    dilation: Size,
+    groups: int,
+    padding: Paddings,
+) -> Tensor:
+    _check(op, axes, x, weight, groups)
+    strides, dilations = each_axis(op, "stride", stride, axes), each_axis(op, "dilation", dilation, axes)
+    paddings = each_padding(op, padding, axes)
+    every = list(zip(x.shape[2:], weight.shape[2:], strides, dilations, paddings, strict=True))
+    amounts = sides(op, x, every)
+    if all(surely(before == after) for before, after in amounts):
+        return _convolve(x, weight, bias, strides, tuple(before for before, _ in amounts), dilations, groups)
+    if known(x) and not depthwise.will_be_differentiated(x, weight):
+        # Whole strides more of padding before shift every window by whole outputs: torch can then pad both sides
+        # alike, and the first outputs are thrown away. That copies the output, never the (larger) input.
+        skips = [max(0, -((before - after) // step)) for (before, after), step in zip(amounts, strides, strict=True)]
+        leads = tuple(low + skip * step for (low, _), skip, step in zip(amounts, skips, strides, strict=True))
+        outputs = [output_size(*axis) for axis in every]
+        if _cheap(every, leads, outputs, alone=weight.shape[1] == 1 and groups > 1):
+            return cut(_convolve(x, weight, bias, strides, leads, dilations, groups), skips, outputs)
+    return _convolve(padded(x, every, amounts), weight, bias, strides, (0,) * axes, dilations, groups)
+
+
+def _cheap(every: Sequence[Axis], leads: Sequence[int], outputs: Sequence[int], *, alone: bool) -> bool:
+    """Whether computing some outputs in vain costs less than copying the input; ``alone``: every map by itself."""
+    computed = wanted = 1
+    for (size, window, stride, dilation, _), lead, count in zip(every, leads, outputs, strict=True):
+        computed *= output_size(size, window, stride, dilation, lead)
+        wanted *= count
+    return alone or computed <= _EXTRA_OUTPUTS * wanted
 
 
 def _convolve(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
     groups: int,
 ) -> Tensor:
-    if wants_float32_backward(x, weight, stride=stride, dilation=dilation, groups=groups):
-        return depthwise_conv2d(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
-
-
-def _crop(y: Tensor, skips: list[int], outputs: list[int]) -> Tensor:
-    channels_last = y.is_contiguous(memory_format=torch.channels_last)
-    top, left = skips
-    y = y[:, :, top : top + outputs[0], left : left + outputs[1]]
-    return y.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-
-
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else value
-
-
-def _paddings(padding: Padding2d) -> tuple[Padding, Padding]:
-    if not isinstance(padding, tuple):
-        return padding, padding
-    if [type(pair) for pair in padding] != [tuple, tuple]:  # (1, 1) would be read in two ways
-        raise ModelError(
-            f"conv2d: padding is {padding!r}; amounts are one integer for all four sides, "
-            "or the pairs ((top, bottom), (left, right))"
+    if depthwise.wants_float32_backward(x, weight, stride=stride, dilation=dilation, groups=groups):
+        return depthwise.conv2d_float32_backward(
+            x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
-    return padding
+    y: Tensor = _TORCH[len(stride) - 1](x, weight, bias, stride, padding, dilation, groups)
+    return kept(y, like=x)
 
 
-def _check(x: Tensor, weight: Tensor, groups: int) -> None:
-    if x.dim() != 4 or weight.dim() != 4:
+def _check(op: str, axes: int, x: Tensor, weight: Tensor, groups: int) -> None:
+    if x.dim() != axes + 2 or weight.dim() != axes + 2:
+        names = ("D", "H", "W")[3 - axes :]
         raise ModelError(
-            f"conv2d: takes x [N, C, H, W] and weight [out, C / groups, h, w]; "
+            f"{op}: takes x [N, C, {', '.join(names)}] and weight [out, C / groups, {', '.join(names).lower()}]; "
             f"got {list(x.shape)} and {list(weight.shape)}"
         )
     wanted = weight.shape[1] * groups
-    if x.shape[1] != wanted or weight.shape[0] % groups:
+    if groups < 1 or x.shape[1] != wanted or weight.shape[0] % groups:
         raise ModelError(
-            f"conv2d: weight {list(weight.shape)} in {groups} group(s) takes {wanted} channels and gives outputs in "
+            f"{op}: weight {list(weight.shape)} in {groups} group(s) takes {wanted} channels and gives outputs in "
             f"multiples of {groups}; x has {x.shape[1]} channels ({list(x.shape)})"
         )

@@ -19,15 +19,15 @@ DEPTHWISE_RULE = "depthwise convolutions wider than 3x3, strided or dilated: for
 _SLICE_BYTES = 8 << 20
 
 
-def slow_in_bfloat16(window: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> bool:
+def slow_in_bfloat16(window: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> bool:
     """The rule: whether torch has no fast bfloat16 backward for a depthwise window of this kind on CPUs."""
     return max(window) > 3 or max(stride) > 1 or max(dilation) > 1
 
 
 def wants_float32_backward(
-    x: Tensor, weight: Tensor, *, stride: tuple[int, int], dilation: tuple[int, int], groups: int
+    x: Tensor, weight: Tensor, *, stride: tuple[int, ...], dilation: tuple[int, ...], groups: int
 ) -> bool:
-    """Whether this very call should go through `depthwise_conv2d`: the rule, and everything that makes it matter.
+    """Whether this very call should go through `conv2d_float32_backward`: the rule, and all that makes it matter.
 
     It must be depthwise, on a CPU, channels-last, computed in bfloat16 (by autocast or by its own type), and part of
     something that will be differentiated.
@@ -35,7 +35,9 @@ def wants_float32_backward(
     return (
         groups > 1
         and weight.shape[1] == 1
-        and slow_in_bfloat16((weight.shape[2], weight.shape[3]), stride, dilation)
+        and len(stride) == 2
+        and slow_in_bfloat16(tuple(weight.shape[2:]), stride, dilation)
+        and not torch.compiler.is_compiling()  # the slices below are counted, and a compiler has ways of its own
         and x.device.type == "cpu"
         and will_be_differentiated(x, weight)
         and _computed_in_bfloat16(x, weight)
@@ -43,14 +45,14 @@ def wants_float32_backward(
     )
 
 
-def depthwise_conv2d(
+def conv2d_float32_backward(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     *,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
     groups: int,
 ) -> Tensor:
     """Convolve ``[N, C, H, W]`` in bfloat16; the gradients are computed in float32."""
@@ -76,9 +78,9 @@ class _Float32Backward(torch.autograd.Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        stride: tuple[int, int],
-        padding: tuple[int, int],
-        dilation: tuple[int, int],
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        dilation: tuple[int, ...],
         groups: int,
     ) -> Tensor:
         low = x.to(torch.bfloat16)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from striate import layers, ops
 from striate.base.errors import ModelError
-from striate.layers import Conv2d, GlobalAveragePool, StochasticDepth, he_fan_out_
+from striate.layers import Conv2d, GlobalAveragePool, StochasticDepth, bilinear_weights, he_fan_out_
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -79,3 +80,98 @@ def test_stochastic_depth_does_nothing_in_evaluation_or_at_rate_zero() -> None:
 def test_rates_are_probabilities(rate: float) -> None:
     with pytest.raises(ModelError, match="rate is"):
         StochasticDepth(rate)
+
+
+@pytest.mark.parametrize("name", ["Conv1d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"])
+def test_every_convolution_starts_and_loads_as_torchs(name: str) -> None:
+    torch.manual_seed(5)
+    theirs = getattr(nn, name)(4, 8, 3, stride=2, groups=2)
+    torch.manual_seed(5)
+    ours = getattr(layers, name)(4, 8, 3, stride=2, groups=2)
+    for (key, a), (other, b) in zip(ours.state_dict().items(), theirs.state_dict().items(), strict=True):
+        assert key == other
+        torch.testing.assert_close(a, b)  # the same draws: the same bounds
+    x = torch.randn(2, 4, *[7] * int(name[-2]))
+    assert torch.equal(ours(x), theirs(x.clone())) or torch.allclose(ours(x), theirs(x), atol=1e-6)
+
+
+def test_depthwise_and_separable_are_their_operations() -> None:
+    x = torch.randn(2, 3, 9, 8)
+    alone = layers.DepthwiseConv2d(3, 3, multiplier=2, stride=2, padding="same")
+    assert alone.weight.shape == (6, 1, 3, 3)
+    assert torch.equal(alone(x), ops.depthwise_conv2d(x, alone.weight, alone.bias, stride=2, padding="same"))
+    both = layers.SeparableConv2d(3, 5, 3, multiplier=2, stride=2, padding="same")
+    assert list(both.state_dict()) == ["depthwise.weight", "pointwise.weight", "pointwise.bias"]
+    weights = both.depthwise.weight, both.pointwise.weight, both.pointwise.bias
+    assert torch.equal(both(x), ops.separable_conv2d(x, *weights, stride=2, padding="same"))
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize(("layer", "kind"), [("MaxPool", "max"), ("AveragePool", "average")])
+def test_pools_pass_everything_on(layer: str, kind: str, axes: int) -> None:
+    x = torch.randn(2, 3, *(7, 8, 9)[:axes])
+    pool = getattr(layers, f"{layer}{axes}d")(3, stride=2, padding="same")
+    assert torch.equal(pool(x), getattr(ops, f"{kind}_pool{axes}d")(x, 3, stride=2, padding="same"))
+    dilated = getattr(layers, f"{layer}{axes}d")(2, stride=1, dilation=2)
+    assert torch.equal(dilated(x), getattr(ops, f"{kind}_pool{axes}d")(x, 2, stride=1, dilation=2))
+
+
+def test_what_pools_print() -> None:
+    assert str(layers.MaxPool2d(2)) == "MaxPool2d(window=2, padding='valid')"
+    shown = str(layers.AveragePool1d(3, stride=2, dilation=2, padding="same"))
+    assert shown == "AveragePool1d(window=3, stride=2, dilation=2, padding='same')"
+    assert str(layers.DepthPool(3, kind="average")) == "DepthPool(window=3, kind='average', padding='valid')"
+
+
+def test_pool_over_depth() -> None:
+    x = torch.randn(2, 6, 3, 3)
+    assert torch.equal(layers.DepthPool(2)(x), x.unflatten(1, (3, 2)).amax(2))
+    torch.testing.assert_close(layers.DepthPool(2, kind="average")(x), x.unflatten(1, (3, 2)).mean(2))
+    with pytest.raises(ModelError, match="'max' or 'average'"):
+        layers.DepthPool(2, kind="mean")
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4, 5, 8])
+@pytest.mark.parametrize("groups", [3, 1])
+def test_bilinear_weights_interpolate(factor: int, groups: int) -> None:
+    window = 2 * factor - factor % 2
+    layer = layers.ConvTranspose2d(3, 3, window, stride=factor, groups=groups, padding="same", bias=False)
+    layer.weight.data = bilinear_weights(3, factor, groups=groups)
+    x = torch.randn(2, 3, 6, 7)
+    y = layer(x)
+    wanted = nn.functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+    assert y.shape == wanted.shape
+    inner = (..., slice(factor, -factor), slice(factor, -factor))  # at the border it fades into the padding
+    torch.testing.assert_close(y[inner], wanted[inner])
+
+
+@pytest.mark.parametrize(("channels", "factor", "groups"), [(3, 0, None), (3, 2, 2), (3, 2, 0)])
+def test_bilinear_weights_that_cannot_be(channels: int, factor: int, groups: int | None) -> None:
+    with pytest.raises(ModelError, match="bilinear_weights"):
+        bilinear_weights(channels, factor, groups=groups)
+
+
+def test_conv_norm_act_is_its_three_parts() -> None:
+    block = layers.ConvNormAct(3, 8, 3, stride=2, padding="same", act=nn.SiLU).eval()
+    assert [name for name in block.state_dict() if "running" not in name and "num" not in name] == [
+        "conv.weight",
+        "bn.weight",
+        "bn.bias",
+    ]
+    x = torch.randn(2, 3, 9, 9)
+    torch.testing.assert_close(block(x), nn.functional.silu(block.bn(block.conv(x))))
+    linear = layers.ConvNormAct(3, 8, 1, padding="valid", norm=lambda channels: nn.GroupNorm(2, channels), act=None)
+    assert (linear(x) < 0).any()
+    with pytest.raises(TypeError, match="padding"):
+        layers.ConvNormAct(3, 8, 3)  # it must be said
+
+
+def test_squeeze_excite_is_the_papers_gate() -> None:
+    block = layers.SqueezeExcite(16, 4)
+    x = torch.randn(2, 16, 5, 7)
+    dense = [(fc.weight.flatten(1), fc.bias) for fc in (block.fc1, block.fc2)]
+    hidden = nn.functional.linear(x.mean((2, 3)), *dense[0]).relu()
+    gate = nn.functional.linear(hidden, *dense[1]).sigmoid()
+    torch.testing.assert_close(block(x), x * gate[:, :, None, None])
+    assert sum(p.numel() for p in block.parameters()) == 16 * 4 + 4 + 4 * 16 + 16
+    assert block(x.contiguous(memory_format=torch.channels_last)).is_contiguous(memory_format=torch.channels_last)

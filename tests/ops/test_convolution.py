@@ -1,108 +1,12 @@
-"""conv2d against the textbook's examples and against a convolution written out in loops."""
+"""conv2d: its two roads of uneven padding, what they copy, and what is refused."""
 
-import itertools
-import math
-
-import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from striate import ops
 from striate.base.errors import ModelError
 from striate.ops import conv2d, output_size
-
-
-def in_loops(x, weight, bias, stride, dilation, groups, padding) -> np.ndarray:
-    """The definition, place by place, in float64; TensorFlow's SAME written a second time from its documentation."""
-    (count, _, *sizes), (outs, per_group, *windows) = x.shape, weight.shape
-    before, outputs = [], []
-    for axis, size in enumerate(sizes):
-        spans = (windows[axis] - 1) * dilation[axis] + 1
-        if padding == "same":
-            outputs.append(math.ceil(size / stride[axis]))
-            before.append(max((outputs[-1] - 1) * stride[axis] + spans - size, 0) // 2)
-        else:
-            low, high = (padding, padding) if isinstance(padding, int) else padding[axis]
-            outputs.append((low + size + high - spans) // stride[axis] + 1)
-            before.append(low)
-    y = np.zeros((count, outs, *outputs))
-    for n, o, i, j in itertools.product(range(count), range(outs), *map(range, outputs)):
-        first = o // (outs // groups) * per_group
-        for c, a, b in itertools.product(range(per_group), *map(range, windows)):
-            row = i * stride[0] + a * dilation[0] - before[0]
-            column = j * stride[1] + b * dilation[1] - before[1]
-            if 0 <= row < sizes[0] and 0 <= column < sizes[1]:
-                y[n, o, i, j] += x[n, first + c, row, column] * weight[o, c, a, b]
-    return y + (0 if bias is None else bias[None, :, None, None])
-
-
-@st.composite
-def cases(draw):
-    groups = draw(st.sampled_from([1, 2, 4]))
-    stride = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
-    dilation = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    windows = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
-    sizes = tuple(draw(st.integers(1, 9)) for _ in windows)
-    amount = st.integers(0, 4)
-    padding = draw(st.one_of(st.just("same"), amount, st.tuples(st.tuples(amount, amount), st.tuples(amount, amount))))
-    per_group = draw(st.sampled_from([1, 2]))
-    shapes = (2, groups * per_group, *sizes), (groups * draw(st.sampled_from([1, 2])), per_group, *windows)
-    return shapes, stride, dilation, groups, padding, draw(st.booleans()), draw(st.booleans())
-
-
-@settings(deadline=None, max_examples=100)
-@given(cases())
-def test_equals_the_definition(case) -> None:
-    (x_shape, w_shape), stride, dilation, groups, padding, biased, watched = case
-    generator = np.random.default_rng(0)
-    x, w = generator.standard_normal(x_shape), generator.standard_normal(w_shape)
-    bias = generator.standard_normal(w_shape[0]) if biased else None
-    tensors = [None if a is None else torch.from_numpy(a).requires_grad_(watched) for a in (x, w, bias)]
-    options = {"stride": stride, "dilation": dilation, "groups": groups, "padding": padding}
-    if padding != "same":
-        pairs = ((padding, padding), (padding, padding)) if isinstance(padding, int) else padding
-        spans = [(k - 1) * d + 1 for k, d in zip(w_shape[2:], dilation, strict=True)]
-        if any(a + n + b < span for (a, b), n, span in zip(pairs, x_shape[2:], spans, strict=True)):
-            with pytest.raises(ModelError, match="does not fit"):
-                conv2d(*tensors, **options)
-            return
-    y = conv2d(*tensors, **options)
-    wanted = in_loops(x, w, bias, stride, dilation, groups, padding)
-    assert tuple(y.shape) == wanted.shape
-    np.testing.assert_allclose(y.detach().numpy(), wanted, rtol=0, atol=1e-12)
-
-
-LINE = torch.arange(1.0, 14).reshape(1, 1, 1, 13)
-SQUARE = torch.arange(1.0, 10).reshape(1, 1, 3, 3)
-
-
-@pytest.mark.parametrize(("padding", "wanted"), [("valid", [184, 389]), ("same", [143, 348, 204])])
-def test_the_line_of_thirteen(padding: str, wanted: list[float]) -> None:
-    window = torch.tensor([2.0, 3, 5, 7, 11, 13]).reshape(1, 1, 1, 6)
-    assert conv2d(LINE, window, stride=(1, 5), padding=padding).flatten().tolist() == wanted
-
-
-@pytest.mark.parametrize(
-    ("padding", "wanted"),
-    [("valid", [[12, 16], [24, 28]]), ("same", [[12, 16, 9], [24, 28, 15], [15, 17, 9]])],
-)
-def test_the_square_of_nine_under_three_filters(padding: str, wanted: list[list[float]]) -> None:
-    window = torch.ones(3, 1, 2, 2) * torch.tensor([1.0, 10, -1]).reshape(3, 1, 1, 1)
-    y = conv2d(SQUARE, window, padding=padding)
-    for channel, factor in enumerate((1, 10, -1)):
-        assert (y[0, channel] == torch.tensor(wanted) * factor).all()
-
-
-@pytest.mark.parametrize(
-    ("padding", "wanted"),
-    [("valid", [38, 44, 50, 56, 62]), ("same", [17, 22, 27, 32, 38, 44, 50, 56, 62, 26, 29, 32, 35])],
-)
-def test_atrous(padding: str, wanted: list[float]) -> None:
-    window = torch.tensor([1.0, 2, 3]).reshape(1, 1, 1, 3)
-    assert conv2d(LINE, window, dilation=4, padding=padding).flatten().tolist() == wanted
 
 
 @pytest.mark.parametrize(("groups", "window", "stride"), [(1, 2, 1), (1, 3, 2), (4, 3, 2), (4, 4, 1), (2, 3, 3)])
@@ -144,15 +48,6 @@ def calls(function) -> list[tuple[str, list]]:
     with Calls() as mode:
         function()
     return mode.made
-
-
-def test_even_paddings_are_the_bare_call() -> None:
-    x, w, bias = torch.randn(2, 4, 9, 9), torch.randn(6, 2, 3, 3), torch.randn(6)
-    bare = calls(lambda: F.conv2d(x, w, bias, 2, 1, 1, 2))
-    assert calls(lambda: conv2d(x, w, bias, stride=2, groups=2, padding="symmetric")) == bare
-    assert calls(lambda: conv2d(x, w, bias, stride=2, groups=2, padding=1)) == bare
-    assert calls(lambda: conv2d(x, w, bias, stride=2, groups=2, padding="same")) == bare  # 9 is odd: 1 and 1
-    assert len(bare) == 1
 
 
 def test_uneven_padding_copies_the_input_only_when_it_must() -> None:
@@ -197,3 +92,74 @@ def test_other_types_and_meta(dtype: torch.dtype) -> None:
     assert y.dtype == dtype
     assert y.shape == conv2d(x.to("meta"), w.to("meta"), stride=2, groups=4, padding="same").shape
     assert list(y.shape[2:]) == [output_size(7, 3, 2), output_size(10, 3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda: ops.conv1d(torch.zeros(2, 3), torch.zeros(4, 3, 3)),
+            r"conv1d: takes x \[N, C, W\] and weight .*, w\]",
+        ),
+        (lambda: ops.conv3d(torch.zeros(2, 3, 4, 4), torch.zeros(4, 3, 3)), r"conv3d: takes x \[N, C, D, H, W\]"),
+        (
+            lambda: ops.conv1d(torch.zeros(1, 1, 4), torch.zeros(1, 1, 6)),
+            r"conv1d on x \[1, 1, 4\], axis 2: .* fits is 6,",
+        ),
+        (
+            lambda: ops.conv2d(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 3, 3), stride=(1, 2, 3)),
+            "stride is .* 2 of them",
+        ),
+        (lambda: ops.conv2d(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 3, 3), stride=0), "axis 2: stride is 0"),
+        (lambda: ops.conv2d(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 3, 3), padding="ceil"), "'ceil' is for pools"),
+        (
+            lambda: ops.conv1d(torch.zeros(1, 1, 4), torch.zeros(1, 1, 3), padding=(1, 1)),
+            r"pairs \(\(before, after\),\)",
+        ),
+        (
+            lambda: ops.depthwise_conv2d(torch.zeros(1, 4, 5, 5), torch.zeros(6, 1, 3, 3)),
+            "depthwise_conv2d: .* multiples of 4",
+        ),
+        (
+            lambda: ops.depthwise_conv2d(torch.zeros(4, 5, 5), torch.zeros(4, 1, 3, 3)),
+            r"depthwise_conv2d: .*\[4, 5, 5\]",
+        ),
+        (
+            lambda: ops.separable_conv2d(torch.zeros(1, 2, 5, 5), torch.zeros(4, 1, 3, 3), torch.zeros(3, 4, 3, 3)),
+            r"pointwise_weight is \[out, 4, 1, 1\]",
+        ),
+        (
+            lambda: ops.separable_conv2d(torch.zeros(1, 2, 5, 5), torch.zeros(4, 1, 3, 3), torch.zeros(3, 2, 1, 1)),
+            "separable_conv2d: .* takes 2 channels",
+        ),
+        (lambda: ops.conv_transpose2d(torch.zeros(1, 3, 4, 4), torch.zeros(4, 3, 3, 3)), "takes 4 channels.*x has 3"),
+        (
+            lambda: ops.conv_transpose1d(torch.zeros(1, 3), torch.zeros(3, 3, 3)),
+            r"conv_transpose1d: takes x \[N, C, W\]",
+        ),
+        (
+            lambda: ops.conv_transpose2d(
+                torch.zeros(1, 1, 4, 5), torch.zeros(1, 1, 3, 3), stride=2, padding="same", output_size=(8, 11)
+            ),
+            r"conv_transpose2d on x \[1, 1, 4, 5\], axis 3: output_size 11 .* 5 only of 9 to 10; .* legal size is 10",
+        ),
+        (
+            lambda: ops.max_pool2d(torch.zeros(4, 5, 5), 2),
+            r"max_pool2d: takes x \[N, C, H, W\], 4 dimensions; got \[4, 5, 5\]",
+        ),
+        (lambda: ops.max_pool2d(torch.zeros(1, 4, 5, 2), 3), r"max_pool2d on x \[1, 4, 5, 2\], axis 3: .* fits is 3,"),
+        (
+            lambda: ops.average_pool1d(torch.zeros(1, 4, 5), 2, padding=2),
+            "hides whole windows of 2 .* largest legal amount is 1",
+        ),
+        (
+            lambda: ops.max_pool1d(torch.zeros(1, 1, 1), 2, stride=1, dilation=3, padding="same"),
+            "steps over all of 1 into the padding; the smallest size that it always sees is 3",
+        ),
+        (lambda: ops.depth_max_pool(torch.zeros(1, 4), 2), r"depth_max_pool: takes x \[N, C, ...\], at least 3"),
+        (lambda: ops.depth_max_pool(torch.zeros(1, 2, 3, 3), 3), r"depth_max_pool on x \[1, 9, 2\], axis 2"),
+    ],
+)
+def test_errors_name_the_operation_the_shapes_the_rule_and_the_nearest_legal_size(call, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        call()

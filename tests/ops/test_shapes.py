@@ -1,11 +1,13 @@
 """Window arithmetic: the textbook's examples, and a window that is really moved along an axis."""
 
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from striate import ops
 from striate.base.errors import ModelError
-from striate.ops import output_size, padding_amounts, reach, same_padding
+from striate.ops import output_size, padding_amounts, reach, same_padding, transposed_size, transposed_sizes
 
 SIZES = st.integers(1, 10_000)
 WINDOWS = st.integers(1, 40)
@@ -112,3 +114,98 @@ def test_nothing_is_below_one(wrong: str) -> None:
         same_padding(**arguments)
     with pytest.raises(ModelError, match=f"{wrong} is 0"):
         output_size(**arguments, padding="valid")
+
+
+PADDINGS = st.one_of(
+    st.sampled_from(["same", "valid", "symmetric", "ceil", "sane"]),
+    st.integers(-1, 50),
+    st.tuples(st.integers(-1, 30), st.integers(-1, 30)),
+)
+ANY = st.integers(0, 10_000)  # 0 is legal nowhere
+NARROW = st.one_of(st.integers(0, 30), ANY)
+
+
+def on_meta(operation, weights, size: int, *, padding, stride: int, dilation: int):
+    """The size that an operation really returns, on tensors without numbers; None if it refuses."""
+    given_padding = (padding,) if isinstance(padding, tuple) else padding
+    x = torch.empty(1, 1, size, device="meta")
+    try:
+        return operation(x, *weights, padding=given_padding, stride=stride, dilation=dilation).shape[2]
+    except ModelError:
+        return None
+
+
+def said_by(function, *arguments):
+    try:
+        return function(*arguments)
+    except ModelError:
+        return None
+
+
+@settings(deadline=None, max_examples=400)
+@given(ANY, NARROW, NARROW, NARROW, PADDINGS)
+def test_the_operations_return_what_the_integers_say(size, window, stride, dilation, padding) -> None:
+    wanted = said_by(output_size, size, window, stride, dilation, padding)
+    weight = torch.empty(1, 1, window, device="meta")
+    found = on_meta(ops.conv1d, [weight], size, padding=padding, stride=stride, dilation=dilation)
+    assert found == (None if padding == "ceil" else wanted)
+    span = reach(window, dilation)
+    for pool in (ops.max_pool1d, ops.average_pool1d):
+        found = on_meta(pool, [window], size, padding=padding, stride=stride, dilation=dilation)
+        if wanted is None:
+            assert found is None
+        elif found is None:  # beyond what a convolution refuses, a pool refuses windows that see nothing real
+            assert max(padding_amounts(size, window, stride, dilation, padding)) >= span or size < dilation
+        else:
+            assert found == wanted
+    if padding == "same" and wanted is not None:
+        before, after = same_padding(size, window, stride, dilation)
+        pairs = on_meta(ops.conv1d, [weight], size, padding=(before, after), stride=stride, dilation=dilation)
+        assert pairs == wanted
+
+
+@settings(deadline=None, max_examples=300)
+@given(ANY, NARROW, NARROW, NARROW, PADDINGS)
+def test_transposed_operations_return_what_the_integers_say(size, window, stride, dilation, padding) -> None:
+    wanted = said_by(transposed_size, size, window, stride, dilation, padding)
+    weight = torch.empty(1, 1, window, device="meta")
+    assert on_meta(ops.conv_transpose1d, [weight], size, padding=padding, stride=stride, dilation=dilation) == wanted
+
+
+@given(st.integers(1, 10_000), WINDOWS, STEPS, st.integers(1, 5), PADDINGS)
+def test_transposed_sizes_are_those_that_come_back(size, window, stride, dilation, padding) -> None:
+    legal = said_by(transposed_sizes, size, window, stride, dilation, padding)
+    if legal is None:
+        assert padding in ("ceil", "sane") or padding == -1 or (isinstance(padding, tuple) and -1 in padding)
+        return
+    for made in legal:
+        assert output_size(made, window, stride, dilation, padding) == size
+    if legal:
+        assert legal[-1] + 1 == 1 or said_by(output_size, legal[-1] + 1, window, stride, dilation, padding) != size
+        if legal[0] > 1:
+            assert said_by(output_size, legal[0] - 1, window, stride, dilation, padding) != size
+        default = said_by(transposed_size, size, window, stride, dilation, padding)
+        assert default is None or default in legal
+
+
+@given(st.integers(1, 300), WINDOWS, STEPS, st.integers(1, 4))
+def test_ceil_is_caffes_arithmetic(size: int, window: int, stride: int, dilation: int) -> None:
+    span = reach(window, dilation)
+    wanted = -(-(size - span) // stride) + 1
+    if (wanted - 1) * stride >= size:  # Caffe clips a window that would start beyond the end
+        wanted -= 1
+    found = said_by(output_size, size, window, stride, dilation, "ceil")
+    assert found == (wanted if wanted > 0 else None)
+
+
+def test_ceil_and_same_differ_at_odd_sizes() -> None:
+    assert [output_size(n, 3, 2, padding="ceil") for n in (111, 112, 113)] == [55, 56, 56]
+    assert [output_size(n, 3, 2, padding="same") for n in (111, 112, 113)] == [56, 56, 57]
+
+
+def test_nothing_is_left_of_a_transposed_window() -> None:
+    with pytest.raises(ModelError, match="smallest size that leaves something is 2,"):
+        transposed_size(1, 2, stride=1, padding=1)
+    assert transposed_size(2, 2, stride=1, padding=1) == 1
+    with pytest.raises(ModelError, match="'ceil' is for pools"):
+        transposed_size(3, 2, padding="ceil")
