@@ -1,6 +1,7 @@
 """What convolutions and pools of any dimension share: arguments axis by axis, and sizes that are not known yet."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,7 +80,33 @@ def padded(x: Tensor, axes: Sequence[Axis], amounts: Sequence[tuple[int, int]], 
     for (_, window, _, dilation, padding), (before, after) in zip(axes, amounts, strict=True):
         open_ended = padding == "same" and not known(x)
         both.append((before, reach(window, dilation) - 1 - before if open_ended else after))
+    if known(x) and x.requires_grad and torch.is_grad_enabled():
+        y: Tensor = _Padded.apply(x, both, value)
+        return y
+    return _pad(x, both, value)
+
+
+def _pad(x: Tensor, both: Sequence[tuple[int, int]], value: float) -> Tensor:
     return F.pad(x, [amount for pair in reversed(both) for amount in pair], value=value)  # torch: the last axis first
+
+
+class _Padded(torch.autograd.Function):
+    """Padding whose gradient is a piece of what comes back; torch's own copies that piece."""
+
+    @staticmethod
+    def forward(x: Tensor, both: Sequence[tuple[int, int]], value: float) -> Tensor:
+        return _pad(x, both, value)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Sequence[tuple[int, int]], float], output: Tensor) -> None:
+        x, ctx.both, _ = inputs
+        ctx.sizes = x.shape[2:]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        for place, ((before, _), size) in enumerate(zip(ctx.both, ctx.sizes, strict=True), start=2):
+            gradient = gradient.narrow(place, before, size)
+        return gradient, None, None
 
 
 def surely(condition: bool) -> bool:

@@ -129,14 +129,17 @@ def _power(strength: Tensor, beta: float) -> Tensor:
 
 class _Sliced(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, norm: ResponseNorm) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.norm = norm
+    def forward(x: Tensor, norm: ResponseNorm) -> Tensor:
         y = torch.empty_like(x)
         for part in _slices(x):
             wide = x[part].to(_wide(x))
             torch.mul(wide, _power(_strength(wide, norm), norm.beta), out=y[part])
         return y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ResponseNorm], output: Tensor) -> None:
+        x, ctx.norm = inputs
+        ctx.save_for_backward(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:

@@ -163,3 +163,21 @@ def test_other_types_and_meta(dtype: torch.dtype) -> None:
 def test_errors_name_the_operation_the_shapes_the_rule_and_the_nearest_legal_size(call, said: str) -> None:
     with pytest.raises(ModelError, match=said):
         call()
+
+
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+def test_the_gradient_of_padding_is_a_view(memory_format: torch.memory_format) -> None:
+    x = torch.randn(2, 8, 16, 15).contiguous(memory_format=memory_format).requires_grad_()
+    w = torch.randn(8, 1, 3, 3)
+    y = conv2d(x * 1, w, stride=2, groups=8, padding="same")
+    made = calls(lambda: y.sum().backward())
+    assert not any("constant_pad_nd" in name for name, _ in made)  # torch's gradient of padding: padding less
+    plain = x.detach().clone().requires_grad_()
+    torch.nn.functional.conv2d(torch.nn.functional.pad(plain, (1, 1, 0, 1)), w, None, 2, 0, 1, 8).sum().backward()
+    torch.testing.assert_close(x.grad, plain.grad)
+
+
+def test_gradients_of_gradients() -> None:
+    x = torch.randn(1, 2, 6, 5, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(2, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x, w: conv2d(x, w, stride=2, padding="same"), (x, w))
