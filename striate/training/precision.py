@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from striate.base.hardware import Processor
+from striate.ops.depthwise import DEPTHWISE_RULE
 
 PrecisionName = Literal["float32", "bfloat16"]
 
@@ -31,8 +32,8 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
     """The precision for a recipe's ``auto``, or what the recipe demands.
 
     The rule: bfloat16 where the processor (or CUDA device) multiplies in it and the network has a convolution of
-    32 channels or more in and out. Losses and norms stay in float32 everywhere, and so does the backward step of
-    depthwise windows on a CPU, where torch's bfloat16 kernel is the slower one.
+    32 channels or more in and out. Losses and norms stay in float32 everywhere, and so does the backward step of those
+    depthwise windows on a CPU for which torch's bfloat16 kernel is the slower one (`striate.ops.depthwise`).
     """
     if asked == "float32":
         return Precision(torch.float32, "the recipe asks for it")
@@ -47,5 +48,5 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
     widest = max((min(w.shape[0], w.shape[1]) for w in network.parameters() if w.ndim == 4), default=0)
     if widest < WIDE:
         return Precision(torch.float32, f"no convolution is {WIDE} channels wide, so bfloat16 would gain nothing")
-    reason = "this processor multiplies in it; losses, norms and depthwise gradients stay in float32"
+    reason = f"this processor multiplies in it; losses and norms stay in float32; {DEPTHWISE_RULE}"
     return Precision(torch.bfloat16, reason)
