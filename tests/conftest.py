@@ -1,6 +1,7 @@
 """What all tests share: where real data lie, a cache folder of their own, pictures drawn on the spot."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,13 @@ def oracle_python() -> Path:
     if not python.exists():
         pytest.skip("NO ORACLES: run `make setup-oracle`, or `make test-all`, which does")
     return python
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hear_interrupts() -> None:
+    """A shell that starts the tests in the background has them ignore Ctrl-C, and so would the programs they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
