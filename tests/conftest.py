@@ -7,12 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Before torch is imported, and for the programs that tests start: the same number of threads on every machine, so that
 # figures do not depend on how wide it is.
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+
+# A busy machine is no failure. Whoever works here gets new examples every time; CI the same ones, so that a change is
+# judged by what it changes.
+settings.register_profile("striate", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("striate")
 
 
 @pytest.fixture(scope="session")
