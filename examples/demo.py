@@ -1,5 +1,7 @@
 """Striate's two jobs on what scikit-learn ships: train on handwritten digits, and name two photographs."""
 
+import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def main() -> None:
         print(f"{name}: {predictor(load_sample_image(name))}")
     print(f"\nwrote {run}/model.safetensors, and beside it recipe.toml and metrics.jsonl")
     print("next, with a folder of your own that holds a folder of pictures for each class:")
-    print("    striate train FOLDER")
+    print(f"    {os.path.relpath(Path(sys.executable).with_name('striate'))} train FOLDER")
 
 
 if __name__ == "__main__":
