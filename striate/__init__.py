@@ -19,6 +19,7 @@ _OFFERS = {
     "evaluate": "striate.evaluation",
     "load": "striate.predictor",
     "create": "striate.weights.create",
+    "import_weights": "striate.importing.weights",
     "MODELS": "striate.models.table",
     "Recipe": "striate.recipe",
     "Stage": "striate.recipe",
@@ -32,6 +33,7 @@ __all__ = [*_OFFERS, "__version__"]  # noqa: PLE0604 - all are strings
 if TYPE_CHECKING:
     from striate.base.errors import StriateError as StriateError
     from striate.evaluation import evaluate as evaluate
+    from striate.importing.weights import import_weights as import_weights
     from striate.models.table import MODELS as MODELS
     from striate.pictures.preprocess import Preprocess as Preprocess
     from striate.predictor import load as load

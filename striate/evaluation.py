@@ -11,12 +11,11 @@ import torch
 from striate import modelfile
 from striate.base.errors import DataError
 from striate.base.hardware import cores
-from striate.base.nearest import did_you_mean
 from striate.data import open_data
+from striate.data.alignment import aligned
 from striate.data.loading import Loader
-from striate.data.names import counted, listed, printable
 from striate.data.reading import readable
-from striate.data.records import Classes, Dataset, Record
+from striate.data.records import Dataset, Record
 from striate.data.splits import fingerprint, folds, split
 from striate.inference import device_named, measure
 from striate.tasks import task_named
@@ -67,14 +66,14 @@ def evaluate(
         StriateError: model or data are not usable, or the data have classes that the model does not know.
     """
     started = time.monotonic()
-    network, description = modelfile.open_model(model)
+    network, description = modelfile.open_model(model, on_notice=on_notice)
     dataset = open_data(Path(data), format=format)
     dataset, cache = readable(dataset, description.preprocess, skip=skip_unreadable)
     if on_notice:
         for text in dataset.notices:
             on_notice(text)
     name, records = _chosen(dataset, description, part)
-    records = _aligned(records, dataset.classes, description.classes)
+    records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     loader = Loader(
@@ -134,40 +133,3 @@ def _split_as_trained(dataset: Dataset, provenance: Mapping[str, Any]) -> Datase
         validation = fractions[1] / (fractions[0] + fractions[1])
         return folds(dataset, provenance["folds"], seed, validation)[fold - 1]
     return split(dataset, fractions, seed)
-
-
-def _aligned(records: tuple[Record, ...], theirs: Classes, ours: Classes) -> tuple[Record, ...]:
-    """The records with the model's class indices for the data's.
-
-    Raises:
-        DataError: a class of the data is unknown to the model, or its name fits two classes of it.
-    """
-    if theirs.names == ours.names:
-        return records
-    indices = {index: _index_of(theirs.names[index], ours) for index in sorted({record.target for record in records})}
-    return tuple(replace(record, target=indices[record.target]) for record in records)
-
-
-def _index_of(name: str, classes: Classes) -> int:
-    """The index of the class that a folder's name means: an id, else a name, else one but for case and spacing."""
-    if classes.ids and name in classes.ids:
-        return classes.ids.index(name)
-    found = [index for index, each in enumerate(classes.names) if each == name]
-    found = found or [index for index, each in enumerate(classes.names) if _plain(each) == _plain(name)]
-    if len(found) == 1:
-        return found[0]
-    if found and classes.ids:
-        ids = " and ".join(classes.ids[index] for index in found)
-        raise DataError(
-            f"class {name!r}: the model has {len(found)} classes of that name; call the folder by its id, {ids}"
-        )
-    if found:
-        raise DataError(f"class {name!r}: the model has {len(found)} classes of that name")
-    raise DataError(
-        f"class {name!r} of the data is none of the model's {counted(len(classes), 'class', 'classes')}."
-        f"{did_you_mean(name, classes.names)} It knows {listed([printable(each) for each in classes.names], most=10)}"
-    )
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())

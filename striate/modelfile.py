@@ -4,6 +4,7 @@ The metadata have one key, ``striate``, a JSON object; see `Description`. Nothin
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISDIR
@@ -22,9 +23,9 @@ from striate.models import build
 from striate.models.network import Network
 from striate.models.table import MODELS
 from striate.pictures.preprocess import Preprocess
+from striate.weights.class_lists import class_list
 from striate.weights.create import create, load_state
-from striate.weights.imagenet import imagenet_classes
-from striate.weights.pretrained import PRETRAINED
+from striate.weights.pretrained import PRETRAINED, by_name, none_of
 from striate.weights.tensorfiles import open_tensors
 
 FORMAT = 1
@@ -39,7 +40,9 @@ class Description:
 
     ``arguments`` are those of the network's builder. ``provenance`` holds, where they are known, ``data`` (the
     fingerprint of what it was trained on), ``split``, ``split_seed``, ``fixed_splits`` (whether folders decided it
-    instead), ``folds``, ``fold``, ``recipe`` (its hash), ``version`` and ``licence`` (of the weights it started from).
+    instead), ``folds``, ``fold``, ``recipe`` (its hash), ``version`` and ``licence`` (of the weights it started from);
+    of weights that were imported also ``origin``, ``container``, ``scheme``, ``source`` (the file's name),
+    ``source_sha256`` and ``fresh`` (the tensors that are random, since the file had none for them).
     """
 
     model: str
@@ -109,33 +112,35 @@ def load(path: Path) -> tuple[Network, Description]:
     return network.eval(), description
 
 
-def open_model(reference: str | Path) -> tuple[Network, Description]:
+def open_model(reference: str | Path, *, on_notice: Callable[[str], None] | None = None) -> tuple[Network, Description]:
     """A model file by its path, or the pretrained network of a name such as ``efficientnet_lite0``.
+
+    ``on_notice`` is told before pretrained weights are fetched.
 
     Raises:
         ModelFileError: neither a file nor such a name.
+        WeightsError: the pretrained weights are not here and cannot be fetched.
     """
     name = str(reference)
     if path := _file_meant(Path(reference)):
         return load(path)
-    if name in PRETRAINED:
-        network = create(name, weights="pretrained")
-        names, ids = imagenet_classes()
+    if name in by_name():
+        row = PRETRAINED[name]
+        classes = class_list(row.classes)
+        network = create(name, classes=len(classes), weights="pretrained", on_notice=on_notice)
         return network.eval(), Description(
             model=name,
-            arguments={"classes": len(names), "in_channels": 3},
+            arguments={"classes": len(classes), "in_channels": row.preprocess.count},
             task="classify",
-            classes=Classes(names, ids),
-            preprocess=PRETRAINED[name].preprocess,
-            provenance={"licence": PRETRAINED[name].licence},
+            classes=classes,
+            preprocess=row.preprocess,
+            provenance={"origin": row.origin, "licence": row.licence, "source_sha256": row.sha256},
         )
     if name in MODELS:
-        raise ModelFileError(
-            f"there are no pretrained weights of {name!r} here; those there are: {', '.join(PRETRAINED)}"
-        )
+        raise ModelFileError(none_of(name))
     raise ModelFileError(
-        f"{name}: there is no such file, and no pretrained network of that name.{did_you_mean(name, PRETRAINED)} "
-        f"Pretrained: {', '.join(PRETRAINED)}"
+        f"{name}: there is no such file, and no pretrained network of that name.{did_you_mean(name, by_name())} "
+        f"Pretrained: {', '.join(by_name())}"
     )
 
 

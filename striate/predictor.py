@@ -29,8 +29,10 @@ Picture: TypeAlias = str | Path | NDArray[Any] | Image
 BATCH_SIZE = 16
 
 
-def load(model: str | Path, *, device: str = "auto") -> "Predictor":
+def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], None] | None = None) -> "Predictor":
     """Load a model file, a run folder's best model, or a pretrained network by its name.
+
+    ``on_notice`` is told before pretrained weights are fetched.
 
     Raises:
         ModelFileError: it is none of these, or is damaged, or is newer than this version.
@@ -40,7 +42,7 @@ def load(model: str | Path, *, device: str = "auto") -> "Predictor":
         >>> predictor("dog.jpg", top=3)                     # doctest: +SKIP
         (Answer(name='beagle', ...), Answer(name='basset', ...), Answer(...))
     """
-    network, description = modelfile.open_model(model)
+    network, description = modelfile.open_model(model, on_notice=on_notice)
     return Predictor(network, description, device=device)
 
 

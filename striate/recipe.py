@@ -53,14 +53,33 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifySettings:
-    """What the task "classify" asks of a recipe."""
+    """What the task "classify" asks of a recipe.
 
+    Raises:
+        RecipeError: ``loss`` "map" with label smoothing.
+    """
+
+    loss: Annotated[
+        Literal["cross_entropy", "map"],
+        Field(
+            description='"cross_entropy", or "map": cross-entropy with one more answer, "none of them" (LeCun et al. '
+            "1998, equation 9)"
+        ),
+    ] = "cross_entropy"
     label_smoothing: Annotated[
         Fraction, Field(description="part of the target spread evenly over all classes, 0 to 1 (Szegedy et al. 2016)")
     ] = 0.0
     class_weights: Annotated[
         Literal["none", "balanced"], Field(description='"balanced" weighs each class by the inverse of its count')
     ] = "none"
+
+    def __post_init__(self) -> None:
+        # Equation 9 pulls the outputs to the code of one class; a target spread over all would pull to their middle.
+        if self.loss == "map" and self.label_smoothing:
+            raise RecipeError(
+                f'classify: loss is "map" and label_smoothing {self.label_smoothing:g}; "map" takes no smoothed '
+                'targets: give label_smoothing 0, or loss "cross_entropy"'
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

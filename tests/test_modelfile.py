@@ -251,7 +251,7 @@ def test_tensors_that_do_not_fit_are_refused(path, network, damage):
     [
         ("efficientnet_lite", "Did you mean 'efficientnet_lite0'"),
         ("no/such/file.safetensors", "no such file"),
-        ("lenet5", "no pretrained weights of 'lenet5'"),
+        ("lenet5", "no pretrained weights of lenet5"),
     ],
 )
 def test_neither_a_file_nor_a_name(name, words):

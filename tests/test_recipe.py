@@ -27,7 +27,8 @@ whole_recipes = st.builds(
     weight_decay=st.floats(0, 1e6),
     metric=st.text(st.characters(blacklist_categories=["Cs"]), max_size=10),
     augment=st.builds(Augmentation, flip=st.booleans(), rotation=st.floats(0, 180), shift=st.integers(0, 9)),
-    classify=st.builds(ClassifySettings, label_smoothing=st.floats(0, 0.99)),
+    classify=st.builds(ClassifySettings, label_smoothing=st.floats(0, 0.99))
+    | st.builds(ClassifySettings, loss=st.just("map"), class_weights=st.sampled_from(["none", "balanced"])),
     stages=st.lists(stages, min_size=1, max_size=4).map(tuple),
 )
 
@@ -45,6 +46,12 @@ def test_toml_says_what_every_field_is():
         for field in dataclasses.fields(owner):
             if field.name not in ("augment", "classify", "stages", "size", "fit"):  # tables, and what is unresolved
                 assert f"# {recipes.description(owner, field.name)}\n{field.name} = " in text
+
+
+def test_a_file_from_before_a_field_loads_with_its_default(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text('model = "resnet18"\n[classify]\nlabel_smoothing = 0.1\nclass_weights = "none"\n', encoding="utf-8")
+    assert recipes.load(path).classify == ClassifySettings(loss="cross_entropy", label_smoothing=0.1)
 
 
 def test_a_part_of_a_table_changes_only_that_part():
@@ -66,6 +73,11 @@ def test_a_part_of_a_table_changes_only_that_part():
         ({"augment": {"rotation": 500.0}}, ["rotation", "500"]),
         ({"augment": 3}, ["augment", "3"]),
         ({"momentum": 1.5}, ["momentum", "1.5"]),
+        ({"classify": {"loss": "mse"}}, ["classify.loss", "mse", "cross_entropy"]),
+        (
+            {"classify": {"loss": "map", "label_smoothing": 0.1}},
+            ['loss is "map"', "label_smoothing 0.1", "give label_smoothing 0", "cross_entropy"],
+        ),
         ({"optimizer": "adam"}, ["optimizer", "adam", "sgd"]),
         ({"split": [0.5, 0.5]}, ["split"]),
         ({"split": [0.5, 0.1, 0.1]}, ["split", "0.7"]),

@@ -3,7 +3,6 @@
 The slow path is Pillow and arithmetic written out here; of Striate it has only the network.
 """
 
-import csv
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -11,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from accept import Check, at_least
-from accept.commands import DATA, striate
+from accept.commands import striate
+from accept.samples import SAMPLES, link, rows
 
-SAMPLES = DATA / "imagenet-samples"
 MODEL = "efficientnet_lite0"
 
 
 def checks() -> Iterator[Check]:
-    samples = _rows("labels.csv")
+    samples = rows("labels.csv")
     with tempfile.TemporaryDirectory(prefix="striate-imagenet-") as name:
         by_wnid, by_name = Path(name) / "wnids", Path(name) / "names"
-        twice = {row for row, count in Counter(row["name"] for row in _rows("classes.csv")).items() if count > 1}
+        twice = {row for row, count in Counter(row["name"] for row in rows("classes.csv")).items() if count > 1}
         for row in samples:
-            _link(row, by_wnid / row["wnid"])
+            link(row, by_wnid / row["wnid"])
             # Two names belong to two classes each: there the folder must be called by the wnid.
-            _link(row, by_name / (row["wnid"] if row["name"] in twice else row["name"]))
+            link(row, by_name / (row["wnid"] if row["name"] in twice else row["name"]))
 
         for arranged in (by_wnid, by_name):
             answer = striate("evaluate", MODEL, arranged)
@@ -45,16 +44,6 @@ def checks() -> Iterator[Check]:
     yield at_least("4.same-as-slow-path", same, 118, "of 120")
 
 
-def _rows(name: str) -> list[dict[str, str]]:
-    with (SAMPLES / name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _link(row: dict[str, str], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / row["file"]).symlink_to(SAMPLES / row["file"])
-
-
 def _predicted(folder: Path) -> dict[str, list[str]]:
     """File name to the wnids of the first five answers, best first."""
     answer: dict[str, Any] = striate("predict", MODEL, folder, "--top", "5")
@@ -69,7 +58,7 @@ def _slow_answers(files: list[str]) -> dict[str, str]:
 
     import striate as library
 
-    wnids = [row["wnid"] for row in sorted(_rows("classes.csv"), key=lambda row: int(row["class_index"]))]
+    wnids = [row["wnid"] for row in sorted(rows("classes.csv"), key=lambda row: int(row["class_index"]))]
     network = library.create(MODEL, weights="pretrained").eval()
     answers = {}
     for file in files:

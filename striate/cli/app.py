@@ -23,7 +23,8 @@ app = App(
 app.command("striate.cli.train:train", name="train", help="Train a network on a folder of pictures.")
 app.command("striate.cli.evaluate:evaluate", name="evaluate", help="Measure a model on labelled pictures.")
 app.command("striate.cli.predict:predict", name="predict", help="Say what is on pictures.")
-app.command("striate.cli.models:models", name="models", help="List the networks.")
+app.command("striate.cli.models:models", name="models", help="List the networks, or one network's layers.")
+app.command("striate.cli.import_:import_", name="import", help="Turn another framework's weights into a model file.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

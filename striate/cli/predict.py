@@ -24,7 +24,7 @@ def predict(
     quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
 ) -> None:
     """Say what is on pictures."""
-    predictor = load(model, device=device)
+    predictor = load(model, device=device, on_notice=None if quiet else say)
     paths = (path for each in (images, *more) for path in pictures_in(each))
 
     def unreadable(error: DecodeError) -> None:

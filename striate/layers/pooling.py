@@ -10,7 +10,7 @@ from striate.ops import pooling
 from striate.ops.axes import Paddings, Size
 
 
-class _Pool(nn.Module):
+class Pool(nn.Module):
     """What all pools with a window have; ``stride`` is the window's size if None."""
 
     function: ClassVar[Callable[..., Tensor]]
@@ -32,13 +32,13 @@ class _Pool(nn.Module):
         return ", ".join([*said, f"padding={self.padding!r}"])
 
 
-class MaxPool1d(_Pool):
+class MaxPool1d(Pool):
     """`striate.ops.max_pool1d`."""
 
     function = staticmethod(pooling.max_pool1d)
 
 
-class MaxPool2d(_Pool):
+class MaxPool2d(Pool):
     """`striate.ops.max_pool2d`.
 
     Example:
@@ -50,25 +50,25 @@ class MaxPool2d(_Pool):
     function = staticmethod(pooling.max_pool2d)
 
 
-class MaxPool3d(_Pool):
+class MaxPool3d(Pool):
     """`striate.ops.max_pool3d`."""
 
     function = staticmethod(pooling.max_pool3d)
 
 
-class AveragePool1d(_Pool):
+class AveragePool1d(Pool):
     """`striate.ops.average_pool1d`: the mean of the real pixels."""
 
     function = staticmethod(pooling.average_pool1d)
 
 
-class AveragePool2d(_Pool):
+class AveragePool2d(Pool):
     """`striate.ops.average_pool2d`: the mean of the real pixels."""
 
     function = staticmethod(pooling.average_pool2d)
 
 
-class AveragePool3d(_Pool):
+class AveragePool3d(Pool):
     """`striate.ops.average_pool3d`: the mean of the real pixels."""
 
     function = staticmethod(pooling.average_pool3d)

@@ -20,8 +20,9 @@ head    dropout, dense                                     1000
 ======  =================================================  ==========
 
 Every padding is SAME: with symmetric ones the published weights lose 6.4 points of top-1. Wider and deeper forms
-scale the rows; the stem, stage8 and the numbers of units in the first and last row stay as they are. Parameter names
-are timm's, but for its ``blocks.0``, which is our ``stage1``.
+scale the rows; the stem, stage8 and the numbers of units in the first and last row stay as they are. The units, and
+what makes a network of rows, are MobileNetV2's. Parameter names are timm's, but for its ``blocks.0``, which is our
+``stage1``.
 
 Weights are He's (fan-out, counted within the groups), as in the original. Its dense layer, uniform within
 1 / sqrt(classes), starts a handful of classes at a loss of several nats; ours is normal of deviation 0.01.
@@ -29,24 +30,11 @@ Weights are He's (fan-out, counted within the groups), as in the original. Its d
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
-from torch import Tensor, nn
+from torch import nn
 
-from striate.layers import Conv2d, GlobalAveragePool, StochasticDepth, he_fan_out_
-from striate.models.network import FeatureInfo, Network
-
-STEM_CHANNELS, LAST_CHANNELS = 32, 1280
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One stage of the table: so many units of a depthwise window; stride is the first unit's."""
-
-    units: int
-    window: int
-    stride: int
-    expansion: int
-    channels: int
+from striate.models.mobilenet_v2 import MobileNetV2, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +57,10 @@ ROWS = (
     Row(1, 3, 1, 6, 320),
 )
 LITE0 = Scale(width=1.0, depth=1.0, size=224, dropout=0.2)
+LITE1 = Scale(width=1.0, depth=1.1, size=240, dropout=0.2)
+LITE2 = Scale(width=1.1, depth=1.2, size=260, dropout=0.3)
+LITE3 = Scale(width=1.2, depth=1.4, size=280, dropout=0.3)
+LITE4 = Scale(width=1.4, depth=1.8, size=300, dropout=0.3)
 
 
 def scaled_rows(scale: Scale) -> tuple[Row, ...]:
@@ -86,66 +78,7 @@ def _eights(channels: float) -> int:
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
-def _norm(channels: int) -> nn.BatchNorm2d:
-    # TensorFlow's decay of 0.99 is torch's momentum of 0.01.
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
-
-
-class SeparableUnit(nn.Module):
-    """A depthwise window and a 1x1 convolution: the first stage's unit, which does not expand."""
-
-    def __init__(self, in_channels: int, row: Row, stride: int, drop_rate: float) -> None:
-        super().__init__()
-        self.conv_dw = _depthwise(in_channels, row.window, stride)
-        self.bn1 = _norm(in_channels)
-        self.act1 = nn.ReLU6(inplace=True)
-        self.conv_pw = Conv2d(in_channels, row.channels, 1, bias=False)
-        self.bn2 = _norm(row.channels)
-        self.drop = _residual(in_channels, row, stride, drop_rate)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, C, H, W]`` to ``[N, channels, H / stride, W / stride]``."""
-        y = self.act1(self.bn1(self.conv_dw(x)))
-        y = self.bn2(self.conv_pw(y))
-        return y if self.drop is None else self.drop(y) + x
-
-
-class InvertedUnit(nn.Module):
-    """1x1 to more channels, a depthwise window there, 1x1 back without activation; beside a shortcut if it fits.
-
-    Sandler and others, "MobileNetV2", 2018, section 3.
-    """
-
-    def __init__(self, in_channels: int, row: Row, stride: int, drop_rate: float) -> None:
-        super().__init__()
-        wide = in_channels * row.expansion
-        self.conv_pw = Conv2d(in_channels, wide, 1, bias=False)
-        self.bn1 = _norm(wide)
-        self.act1 = nn.ReLU6(inplace=True)
-        self.conv_dw = _depthwise(wide, row.window, stride)
-        self.bn2 = _norm(wide)
-        self.act2 = nn.ReLU6(inplace=True)
-        self.conv_pwl = Conv2d(wide, row.channels, 1, bias=False)
-        self.bn3 = _norm(row.channels)
-        self.drop = _residual(in_channels, row, stride, drop_rate)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, C, H, W]`` to ``[N, channels, H / stride, W / stride]``."""
-        y = self.act1(self.bn1(self.conv_pw(x)))
-        y = self.act2(self.bn2(self.conv_dw(y)))
-        y = self.bn3(self.conv_pwl(y))
-        return y if self.drop is None else self.drop(y) + x
-
-
-def _depthwise(channels: int, window: int, stride: int) -> Conv2d:
-    return Conv2d(channels, channels, window, stride=stride, groups=channels, padding="same", bias=False)
-
-
-def _residual(in_channels: int, row: Row, stride: int, drop_rate: float) -> StochasticDepth | None:
-    return StochasticDepth(drop_rate) if stride == 1 and in_channels == row.channels else None
-
-
-class EfficientNetLite(Network):
+class EfficientNetLite(MobileNetV2):
     """A network of the family from its scale: ``[N, C, H, W]``, any size, to ``[N, classes]``.
 
     ``stochastic_depth`` is the drop rate that units approach towards the end (the original trains on ImageNet with
@@ -153,58 +86,38 @@ class EfficientNetLite(Network):
     """
 
     def __init__(self, scale: Scale, *, classes: int, in_channels: int, stochastic_depth: float = 0.0) -> None:
-        rows = scaled_rows(scale)
-        names = [f"stage{number}" for number in range(1, len(rows) + 1)]
-        last = f"stage{len(rows) + 1}"
         super().__init__(
+            scaled_rows(scale),
             classes=classes,
             in_channels=in_channels,
-            blocks={
-                "stem": ("conv_stem", "bn1", "act1"),
-                **{name: (name,) for name in names},
-                last: ("conv_head", "bn2", "act2"),
-                "pool": ("global_pool",),
-                "head": ("dropout", "classifier"),
-            },
-            feature_info=_feature_info(rows),
+            padding="same",
+            # TensorFlow's decay of 0.99 is torch's momentum of 0.01.
+            norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01),
+            dropout=scale.dropout,
+            stochastic_depth=stochastic_depth,
         )
-        self.conv_stem = Conv2d(in_channels, STEM_CHANNELS, 3, stride=2, padding="same", bias=False)
-        self.bn1 = _norm(STEM_CHANNELS)
-        self.act1 = nn.ReLU6(inplace=True)
-        channels, done, total = STEM_CHANNELS, 0, sum(row.units for row in rows)
-        for name, row in zip(names, rows, strict=True):
-            units: list[nn.Module] = []
-            kind = SeparableUnit if row.expansion == 1 else InvertedUnit
-            for unit in range(row.units):
-                units.append(kind(channels, row, row.stride if unit == 0 else 1, stochastic_depth * done / total))
-                channels, done = row.channels, done + 1
-            self.add_module(name, nn.Sequential(*units))
-        self.conv_head = Conv2d(channels, LAST_CHANNELS, 1, bias=False)
-        self.bn2 = _norm(LAST_CHANNELS)
-        self.act2 = nn.ReLU6(inplace=True)
-        self.global_pool = GlobalAveragePool()
-        self.dropout = nn.Dropout(scale.dropout)
-        self.classifier = nn.Linear(LAST_CHANNELS, classes)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, Conv2d):
-                he_fan_out_(module.weight, module.groups)
-        nn.init.normal_(self.classifier.weight, 0.0, 0.01)
-        nn.init.zeros_(self.classifier.bias)
-
-
-def _feature_info(rows: tuple[Row, ...]) -> tuple[FeatureInfo, ...]:
-    """The last stage at each stride."""
-    infos, stride = [], 2
-    for position, row in enumerate(rows):
-        stride *= row.stride
-        if position + 1 == len(rows) or rows[position + 1].stride > 1:
-            infos.append(FeatureInfo(f"stage{position + 1}", row.channels, stride))
-    return tuple(infos)
 
 
 def efficientnet_lite0(*, classes: int, in_channels: int, stochastic_depth: float = 0.0) -> EfficientNetLite:
     """EfficientNet-Lite0: 4,652,008 parameters for 1,000 classes."""
     return EfficientNetLite(LITE0, classes=classes, in_channels=in_channels, stochastic_depth=stochastic_depth)
+
+
+def efficientnet_lite1(*, classes: int, in_channels: int, stochastic_depth: float = 0.0) -> EfficientNetLite:
+    """EfficientNet-Lite1: 5,416,680 parameters for 1,000 classes."""
+    return EfficientNetLite(LITE1, classes=classes, in_channels=in_channels, stochastic_depth=stochastic_depth)
+
+
+def efficientnet_lite2(*, classes: int, in_channels: int, stochastic_depth: float = 0.0) -> EfficientNetLite:
+    """EfficientNet-Lite2: 6,092,072 parameters for 1,000 classes."""
+    return EfficientNetLite(LITE2, classes=classes, in_channels=in_channels, stochastic_depth=stochastic_depth)
+
+
+def efficientnet_lite3(*, classes: int, in_channels: int, stochastic_depth: float = 0.0) -> EfficientNetLite:
+    """EfficientNet-Lite3: 8,197,096 parameters for 1,000 classes."""
+    return EfficientNetLite(LITE3, classes=classes, in_channels=in_channels, stochastic_depth=stochastic_depth)
+
+
+def efficientnet_lite4(*, classes: int, in_channels: int, stochastic_depth: float = 0.0) -> EfficientNetLite:
+    """EfficientNet-Lite4: 13,006,568 parameters for 1,000 classes."""
+    return EfficientNetLite(LITE4, classes=classes, in_channels=in_channels, stochastic_depth=stochastic_depth)

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from torch import Tensor, nn
 
 from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
+
+NO_AUXILIARY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,9 @@ class Network(nn.Module):
     for all networks: the very first module is the convolution that reads the images, and the block ``head`` comes
     last and holds exactly the layers whose shape depends on the number of classes (with their dropout), so that
     what comes before it fits any classes. ``feature_info`` names the blocks after which ``features`` takes a map,
-    finest first. ``size`` is the (height, width) that the network needs, or None if it takes any.
+    finest first. ``size`` is the (height, width) that the network needs, or None if it takes any from ``smallest`` on.
+    ``auxiliary`` maps a block's name to the path of the auxiliary head that reads its output while training; such
+    heads depend on the classes too and belong to no block.
 
     Example:
         >>> from striate.models import build
@@ -43,13 +48,16 @@ class Network(nn.Module):
         blocks: Mapping[str, tuple[str, ...]],
         feature_info: tuple[FeatureInfo, ...],
         size: tuple[int, int] | None = None,
+        smallest: tuple[int, int] = (1, 1),
+        auxiliary: Mapping[str, str] = NO_AUXILIARY,
     ) -> None:
         super().__init__()
         for name, value in (("classes", classes), ("in_channels", in_channels)):
             if value < 1:
                 raise ModelError(f"{type(self).__name__}: {name} is {value}; it must be at least 1")
         self.classes, self.in_channels, self.size = classes, in_channels, size
-        self.blocks, self.feature_info = blocks, feature_info
+        self.smallest = smallest if size is None else size
+        self.blocks, self.feature_info, self.auxiliary = dict(blocks), feature_info, dict(auxiliary)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``[N, C, H, W]`` to logits ``[N, classes]``, in training and evaluation alike."""
@@ -89,7 +97,14 @@ class Network(nn.Module):
 
     def auxiliary_outputs(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The main output and those of the auxiliary heads (none for most networks); see `TrainingView`."""
-        return self(images), ()
+        x, names = images, list(self.blocks)
+        done: str | None = None
+        outputs: list[Tensor] = []
+        for block, path in self.auxiliary.items():
+            x = self.run(x, done, block)
+            outputs.append(self.get_submodule(path)(x))
+            done = names[names.index(block) + 1]
+        return self.run(x, done), tuple(outputs)
 
     def _position(self, block: str) -> int:
         names = list(self.blocks)
@@ -112,6 +127,12 @@ class Network(nn.Module):
                 f"{name} takes images of {height}x{width}, because its dense layers count the places of its last "
                 f"maps; got {shape}"
             )
+        if any(got < least for got, least in zip(shape[2:], self.smallest, strict=True)):
+            height, width = self.smallest
+            raise ModelError(
+                f"{name} takes images of {height}x{width} and more; of smaller ones its windows leave nothing; "
+                f"got {shape}"
+            )
 
 
 class TrainingView(nn.Module):
@@ -131,5 +152,5 @@ class TrainingView(nn.Module):
 
 
 def parameter_count(network: nn.Module) -> int:
-    """How many numbers training may change; running statistics are not among them."""
+    """How many numbers training may change: those of auxiliary heads are among them, running statistics are not."""
     return sum(parameter.numel() for parameter in network.parameters())

@@ -160,7 +160,7 @@ def _convolution(
     paddings = each_padding(op, padding, axes)
     every = list(zip(x.shape[2:], weight.shape[2:], strides, dilations, paddings, strict=True))
     amounts = sides(op, x, every)
-    if all(surely(before == after) for before, after in amounts):
+    if all(surely(before == after) for before, after in amounts) and not _misread(x, weight, strides, amounts):
         return _convolve(x, weight, bias, strides, tuple(before for before, _ in amounts), dilations, groups)
     if known(x) and not depthwise.will_be_differentiated(x, weight):
         # Whole strides more of padding before shift every window by whole outputs: torch can then pad both sides
@@ -171,6 +171,20 @@ def _convolution(
         if _cheap(every, leads, outputs, alone=weight.shape[1] == 1 and groups > 1):
             return cut(_convolve(x, weight, bias, strides, leads, dilations, groups), skips, outputs)
     return _convolve(padded(x, every, amounts), weight, bias, strides, (0,) * axes, dilations, groups)
+
+
+def _misread(x: Tensor, weight: Tensor, strides: tuple[int, ...], amounts: Sequence[tuple[int, int]]) -> bool:
+    """Whether torch must not pad: its bfloat16 gradient of the weight reads memory that nobody wrote.
+
+    torch 2.13 on a CPU (AVX512-BF16) does so wherever the last axis is shorter than its stride and padded; the loss
+    then becomes infinite once in a while. A copy with the padding in it is right, and such pictures are small.
+    """
+    return (
+        known(x)
+        and x.shape[-1] < strides[-1]
+        and any(before + after for before, after in amounts)
+        and depthwise.will_be_differentiated(x, weight)
+    )
 
 
 def _cheap(every: Sequence[Axis], leads: Sequence[int], outputs: Sequence[int], *, alone: bool) -> bool:

@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -66,9 +66,16 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Classify:
-    """The task: cross-entropy over softmax, with label smoothing and class weights if the recipe asks."""
+    """The task: cross-entropy over softmax, with label smoothing and class weights if the recipe asks.
+
+    ``loss_kind`` is the recipe's ``loss``. "map" is the criterion of LeCun et al. 1998, equation 9, for outputs that
+    are minus a distance y: of the true class D ``y_D + log(exp(-j) + sum of exp(-y_i))``. It is cross-entropy with one
+    more answer, "none of them", which is never the true one and whose output is always -j. Softmax alone asks only
+    that the right class be nearer than the others; this asks that it be near as well. It has no label smoothing.
+    """
 
     classes: Classes
+    loss_kind: Literal["cross_entropy", "map"] = "cross_entropy"
     label_smoothing: float = 0.0
     weights: tuple[float, ...] | None = None
 
@@ -76,6 +83,8 @@ class Classify:
     directions: ClassVar[Mapping[str, int]] = {"top1": 1, "top5": 1, "loss": -1, "ece": -1}
     auxiliary_weight: ClassVar[float] = 0.3
     """Szegedy et al. 2015, section 5: auxiliary losses are added with weight 0.3."""
+    none_distance: ClassVar[float] = 10.0
+    """The j of "map", which the paper leaves open: how far the true class may be before "none of them" is likelier."""
 
     def default_model(self, data: Dataset) -> str:
         """See `striate.tasks.classify_defaults`."""
@@ -86,7 +95,7 @@ class Classify:
         return default_recipe(data, model)
 
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "Classify":
-        """With the recipe's label smoothing, and class weights from the training records' counts.
+        """With the recipe's loss and label smoothing, and class weights from the training records' counts.
 
         Balanced weights are ``images / (classes * images of the class)``: their mean over the pictures is 1.
         """
@@ -97,18 +106,30 @@ class Classify:
                 len(records) / (len(self.classes) * counts[index]) if counts[index] else 0.0
                 for index in range(len(self.classes))
             )
-        return dataclasses.replace(self, label_smoothing=recipe.classify.label_smoothing, weights=weights)
+        settings = recipe.classify
+        return dataclasses.replace(
+            self, loss_kind=settings.loss, label_smoothing=settings.label_smoothing, weights=weights
+        )
 
     def encode(self, batch: Batch, device: torch.device) -> Tensor:
         """Class indices, int64 ``[N]``."""
         return torch.tensor(batch.targets, dtype=torch.int64, device=device)
 
     def loss(self, outputs: Tensor, auxiliary: Sequence[Tensor], targets: Tensor) -> Loss:
-        """Cross-entropy of the logits ``[N, classes]`` in float32, plus 0.3 times that of each auxiliary head."""
+        """The recipe's loss of the logits ``[N, classes]`` in float32, plus 0.3 times that of each auxiliary head.
+
+        With class weights it is the weighted mean over the pictures, else the mean.
+        """
         weights = None if self.weights is None else torch.tensor(self.weights, device=outputs.device)
+        if self.loss_kind == "map" and weights is not None:
+            weights = torch.cat([weights, weights.new_zeros(1)])  # "none of them" is no picture's class
 
         def entropy(logits: Tensor) -> Tensor:
-            return F.cross_entropy(logits.float(), targets, weight=weights, label_smoothing=self.label_smoothing)
+            logits = logits.float()
+            if self.loss_kind == "map":
+                none = logits.new_full((len(logits), 1), -self.none_distance)
+                logits = torch.cat([logits, none], dim=1)
+            return F.cross_entropy(logits, targets, weight=weights, label_smoothing=self.label_smoothing)
 
         total = main = entropy(outputs)
         parts = {"loss": main.detach()}

@@ -10,7 +10,7 @@ from striate.data.augmentation import Augmentation
 from striate.data.records import Dataset
 from striate.models.table import MODELS
 from striate.recipe import BODY, ClassifySettings, Recipe, Stage
-from striate.weights.pretrained import PRETRAINED
+from striate.weights.pretrained import comes_along
 
 TRANSFER_IMAGES = 5_800
 """Training pictures that a default transfer run processes: minutes on two cores, and more epochs gain little."""
@@ -26,7 +26,7 @@ def default_model(data: Dataset) -> str:
 
 def default_recipe(data: Dataset, model: str) -> Recipe:
     """The recipe for this network on these data."""
-    recipe = RECIPES.get(model, _transfer if model in PRETRAINED else _from_scratch)(len(data.records))
+    recipe = RECIPES.get(model, _transfer if comes_along(model) else _from_scratch)(len(data.records))
     preprocess = MODELS[model].preprocess
     return dataclasses.replace(recipe, model=model, size=preprocess.size, fit=preprocess.resize, weights=recipe.weights)
 
@@ -71,6 +71,21 @@ def _lenet5(images: int) -> Recipe:
     )
 
 
+def _lenet5_1998(images: int) -> Recipe:
+    # Of 6,000 validation digits, after 5 epochs without augmentation, its own loss answered 0.990, cross-entropy 0.982.
+    few = images < 10_000
+    return Recipe(
+        batch_size=32 if few else 128,
+        weight_decay=5e-4,
+        ema_decay=0.99,
+        clip_norm=10.0,  # the gradients of distances are steep at first
+        split=(0.8, 0.1, 0.1) if few else (0.9, 0.05, 0.05),
+        augment=Augmentation(crop=(1.0, 1.0), flip=False, rotation=8.0, shift=2),
+        classify=ClassifySettings(loss="map"),
+        stages=(Stage(epochs=30 if few else 20, rate=0.01),),
+    )
+
+
 def _fashion_cnn(images: int) -> Recipe:
     return Recipe(
         batch_size=128,
@@ -83,5 +98,9 @@ def _fashion_cnn(images: int) -> Recipe:
     )
 
 
-RECIPES: Mapping[str, Callable[[int], Recipe]] = {"lenet5": _lenet5, "fashion_cnn": _fashion_cnn}
-"""Networks with a recipe of their own; the others transfer where there are weights, else start from scratch."""
+RECIPES: Mapping[str, Callable[[int], Recipe]] = {
+    "lenet5_1998": _lenet5_1998,
+    "lenet5": _lenet5,
+    "fashion_cnn": _fashion_cnn,
+}
+"""Networks with a recipe of their own; the others transfer where weights come with Striate, else start from scratch."""

@@ -16,6 +16,7 @@ from striate.tasks.task import Task
 from striate.training.averaging import AveragedWeights
 from striate.training.optimizers import clip, optimizer_for, set_rate
 from striate.training.stages import set_mode
+from striate.training.statistics import RunningStatistics
 
 _REMEDY = 'A lower rate, clip_norm = 1 or precision = "float32" usually mends it; the last checkpoint is from before'
 
@@ -59,11 +60,13 @@ class Learner:
     progress: Progress = field(default_factory=Progress)
     average: AveragedWeights | None = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
+    statistics: RunningStatistics | None = field(init=False)
     _pending: list[tuple[Tensor, int, Sequence[str]]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedWeights(self.network, self.recipe.ema_decay) if self.recipe.ema_decay else None
+        self.statistics = RunningStatistics(self.network) if self.recipe.weights == "none" else None
         self.enter_stage(0)
 
     @property
@@ -86,6 +89,9 @@ class Learner:
         """One step of the optimizer over the gradients of these batches, each weighed by its pictures."""
         set_rate(self.optimizer, rate)
         pictures = sum(len(batch) for batch in batches)
+        if self.statistics:
+            done = self.progress.images_seen
+            self.statistics.begin(done // (self.recipe.batch_size * self.recipe.accumulate))
         view = TrainingView(self.network)
         for batch in batches:
             images = self.preprocess.normalise(batch.images.to(self.device, non_blocking=True))

@@ -1,7 +1,7 @@
 """From data and wishes to a resolved recipe, a network and how its pictures are prepared."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from striate.tasks.task import Task
 from striate.training.precision import PrecisionName
 from striate.training.stages import named_blocks
 from striate.weights.create import create
-from striate.weights.pretrained import PRETRAINED
+from striate.weights.pretrained import PRETRAINED, by_name, none_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,10 @@ def resolve(data: Dataset, wishes: Wishes) -> Recipe:
             f"{wishes.source}: metric is {recipe.metric!r}.{did_you_mean(recipe.metric, task.directions)} "
             f"A run of {recipe.task} can be steered by {', '.join(task.directions)}"
         )
-    if recipe.weights == "pretrained" and model not in PRETRAINED:
+    if recipe.weights == "pretrained" and model not in by_name():
         raise RecipeError(
-            f"{wishes.source}: weights is 'pretrained', but there are none of {model}; those there are: "
-            f"{', '.join(PRETRAINED)}. With weights = 'none' it trains from scratch"
+            f"{wishes.source}: weights is 'pretrained', but {none_of(model)}. "
+            f"With weights = 'none' it trains from scratch"
         )
     return recipe
 
@@ -105,8 +105,10 @@ def preprocess_for(data: Dataset, recipe: Recipe) -> Preprocess:
     return preprocess
 
 
-def network_for(data: Dataset, recipe: Recipe, preprocess: Preprocess) -> Network:
-    """The network, its fresh weights drawn from the recipe's seed.
+def network_for(
+    data: Dataset, recipe: Recipe, preprocess: Preprocess, on_notice: Callable[[str], None] | None = None
+) -> Network:
+    """The network, its fresh weights drawn from the recipe's seed; ``on_notice`` is told before any are fetched.
 
     Raises:
         RecipeError: pictures of the recipe's size, or batches of one, do not fit it.
@@ -117,6 +119,7 @@ def network_for(data: Dataset, recipe: Recipe, preprocess: Preprocess) -> Networ
         classes=len(data.classes),
         weights="pretrained" if recipe.weights == "pretrained" else None,
         in_channels=preprocess.count,
+        on_notice=on_notice,
     )
     if network.size is not None and network.size != preprocess.size:
         (height, width), (given_height, given_width) = network.size, preprocess.size

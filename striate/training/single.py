@@ -49,7 +49,7 @@ class Prepared:
 def prepared(data: Dataset, recipe: Recipe, call: Call) -> Prepared:
     """Build the network for these data, and resolve what the recipe leaves to a rule."""
     preprocess = setting.preprocess_for(data, recipe)
-    network = setting.network_for(data, recipe, preprocess)
+    network = setting.network_for(data, recipe, preprocess, lambda text: call.watch(Notice(text)))
     precision = choose(recipe.precision, network, processor(), call.device)
     return Prepared(network, preprocess, precision, setting.complete(recipe, network, preprocess, precision.name))
 

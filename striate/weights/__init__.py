@@ -1,7 +1,8 @@
 """Anybody's weights into our networks: what there is, whose it is, and a check that every tensor found its place.
 
 Importing this room loads no torch; creating a network does.
-Offers create, load_state, PRETRAINED, Pretrained, imagenet_classes.
+Offers create, load_state, PRETRAINED, Pretrained, imagenet_classes. `reading` reads other people's files, `schemes`
+says what their names mean, `pretrained` which published files are known, `fetching` where those come from.
 """
 
 from striate.weights.create import create, load_state

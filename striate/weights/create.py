@@ -1,14 +1,14 @@
 """A network by name, with weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from striate.base.errors import ModelError, WeightsError
 from striate.models.table import architecture, build
+from striate.weights.class_lists import class_list
 from striate.weights.fitting import fit_channels, head_parameters, load_state
-from striate.weights.imagenet import imagenet_classes
-from striate.weights.pretrained import PRETRAINED
+from striate.weights.pretrained import PRETRAINED, by_name, none_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +25,7 @@ def create(
     weights: str | Path | None = None,
     in_channels: int | None = None,
     seed: int | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> "Network":
     """Build a network for ``classes`` (a number, or their names), with fresh or given weights.
 
@@ -32,7 +33,8 @@ def create(
     as a model file. The head is fresh when the weights were made for other classes: another number, or names that
     are not the pretrained ones. When they were made for other channels than ``in_channels`` (None takes the network's
     usual ones), each channel of the first convolution gets the sum over the old ones, divided by the new number of
-    channels. ``seed`` fixes what is fresh; see `striate.models.build`.
+    channels. ``seed`` fixes what is fresh; see `striate.models.build`. ``on_notice`` is told before pretrained weights
+    are fetched that are not here yet.
 
     Raises:
         ModelError: no network has this name, or an argument is out of range.
@@ -51,8 +53,10 @@ def create(
     if weights is None:
         return network
     if weights == "pretrained":
-        tensors, source = _pretrained(name), f"the pretrained weights of {name}"
-        fresh_head = number != 1000 if isinstance(classes, int) else tuple(classes) not in imagenet_classes()
+        tensors, source = _pretrained(name, on_notice), f"the pretrained weights of {name}"
+        theirs = class_list(PRETRAINED[name].classes)
+        same = number == len(theirs) if isinstance(classes, int) else tuple(classes) in (theirs.names, theirs.ids)
+        fresh_head = not same
     else:
         tensors, source = _from_file(Path(weights)), str(weights)
         wanted = network.state_dict()
@@ -61,15 +65,12 @@ def create(
     return network
 
 
-def _pretrained(name: str) -> "Mapping[str, Tensor]":
-    if name not in PRETRAINED:
-        raise WeightsError(
-            f"there are no pretrained weights of {name}; there are of {', '.join(PRETRAINED)}. "
-            "Start from fresh weights (None), or give a .safetensors file"
-        )
+def _pretrained(name: str, on_notice: Callable[[str], None] | None) -> "Mapping[str, Tensor]":
+    if name not in by_name():
+        raise WeightsError(f"{none_of(name)}. Start from fresh weights (None), or give a .safetensors file")
     from striate.weights.conversion import pretrained_tensors
 
-    return pretrained_tensors(name)
+    return pretrained_tensors(name, on_notice=on_notice)
 
 
 def _from_file(path: Path) -> "Mapping[str, Tensor]":
@@ -79,7 +80,8 @@ def _from_file(path: Path) -> "Mapping[str, Tensor]":
 
     if path.suffix != ".safetensors":
         raise WeightsError(
-            f"{path}: weights are read from .safetensors files; use weights='pretrained' for published ones"
+            f"{path}: weights are read from .safetensors files; use weights='pretrained' for published ones, and "
+            "striate import for files of other frameworks"
         )
     try:
         with open_tensors(path) as file:

@@ -16,8 +16,8 @@ _SHOWN = 6
 def load_state(network: "Network", tensors: "Mapping[str, Tensor]", *, source: str, skip_head: bool = False) -> None:
     """Copy ``tensors`` (by the network's own names) into the network; all of them fit, or nothing is changed.
 
-    ``skip_head`` leaves the block ``head`` as it is, whatever ``tensors`` hold for it. ``source`` is what messages
-    call the tensors. Batch norm's counters ``num_batches_tracked``, which old files lack, may be missing.
+    ``skip_head`` leaves the heads (auxiliary ones too) as they are, whatever ``tensors`` hold for them. ``source`` is
+    what messages call the tensors. Batch norm's counters ``num_batches_tracked``, which old files lack, may be missing.
 
     Raises:
         WeightsError: tensors are missing, unexpected or misshapen; lists them.
@@ -47,8 +47,8 @@ def misfits(network: "Network", tensors: "Mapping[str, Tensor]", *, skip_head: b
 
 
 def head_parameters(network: "Network") -> tuple[str, ...]:
-    """The names of the tensors of the block ``head``."""
-    paths = tuple(f"{path}." for path in network.blocks["head"])
+    """The names of the tensors whose shape depends on the classes: those of ``head`` and of auxiliary heads."""
+    paths = tuple(f"{path}." for path in (*network.blocks["head"], *network.auxiliary.values()))
     return tuple(name for name in network.state_dict() if name.startswith(paths))
 
 

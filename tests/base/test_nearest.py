@@ -9,6 +9,11 @@ def test_nearest_is_named_whatever_its_case():
     assert did_you_mean("usa", ["USA", "France"]) == " Did you mean 'USA'?"
 
 
+def test_of_equally_near_ones_the_first_is_named():
+    assert did_you_mean("lite", ["lite0", "lite1", "lite2"]) == " Did you mean 'lite0'?"
+    assert did_you_mean("lite", ["lite2", "lite1", "lite0"]) == " Did you mean 'lite2'?"
+
+
 def test_nothing_near_is_nothing_said():
     assert did_you_mean("zebra", MODELS) == ""
     assert did_you_mean("lenet5", []) == ""

@@ -200,7 +200,9 @@ def test_arrays_that_cannot_be_taken(train, tmp_path, leftovers):
 
 
 def test_an_unknown_model(train, photos, tmp_path, leftovers):
-    train(photos, "--model", "resnt18").refuses("'resnt18'", "Did you mean 'resnet18'?", "lenet5, fashion_cnn")
+    train(photos, "--model", "resnt18").refuses(
+        "'resnt18'", "Did you mean 'resnet18'?", "lenet5, lenet_caffe, fashion_cnn"
+    )
     assert leftovers(tmp_path) == []
 
 
@@ -235,7 +237,7 @@ def test_an_unknown_verb_flag_or_word(striate, train, photos, tmp_path, leftover
         ("split = [0.8, 0.0, 0.2]", ["r.toml: split", "validation need a share"]),
         ("folds = 1", ["r.toml: folds is 1", "2 or more"]),
         ("metric = 'accuracy'", ["r.toml: metric is 'accuracy'", "top1, top5, loss, ece"]),
-        ("weights = 'pretrained'", ["none of lenet5", "efficientnet_lite0"]),
+        ("weights = 'pretrained'", ["no pretrained weights of lenet5", "efficientnet_lite0"]),
         ("task = 'detect'", ["no task 'detect'", "classify"]),
         ("model = ['lenet5']", ["no model", "lenet5"]),
         ("augment = 3", ["r.toml: augment is 3"]),

@@ -147,7 +147,7 @@ def test_no_such_model(striate, picture, photos):
     os.mkfifo("pipe")
     for verb, what in (("predict", picture), ("evaluate", photos)):
         striate(verb, "efficientnet_lite", what).refuses("Did you mean 'efficientnet_lite0'?")
-        striate(verb, "lenet5", what).refuses("no pretrained weights of 'lenet5'", "efficientnet_lite0")
+        striate(verb, "lenet5", what).refuses("no pretrained weights of lenet5", "efficientnet_lite0")
         striate(verb, "nowhere/model.safetensors", what).refuses("nowhere/model.safetensors: there is no such file")
         striate(verb, photos, what).refuses("photos: is a folder without model.safetensors")
         striate(verb, "x" * 300, what).refuses("too long")

@@ -181,3 +181,22 @@ def test_gradients_of_gradients() -> None:
     x = torch.randn(1, 2, 6, 5, dtype=torch.float64, requires_grad=True)
     w = torch.randn(2, 2, 3, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda x, w: conv2d(x, w, stride=2, padding="same"), (x, w))
+
+
+@pytest.mark.parametrize(("window", "stride", "size"), [(3, 2, (1, 1)), (7, 2, (4, 1)), (3, 4, (3, 3)), (2, 3, (5, 2))])
+def test_bfloat16_gradients_of_pictures_narrower_than_the_stride(
+    window: int, stride: int, size: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    for _ in range(10):
+        x = torch.randn(8, 16, *size, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+        weight = torch.randn(32, 16, window, window, dtype=torch.bfloat16, requires_grad=True)
+        exact = weight.detach().double().requires_grad_()
+        # Memory that was just given back holds no zeros, so what is read without having been written is seen.
+        torch.full((8 * weight.numel(),), float("nan"))
+        y = conv2d(x, weight, stride=stride, padding=window // 2)
+        gradient = torch.randn_like(y)
+        y.backward(gradient)
+        conv2d(x.double(), exact, stride=stride, padding=window // 2).backward(gradient.double())
+        assert weight.grad is not None and exact.grad is not None
+        assert (weight.grad - exact.grad).abs().max() <= 0.01 * exact.grad.abs().max()

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from striate.weights import PRETRAINED, create
-from striate.weights.conversion import source_file
+from striate.weights.fetching import original
 
 ORACLE = """
 import sys
@@ -40,7 +40,8 @@ def photographs() -> torch.Tensor:
 def test_logits_equal_the_original(photographs: torch.Tensor, oracle_python: Path, tmp_path: Path) -> None:
     images, logits = tmp_path / "images.npy", tmp_path / "logits.npy"
     np.save(images, photographs.contiguous().numpy())
-    subprocess.run([oracle_python, "-c", ORACLE, source_file("efficientnet_lite0"), images, logits], check=True)
+    weights = original("efficientnet_lite0", PRETRAINED["efficientnet_lite0"])
+    subprocess.run([oracle_python, "-c", ORACLE, weights, images, logits], check=True)
     wanted = torch.from_numpy(np.load(logits))
     network = create("efficientnet_lite0", weights="pretrained").eval()
     spread = (wanted.max() - wanted.min()).item()

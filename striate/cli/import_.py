@@ -1,0 +1,138 @@
+"""``striate import``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+from striate.base.errors import ModelError
+from striate.cli.console import answer, answer_json, say
+from striate.data.names import printable
+from striate.importing import Imported, import_weights
+from striate.importing.trial import Trial
+
+PREPROCESSING = Group("Preprocessing", help="Fields of the preprocessing that are to be others than its kind's.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessFlags:
+    """The fields of the preprocessing as flags; None is one that the user did not give."""
+
+    channels: Literal["rgb", "bgr", "grey", "luma"] | None = None
+    unit: Annotated[float | None, Parameter(help="what bytes are divided by")] = None
+    mean: Annotated[str | None, Parameter(help="a number, or one a channel: 0.5,0.5,0.5")] = None
+    scale: Annotated[str | None, Parameter(help="what it is divided by then, like --mean")] = None
+    size: Annotated[str | None, Parameter(help="pixels: 224, or HEIGHTxWIDTH")] = None
+    resize: Literal["stretch", "crop", "letterbox"] | None = None
+    crop: Annotated[float | None, Parameter(help="part of the sides that resize crop keeps, to 1")] = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    border: Annotated[int | None, Parameter(help="pixels of --fill around, inside --size")] = None
+    fill: Annotated[int | None, Parameter(help="byte that borders are filled with")] = None
+
+
+NO_FLAGS = PreprocessFlags()
+
+
+def import_(
+    file: Annotated[Path, Parameter(help="weights of PyTorch, safetensors, Keras, Caffe or darknet")],
+    /,
+    *,
+    model: Annotated[str, Parameter(help="the network that they are for, see striate models")],
+    out: Annotated[Path, Parameter(name=("--out", "-o"), help="model file to write, NAME.safetensors")],
+    classes: Annotated[
+        str | None, Parameter(help="imagenet, cifar10, digits, how many, or a text file with one name a line")
+    ] = None,
+    preprocess: Annotated[
+        str | None, Parameter(help="imagenet, caffe, tf, lite or raw: how pictures are prepared for these weights")
+    ] = None,
+    data: Annotated[
+        Path | None, Parameter(name="--try", help="labelled pictures on which every kind of preprocessing is measured")
+    ] = None,
+    config: Annotated[Path | None, Parameter(help="description that a darknet file needs; default FILE.cfg")] = None,
+    licence: Annotated[str | None, Parameter(help="of the weights, kept in the model file")] = None,
+    fresh_head: Annotated[
+        bool, Parameter(help="random layers that answer, for other classes than the file's", negative="")
+    ] = False,
+    force: Annotated[bool, Parameter(help="replace --out if it exists", negative="")] = False,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda or mps, for --try")] = "auto",
+    json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
+    quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
+    flags: Annotated[PreprocessFlags, Parameter(name="*", group=PREPROCESSING)] = NO_FLAGS,
+) -> None:
+    """Turn another framework's file of weights into a model file."""
+    result = import_weights(
+        file,
+        model,
+        out,
+        classes=classes,
+        preprocess=preprocess,
+        changes=_changes(flags),
+        data=data,
+        config=config,
+        licence=licence,
+        fresh_head=fresh_head,
+        force=force,
+        device=device,
+        on_notice=None if quiet else say,
+    )
+    if json:
+        answer_json(result.as_json())
+        return
+    for line in (*_table(result.decision.trials), *_lines(result)):
+        answer(line)
+
+
+def _changes(flags: PreprocessFlags) -> dict[str, Any]:
+    """The fields that the user gave, by their names in `Preprocess`."""
+    given = {
+        "channels": flags.channels,
+        "unit": flags.unit,
+        "mean": None if flags.mean is None else _numbers("mean", flags.mean),
+        "scale": None if flags.scale is None else _numbers("scale", flags.scale),
+        "size": None if flags.size is None else _sides(flags.size),
+        "resize": flags.resize,
+        "crop_fraction": flags.crop,
+        "interpolation": flags.interpolation,
+        "border": flags.border,
+        "fill": flags.fill,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _numbers(flag: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise ModelError(f"--{flag} is {text!r}, expected a number, or one a channel as in 0.485,0.456,0.406") from None
+
+
+def _sides(text: str) -> tuple[int, int]:
+    height, cross, width = text.partition("x")
+    try:
+        return (int(height), int(width) if cross else int(height))
+    except ValueError:
+        raise ModelError(f"--size is {text!r}, expected pixels: a number, or height and width as in 240x320") from None
+
+
+def _table(trials: tuple[Trial, ...]) -> list[str]:
+    """The trials as lines, the best first."""
+    if not trials:
+        return []
+    widest = max(len(trial.kind) for trial in trials)
+    lines = [f"{'kind':{widest}}  top-1  top-5    loss  95 % interval of top-1"]
+    for trial in trials:
+        low, high = trial.interval
+        figures = f"{trial.top1:.3f}  {trial.top5:.3f}  {trial.loss:6.3f}  {low:.3f} to {high:.3f}"
+        lines.append(f"{trial.kind:{widest}}  {figures}")
+    return lines
+
+
+def _lines(result: Imported) -> list[str]:
+    out, decision = printable(result.out), result.decision
+    (height, width), kind = decision.preprocess.size, decision.kind or "its own"
+    pictures = f"pictures of {height}x{width} {decision.preprocess.channels}, preprocessing {kind} ({decision.chosen})"
+    return [
+        f"wrote {out}: {result.model}, {len(result.classes)} classes, {pictures}",
+        f"next: striate predict {out} PICTURE",
+    ]

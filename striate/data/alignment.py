@@ -1,0 +1,74 @@
+"""The classes of some data against the classes of a model: which index of the model each picture's class is."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from striate.base.errors import DataError
+from striate.base.nearest import did_you_mean
+from striate.data.names import counted, listed, printable
+from striate.data.records import Classes, Record
+
+
+def aligned(records: tuple[Record, ...], theirs: Classes, ours: Classes) -> tuple[Record, ...]:
+    """The records with the model's class indices (``ours``) for the data's (``theirs``).
+
+    A class of the data is the model's class of that id, else of that name, else of that name but for case and
+    spacing. Data that know their classes by numbers alone, as arrays do, mean the model's indices.
+
+    Raises:
+        DataError: a class of the data is unknown to the model, or its name fits two classes of it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> cat = Record(handle=Path("cat.jpg"), target=0, content=b"", name="cat.jpg")
+        >>> aligned((cat,), Classes(("Cat",)), Classes(("dog", "cat")))[0].target
+        1
+    """
+    if theirs.names == ours.names:
+        return records
+    index_of = _numbered if _by_number(theirs.names, ours) else _named
+    indices = {index: index_of(theirs.names[index], ours) for index in sorted({record.target for record in records})}
+    return tuple(replace(record, target=indices[record.target]) for record in records)
+
+
+def _by_number(names: Sequence[str], classes: Classes) -> bool:
+    """Whether the data's names are plain numbers, and the model has names of another kind."""
+    return all(_is_index(name) for name in names) and not any(_is_index(name) for name in classes.names)
+
+
+def _is_index(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and str(int(name)) == name
+
+
+def _numbered(name: str, classes: Classes) -> int:
+    if int(name) < len(classes):
+        return int(name)
+    raise DataError(
+        f"class {name!r} of the data is none of the model's {counted(len(classes), 'class', 'classes')}; "
+        f"by number they are 0 to {len(classes) - 1}"
+    )
+
+
+def _named(name: str, classes: Classes) -> int:
+    """The index of the class that a folder's name means: an id, else a name, else one but for case and spacing."""
+    if classes.ids and name in classes.ids:
+        return classes.ids.index(name)
+    found = [index for index, each in enumerate(classes.names) if each == name]
+    found = found or [index for index, each in enumerate(classes.names) if _plain(each) == _plain(name)]
+    if len(found) == 1:
+        return found[0]
+    if found and classes.ids:
+        ids = " and ".join(classes.ids[index] for index in found)
+        raise DataError(
+            f"class {name!r}: the model has {len(found)} classes of that name; call the folder by its id, {ids}"
+        )
+    if found:
+        raise DataError(f"class {name!r}: the model has {len(found)} classes of that name")
+    raise DataError(
+        f"class {name!r} of the data is none of the model's {counted(len(classes), 'class', 'classes')}."
+        f"{did_you_mean(name, classes.names)} It knows {listed([printable(each) for each in classes.names], most=10)}"
+    )
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())

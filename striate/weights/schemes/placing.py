@@ -1,0 +1,167 @@
+"""Foreign arrays to a network of ours: the scheme that leaves nothing over, or a list of what is left."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from striate.base.errors import WeightsError
+from striate.models.table import architecture, build
+from striate.weights.fitting import head_parameters, misfits
+from striate.weights.foreign import Foreign
+from striate.weights.schemes.table import SCHEMES, Scheme
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from striate.models.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Tensors by our names that fill the network ``model`` wholly, and the scheme that they were written in.
+
+    ``fresh`` are the names of those that are not from the file but newly begun.
+    """
+
+    model: str
+    scheme: str
+    classes: int
+    in_channels: int
+    tensors: "dict[str, Tensor]"
+    fresh: tuple[str, ...] = ()
+
+
+def place(foreign: Foreign, model: str, *, classes: int, fresh_head: bool = False) -> Placed:
+    """The arrays of a foreign file as tensors of the network ``model`` for ``classes``; every one has its place.
+
+    The number of channels is the file's. An auxiliary head, which serves training alone, may be missing as a whole,
+    and is begun afresh; so are, with ``fresh_head``, all layers that depend on the classes, whatever the file has for
+    them. Of several schemes the one counts that leaves the fewest tensors over.
+
+    Raises:
+        ModelError: no network has this name.
+        WeightsError: no scheme of the file's origin knows the network; or the file is for another number of classes;
+            or under no scheme do all arrays fit: lists what is missing, unexpected and misshapen under the closest.
+    """
+    architecture(model)  # a wrong name is said first
+    best: _Attempt | None = None
+    for name, row in SCHEMES.items():
+        if foreign.origin not in row.origins or model not in row.models:
+            continue
+        attempt = _attempt(name, row, foreign, row.models[model], classes, fresh_head)
+        if best is None or attempt.left_over < best.left_over:
+            best = attempt
+        if not best.left_over:
+            return _filled(best)
+    if best is None:
+        known = sorted({name for row in SCHEMES.values() if foreign.origin in row.origins for name in row.models})
+        raise WeightsError(
+            f"{foreign.path}: weights of {model} in {foreign.origin} files are not known here; "
+            f"of such files these networks are: {', '.join(known)}"
+        )
+    raise WeightsError(_complaint(best, foreign, model))
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A file read by one scheme: the network on the meta device, the tensors that were found for it."""
+
+    scheme: str
+    model: str
+    network: "Network"
+    tensors: "dict[str, Tensor]"
+    fresh: tuple[str, ...]
+    left_over: int
+
+
+def _attempt(name: str, row: Scheme, foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _Attempt:
+    module, function = row.convert.split(":")
+    convert = getattr(import_module(module), function)
+    network = _on_meta(model, classes, architecture(model).preprocess.count)
+    tensors: dict[str, Tensor] = convert(foreign, network)
+    channels = _channels(network, tensors)
+    if channels != network.in_channels:
+        network = _on_meta(model, classes, channels)
+        tensors = convert(foreign, network)
+    fresh = _fresh(network, tensors, fresh_head)
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in fresh}
+    return _Attempt(name, model, network, tensors, fresh, _left_over(network, tensors, fresh))
+
+
+def _on_meta(model: str, classes: int, channels: int) -> "Network":
+    """The network with shapes and without numbers."""
+    import torch
+
+    with torch.device("meta"):
+        return build(model, classes=classes, in_channels=channels)
+
+
+def _channels(network: "Network", tensors: "dict[str, Tensor]") -> int:
+    """The channels of the pictures that the file's first convolution reads; the network's where that cannot be told."""
+    first = next(iter(network.blocks.values()))[0]
+    for name, wanted in network.state_dict().items():
+        if name.startswith(f"{first}.") and wanted.dim() == 4:
+            shape = tensors[name].shape if name in tensors else wanted.shape
+            same = len(shape) == 4 and (shape[0], *shape[2:]) == (wanted.shape[0], *wanted.shape[2:])
+            return shape[1] if same and shape[1] else network.in_channels
+    return network.in_channels
+
+
+def _fresh(network: "Network", tensors: "dict[str, Tensor]", fresh_head: bool) -> tuple[str, ...]:
+    """The tensors that are to be begun afresh."""
+    if fresh_head:
+        return head_parameters(network)
+    fresh: list[str] = []
+    for path in network.auxiliary.values():
+        names = [name for name in network.state_dict() if name.startswith(f"{path}.")]
+        if not any(name in tensors for name in names):
+            fresh += names
+    return tuple(fresh)
+
+
+def _left_over(network: "Network", tensors: "dict[str, Tensor]", fresh: tuple[str, ...]) -> int:
+    """How many tensors are missing, unexpected or misshapen."""
+    wanted = network.state_dict()
+    missing = [name for name in wanted if name not in tensors and name not in fresh]
+    missing = [name for name in missing if not name.endswith(".num_batches_tracked")]
+    unexpected = [name for name in tensors if name not in wanted]
+    misshapen = [name for name in wanted if name in tensors and tensors[name].shape != wanted[name].shape]
+    return len(missing) + len(unexpected) + len(misshapen)
+
+
+def _filled(attempt: _Attempt) -> Placed:
+    tensors, network = dict(attempt.tensors), attempt.network
+    if attempt.fresh:
+        # A seed of its own: the same file makes the same network every time.
+        begun = build(attempt.model, classes=network.classes, in_channels=network.in_channels, seed=0).state_dict()
+        tensors |= {name: begun[name].clone() for name in attempt.fresh}
+    return Placed(attempt.model, attempt.scheme, network.classes, network.in_channels, tensors, attempt.fresh)
+
+
+def _complaint(attempt: _Attempt, foreign: Foreign, model: str) -> str:
+    """What is wrong with the closest scheme, in one paragraph."""
+    network, tensors = attempt.network, attempt.tensors
+    read = f"read as {SCHEMES[attempt.scheme].summary}"
+    meant = model if attempt.model == model else f"{model}, which means {attempt.model} in such files,"
+    if not misfits(network, tensors, skip_head=True):
+        wanted = network.state_dict()
+        head = [name for name in wanted if name.startswith(tuple(f"{path}." for path in network.blocks["head"]))]
+        shapes = [tensors[name].shape for name in head if name in tensors]
+        if not shapes:
+            return (
+                f"{foreign.path}: fits {meant} but for the layers that answer, which it does not have "
+                f"({', '.join(head)}; {read}); ask for fresh ones (fresh_head), to be trained"
+            )
+        rest = [shape[1:] for shape in shapes] == [wanted[name].shape[1:] for name in head]
+        answers = {tuple(shape[:1]) for shape in shapes}
+        (found, *_) = answers.pop() if rest and len(answers) == 1 and () not in answers else (network.classes,)
+        if found != network.classes:
+            return (
+                f"{foreign.path}: the file answers with {found} classes, {network.classes} were asked for; "
+                f"give --classes {found}"
+            )
+    stand_ins = {name: tensor for name, tensor in network.state_dict().items() if name in attempt.fresh}
+    return (
+        f"{foreign.path}: does not fit {meant} of {network.classes} classes, {read}: "
+        f"{'; '.join(misfits(network, {**tensors, **stand_ins}))}"
+    )

@@ -1,0 +1,140 @@
+"""``striate import`` as a user meets it: words, JSON, refusals; nothing is half-written."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "json.md"
+WORDS = ("--model", "lenet5", "--classes", "2", "--preprocess", "raw", "--out", "ours.safetensors")
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> str:
+    """LeNet-5 for two classes as somebody's PyTorch file."""
+    import torch
+
+    from striate.models import build
+
+    torch.save(build("lenet5", classes=2, seed=1).state_dict(), tmp_path / "theirs.pth")
+    return "theirs.pth"
+
+
+def documented() -> set[str]:
+    (section,) = re.findall(r"^## `striate import .*?(?=^## )", DOCUMENT.read_text(), flags=re.MULTILINE | re.DOTALL)
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")]
+    return {key for row in rows for key in re.findall(r"`([a-z0-9_]+)`", row)}
+
+
+def test_import_in_words(striate, theirs):
+    answer = striate("import", theirs, *WORDS)
+    assert answer.code == 0 and answer.err == ""
+    assert answer.out == (
+        "wrote ours.safetensors: lenet5, 2 classes, pictures of 32x32 grey, preprocessing raw (given)\n"
+        "next: striate predict ours.safetensors PICTURE\n"
+    )
+
+
+def test_import_in_json_and_then_predict(striate, theirs, photos):
+    answer = striate("import", theirs, *WORDS, "--json", "--licence", "MIT")
+    result = answer.json
+    assert answer.code == 0 and set(result) == documented()
+    assert (result["model"], result["origin"], result["licence"]) == ("lenet5", "torch", "MIT")
+    assert (result["out"], result["source"], result["classes"]) == ("ours.safetensors", "theirs.pth", 2)
+    assert result["preprocess"]["unit"] == 1.0 and (result["best"], result["tried"]) == (None, [])
+    rows = striate("predict", "ours.safetensors", photos / "disc", "--json").json["predictions"]
+    assert len(rows) == 12 and {each["name"] for each in rows[0]["classes"]} == {"0", "1"}
+
+
+def test_every_field_of_the_preprocessing_has_a_flag(striate, theirs):
+    words = "--channels luma --unit 2 --mean 3 --scale 4.5 --size 32x32 --resize crop --crop 0.5 --border 1 --fill 9"
+    answer = striate("import", theirs, *WORDS, *words.split(), "--interpolation", "lanczos", "--json")
+    wanted = {"channels": "luma", "unit": 2.0, "mean": [3.0], "scale": [4.5], "size": [32, 32], "resize": "crop"}
+    wanted |= {"crop_fraction": 0.5, "border": 1, "fill": 9, "interpolation": "lanczos"}
+    assert answer.json["preprocess"] == wanted
+
+
+def test_a_trial_is_a_table(striate, theirs, photos):
+    Path("names.txt").write_text("square\ndisc\n")
+    words = ("--model", "lenet5", "--classes", "names.txt", "--out", "ours.safetensors", "--try", photos)
+    answer = striate("import", theirs, *words)
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert re.fullmatch(r"kind +top-1  top-5 +loss  95 % interval of top-1", lines[0])
+    assert {line.split()[0] for line in lines[1:6]} == {"imagenet", "caffe", "tf", "lite", "raw"}
+    assert all(re.fullmatch(r"\w+ +0\.\d{3}  1\.000 +\d+\.\d{3}  0\.\d{3} to \d\.\d{3}", line) for line in lines[1:6])
+    best = lines[1].split()[0]
+    assert answer.err.startswith(f"best: {best}, top-1 ") and "of 24 pictures; " in answer.err
+    assert lines[6].endswith(f"preprocessing {best} (measured)")
+    result = striate("import", theirs, *words, "--force", "--json", "--quiet")
+    assert result.err == "" and result.json["best"] == best and len(result.json["tried"]) == 5
+    assert set(result.json["tried"][0]) == {"kind", "images", "top1", "top5", "loss", "interval"}
+    evaluated = striate("evaluate", "ours.safetensors", photos, "--split", "all", "--json").json
+    assert evaluated["top1"] == result.json["tried"][0]["top1"]
+
+
+def test_what_is_refused_before_the_file_is_read(striate, theirs, photos):
+    before = sorted(path.name for path in Path().iterdir())
+
+    def refuses(words: str, *said: str) -> None:
+        striate("import", theirs, *words.split()).refuses(*said)
+
+    refuses("--model lenet5", "--out")
+    refuses("--out x.safetensors", "--model")
+    refuses("--model lenet --out x.safetensors", "no model is called 'lenet'", "Did you mean")
+    refuses("--model lenet5 --out x.pth", "ends in .safetensors")
+    refuses("--model lenet5 --out no/x.safetensors", "its folder does not exist")
+    refuses("--model lenet5 --out x.safetensors --preprocess tff", "no kind 'tff'", "Did you mean 'tf'?")
+    refuses("--model lenet5 --out x.safetensors --classes none.txt", "none.txt cannot be read")
+    refuses("--model lenet5 --out x.safetensors --mean a,b", "--mean is 'a,b'", "0.485,0.456,0.406")
+    refuses("--model lenet5 --out x.safetensors --size 3by4", "--size is '3by4'", "240x320")
+    refuses("--model lenet5 --out x.safetensors --channels red", "--channels")
+    assert sorted(path.name for path in Path().iterdir()) == before
+
+
+def test_what_is_refused_afterwards(striate, theirs, photos, leftovers):
+    out = ("--out", "x.safetensors")
+    Path("text.pth").write_text("no weights")
+    striate("import", "none.pth", "--model", "lenet5", *out, "--classes", "2").refuses("none.pth", "No such file")
+    striate("import", "text.pth", "--model", "lenet5", *out, "--classes", "2").refuses("text.pth")
+    striate("import", theirs, "--model", "lenet5", *out).refuses("answers with 2 classes", "--classes", "a text file")
+    striate("import", theirs, "--model", "lenet5", *out, "--classes", "2").refuses(
+        "theirs.pth: how pictures must be prepared", "imagenet: RGB", "raw: the bytes", "--try DATA"
+    )
+    striate("import", theirs, "--model", "lenet5", *out, "--classes", "2", "--try", photos).refuses("class 'disc'")
+    striate("import", theirs, "--model", "lenet_caffe", *out, "--classes", "2", "--preprocess", "raw").refuses(
+        "does not fit lenet_caffe", "missing", "unexpected"
+    )
+    assert not Path("x.safetensors").exists() and leftovers(Path()) == []
+
+
+def test_a_file_that_is_there_is_kept(striate, theirs):
+    Path("ours.safetensors").write_text("precious")
+    striate("import", theirs, *WORDS).refuses("ours.safetensors: there is such a file already", "--force")
+    assert Path("ours.safetensors").read_text() == "precious"
+    assert striate("import", theirs, *WORDS, "--force").code == 0
+
+
+def test_a_full_disk(striate, theirs, small_disk, fill):
+    fill(small_disk)
+    answer = striate("import", theirs, *WORDS[:-1], small_disk / "ours.safetensors")
+    answer.refuses("cannot write", "the disk is full")
+    assert [path.name for path in small_disk.iterdir()] == ["zeros"]
+
+
+def test_a_name_of_any_bytes(striate, theirs):
+    odd = "caf\udce9\n.pth"
+    Path(theirs).rename(odd)
+    answer = striate("import", odd, *WORDS, "--json")
+    assert answer.code == 0
+    from striate.modelfile import describe
+
+    assert describe(Path("ours.safetensors")).provenance["source"] == "caf\\xe9\\n.pth"
+
+
+def test_help_names_every_flag(striate):
+    answer = striate("import", "--help")
+    assert answer.code == 0
+    flags = ("--model", "--classes", "--preprocess", "--try", "--licence", "--fresh-head", "--force", "--out", "-o")
+    flags += ("--config", "--channels", "--unit", "--mean", "--scale", "--size", "--resize", "--crop", "--border")
+    assert all(flag in answer.out for flag in flags)

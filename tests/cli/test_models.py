@@ -1,0 +1,82 @@
+"""``striate models``: the list of networks, and one of them layer by layer."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from striate.models.table import MODELS
+from striate.weights.pretrained import PRETRAINED
+
+
+def test_the_list_in_words(striate, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    answer = striate("models")
+    assert answer.code == 0 and answer.err == ""
+    lines = answer.out.splitlines()
+    assert max(map(len, lines)) <= 100 and len(lines) == 1 + len(MODELS) + 3
+    rows = {line.split()[0]: re.split(r" {2,}", line.strip()) for line in lines[1 : 1 + len(MODELS)]}
+    assert list(rows) == list(MODELS)
+    # Multiply-adds in thousands of millions as the papers and figures have them
+    assert rows["resnet50"][1:] == ["25,557,032", "4.09", "224x224 rgb", "hub", "Apache-2.0"]
+    assert rows["efficientnet_lite0"][1:] == ["4,652,008", "0.385", "224x224 rgb", "included", "Apache-2.0"]
+    assert rows["lenet5"][1:] == ["61,706", "0.000417", "32x32 grey"]
+    assert rows["xception"][1:4] == ["22,855,952", "8.36", "299x299 rgb"]
+    assert rows["vgg19"][2] == "19.6" and rows["vgg19"][4] == "by hand"
+
+
+def test_the_list_in_json(striate):
+    (rows,) = striate("models", "--json").json.values()
+    by_name = {row["name"]: row for row in rows}
+    assert list(by_name) == list(MODELS)
+    assert by_name["resnet18"]["pretrained"] and not by_name["resnet101"]["pretrained"]
+    assert by_name["resnet18"]["multiply_adds"] == 1_814_073_344
+    assert {row["available"] for row in rows} == {None, "included", "package", "hub", "download", "by hand"}
+    assert (by_name["zfnet"]["available"], by_name["zfnet"]["licence"]) == (None, None)
+
+
+def test_the_list_loads_no_torch():
+    program = "import sys; from striate.cli import main; main(['models']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_one_network_in_words(striate):
+    answer = striate("models", "lenet_caffe")
+    assert answer.code == 0 and answer.err == ""
+    assert answer.out.startswith(f"lenet_caffe: {MODELS['lenet_caffe'].summary}\n")
+    sums = next(line for line in answer.out.splitlines() if line.startswith("sum"))
+    assert sums.split()[1:] == ["431,080", "2,293,000"]
+    row = PRETRAINED["lenet_caffe"]
+    assert f"verified, sha256 {row.sha256}" in answer.out and "BSD-2-Clause; digits" in answer.out
+    assert f"download {row.file} (1.6 MB) from https://github.com/ethereon/caffe-tensorflow/" in answer.out
+
+
+def test_weights_that_are_not_verified(striate):
+    out = striate("models", "resnet101").out
+    assert out.count("not verified: to be imported by hand") == 2
+    assert "download resnet101-63fe2227.pth (170.5 MB) from https://download.pytorch.org/models/" in out
+    assert "published top-1 0.774" in out
+
+
+def test_one_network_in_json(striate):
+    result = striate("models", "resnet18", "--json").json
+    assert result["name"] == "resnet18" and result["parameters"] == 11_689_512
+    assert sum(rung["parameters"] for rung in result["ladder"]) == 11_689_512
+    assert sum(rung["multiply_adds"] for rung in result["ladder"]) == result["multiply_adds"]
+    assert result["ladder"][0] == {
+        "block": "stem",
+        "path": "conv1",
+        "what": "convolution 7x7, stride 2, symmetric",
+        "shape": [64, 112, 112],
+        "parameters": 9_408,
+        "multiply_adds": 118_013_952,
+    }
+    first, second = result["weights"]
+    assert first["verified"] and first["sha256"] == PRETRAINED["resnet18"].sha256 and first["top1"] == 0.73158
+    assert not second["verified"] and second["file"] == "resnet18-f37072fd.pth"
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_wrong_name(striate, flags):
+    striate("models", "resnet5", *flags).refuses("no model is called 'resnet5'", "Did you mean 'resnet", "lenet5")
