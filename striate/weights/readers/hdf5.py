@@ -5,6 +5,7 @@ read, and links, external storage and virtual datasets are refused: no framework
 """
 
 import math
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,13 @@ class Hdf5:
             group = group[step]
         return group
 
+    def names(self, group: Any) -> list[str]:
+        """The names in a group, in the file's order."""
+        found = list(group)
+        if any(not isinstance(name, str) for name in found):  # h5py gives what is not UTF-8 as bytes
+            raise self.refuse(group.name, "holds a name that is no text")
+        return found
+
     def datasets(self, group: Any) -> Iterator[tuple[str, Any]]:
         """Every dataset below ``group`` as (path, dataset), depth first, names in the file's order."""
         import h5py
@@ -72,7 +80,7 @@ class Hdf5:
             if path.count("/") >= DEEPEST:
                 raise self.refuse(path[:80], f"lies more than {DEEPEST} groups deep")
             inner = []
-            for name in item:
+            for name in self.names(item):
                 seen += 1
                 if seen > MOST_OBJECTS:
                     raise self.refuse("", f"has more than {MOST_OBJECTS} objects")
@@ -163,6 +171,40 @@ class Hdf5:
             raise self.refuse(dataset.name, "is packed by a program that would have to be loaded")
 
 
+def broken_heap(data: bytes) -> bool:
+    """Whether a global heap of the file, where HDF5 keeps texts, does not hold together.
+
+    The library follows its sizes without asking, for ever if one of them is 0. (HDF5 file format specification 3.0,
+    section III.E.)
+    """
+    at = data.find(b"GCOL\x01\0\0\0")
+    while at >= 0:
+        size = int.from_bytes(data[at + 8 : at + 16], "little")
+        if 4096 <= size <= len(data) - at and not _holds_together(data[at : at + size]):
+            return True
+        at = data.find(b"GCOL\x01\0\0\0", at + 8)
+    return False
+
+
+def _holds_together(heap: bytes) -> bool:
+    place = 16
+    while place + 16 <= len(heap):
+        index, _, size = struct.unpack_from("<HH4xQ", heap, place)
+        if index == 0:  # the free space, which is last and counts its own head
+            return bool(size == len(heap) - place)
+        if size > len(heap) - place - 16:
+            return False
+        place += 16 + (size + 7) // 8 * 8
+    return True
+
+
+def _whole(file: BinaryIO) -> bytes:
+    file.seek(0)
+    data = file.read()
+    file.seek(0)
+    return data
+
+
 @contextmanager
 def open_hdf5(file: Path | BinaryIO, size: int) -> Iterator[Hdf5]:
     """The file of ``size`` bytes, or the open one, for checked reading.
@@ -178,6 +220,8 @@ def open_hdf5(file: Path | BinaryIO, size: int) -> Iterator[Hdf5]:
             "pip install 'striate[import]'"
         ) from error
     try:
+        if broken_heap(file.read_bytes() if isinstance(file, Path) else _whole(file)):
+            raise WeightsError("is not an HDF5 file, or is damaged or truncated (in the storage of its texts)")
         with h5py.File(file, "r") as opened:
             yield Hdf5(opened, size)
     except DAMAGE as error:

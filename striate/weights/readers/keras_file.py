@@ -207,7 +207,7 @@ def _read_numbered(hdf5: Hdf5, config: Layer | None) -> Found:
     container = next((name for name in CONTAINERS if name in hdf5.root), None)
     if container is None:
         raise WeightsError("has no group of layers; of Keras' models, sequences and graphs of layers are read")
-    ignored = [name for name in hdf5.root if name not in (container, "vars")]
+    ignored = [name for name in hdf5.names(hdf5.root) if name not in (container, "vars")]
     variables: dict[tuple[str, ...], list[tuple[str, Any]]] = {}
     for path, dataset in hdf5.datasets(hdf5.member(hdf5.root, container)):
         parts = path.split("/")

@@ -150,7 +150,8 @@ def _complaint(attempt: _Attempt, foreign: Foreign, model: str) -> str:
         if not shapes:
             return (
                 f"{foreign.path}: fits {meant} but for the layers that answer, which it does not have "
-                f"({', '.join(head)}; {read}); ask for fresh ones (fresh_head), to be trained"
+                f"({', '.join(head)}; {read}); ask for fresh ones, to be trained: "
+                f"--fresh-head, or fresh_head=True"
             )
         rest = [shape[1:] for shape in shapes] == [wanted[name].shape[1:] for name in head]
         answers = {tuple(shape[:1]) for shape in shapes}

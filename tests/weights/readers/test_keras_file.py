@@ -1,6 +1,7 @@
 """Keras' files by the structure of each format, made here with h5py, and files that nobody honest would make."""
 
 import json
+import struct
 import sys
 import zipfile
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from striate.base.errors import WeightsError
-from striate.weights.readers.hdf5 import MOST_OBJECTS
+from striate.weights.readers.hdf5 import MOST_OBJECTS, broken_heap
 from striate.weights.readers.keras_config import Layer, by_automatic_name, snake_case, variable_names
 from striate.weights.readers.keras_file import read
 
@@ -452,4 +453,33 @@ def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_named(file, {"a": {"a/kernel:0": np.ones((2, 2))}})
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(WeightsError, match=r"pip install 'striate\[import\]'"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("size", "objects", "broken"),
+    [
+        (4096, [(1, 10), (0, 4096 - 16 - 32)], False),
+        (4096, [(0, 4080)], False),
+        (4096, [(1, 4064)], False),
+        (4096, [(1, 10), (0, 0)], True),  # HDF5 would look at this place for ever
+        (4096, [(1, 5000)], True),
+        (4096, [(1, (1 << 64) - 16)], True),
+        (64, [(1, 5000)], False),  # no heap is so small: numbers that look like one
+    ],
+)
+def test_heaps_that_do_not_hold_together(size: int, objects: list[tuple[int, int]], broken: bool) -> None:
+    heap = bytearray(b"GCOL\x01\0\0\0" + size.to_bytes(8, "little"))
+    for index, length in objects:
+        heap += struct.pack("<HHIQ", index, 1, 0, length)
+        heap += bytes((length + 7) // 8 * 8) if index and length < 4096 else b""
+    assert broken_heap(b"before" + bytes(heap).ljust(4096, b"\0") + b"after") == broken
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "names.h5"
+    with h5py.File(path, "w") as file:
+        file.create_group("layers/dense/vars")
+        file.create_group(b"\xff\xfe")
+    with pytest.raises(WeightsError, match="a name that is no text"):
         read(path)
