@@ -171,18 +171,21 @@ class Hdf5:
             raise self.refuse(dataset.name, "is packed by a program that would have to be loaded")
 
 
+_HEAP = b"GCOL\x01"  # and three bytes that the library does not look at
+
+
 def broken_heap(data: bytes) -> bool:
     """Whether a global heap of the file, where HDF5 keeps texts, does not hold together.
 
     The library follows its sizes without asking, for ever if one of them is 0. (HDF5 file format specification 3.0,
     section III.E.)
     """
-    at = data.find(b"GCOL\x01\0\0\0")
+    at = data.find(_HEAP)
     while at >= 0:
         size = int.from_bytes(data[at + 8 : at + 16], "little")
         if 4096 <= size <= len(data) - at and not _holds_together(data[at : at + size]):
             return True
-        at = data.find(b"GCOL\x01\0\0\0", at + 8)
+        at = data.find(_HEAP, at + 8)
     return False
 
 

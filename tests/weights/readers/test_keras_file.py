@@ -468,8 +468,11 @@ def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (64, [(1, 5000)], False),  # no heap is so small: numbers that look like one
     ],
 )
-def test_heaps_that_do_not_hold_together(size: int, objects: list[tuple[int, int]], broken: bool) -> None:
-    heap = bytearray(b"GCOL\x01\0\0\0" + size.to_bytes(8, "little"))
+@pytest.mark.parametrize("unused", [b"\0\0\0", b"\x10\0\0"])
+def test_heaps_that_do_not_hold_together(
+    size: int, objects: list[tuple[int, int]], broken: bool, unused: bytes
+) -> None:
+    heap = bytearray(b"GCOL\x01" + unused + size.to_bytes(8, "little"))
     for index, length in objects:
         heap += struct.pack("<HHIQ", index, 1, 0, length)
         heap += bytes((length + 7) // 8 * 8) if index and length < 4096 else b""
