@@ -56,6 +56,15 @@ def processor(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> Processor:
     )
 
 
+def instructions(*, proc: Path = _PROC) -> frozenset[str]:
+    """The instruction sets of the processor, in the words of ``/proc/cpuinfo``; none where there is no such file."""
+    for line in _read(proc / "cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip().lower() in ("flags", "features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
 def available_memory(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> int:
     """Return the bytes that this process can still take without swapping or being killed.
 

@@ -24,6 +24,7 @@ from striate.ops.axes import (
     sides,
     surely,
 )
+from striate.ops.native import depthwise as native
 from striate.ops.shapes import output_size
 
 # How many times the outputs may be computed for throwing some away, where a convolution costs more than a copy.
@@ -160,6 +161,17 @@ def _convolution(
     paddings = each_padding(op, padding, axes)
     every = list(zip(x.shape[2:], weight.shape[2:], strides, dilations, paddings, strict=True))
     amounts = sides(op, x, every)
+    if axes == 2 and (dtype := depthwise.ours(x, weight, strides, dilations, groups)):
+        return native.convolve(
+            x,
+            weight,
+            bias,
+            dtype=dtype,
+            stride=strides[0],
+            dilation=dilations[0],
+            before=(amounts[0][0], amounts[1][0]),
+            outputs=(output_size(*every[0]), output_size(*every[1])),
+        )
     if all(surely(before == after) for before, after in amounts) and not _misread(x, weight, strides, amounts):
         return _convolve(x, weight, bias, strides, tuple(before for before, _ in amounts), dilations, groups)
     if known(x) and not depthwise.will_be_differentiated(x, weight):

@@ -1,9 +1,10 @@
-"""Depthwise convolution in bfloat16 on a CPU, with its backward in float32 where that is much the faster.
+"""Which way a depthwise convolution goes on a CPU: our kernels, or torch's with what is slow in them avoided.
 
-torch 2.13 has fast bfloat16 kernels for the backward of a depthwise window of 3x3 at stride 1; for other windows and
-strides it falls back to a reference implementation. Measured on one core pair (AMD EPYC, Zen 5; channels-last, batch
-32), bfloat16 backward over this module's: 5x5 stride 1 2 to 3 times, 3x3 stride 2 2 to 15, 5x5 stride 2 8 to 15, but
-3x3 stride 1 0.2. Hence the rule below; it goes when a kernel of ours comes.
+Our kernels (`striate.ops.native`) are for training. Where there are none: torch 2.13 has fast bfloat16 kernels for the
+backward of a depthwise window of 3x3 at stride 1; for other windows and strides it falls back to a reference
+implementation. Measured on one core pair (AMD EPYC, Zen 5; channels-last, batch 32), bfloat16 backward over this
+module's in float32: 5x5 stride 1 2 to 3 times, 3x3 stride 2 2 to 15, 5x5 stride 2 8 to 15, but 3x3 stride 1 0.2. Hence
+the rule below.
 """
 
 from typing import Any
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-DEPTHWISE_RULE = "depthwise convolutions wider than 3x3, strided or dilated: forward in bfloat16, backward in float32"
+from striate.ops.native import depthwise as native
+from striate.ops.native import kernels
 
 # The float32 copies of one slice of the batch. Small enough that the allocator gives the same warm memory for every
 # slice: the whole batch at once is up to 1.7 times slower, and needs copies of all of it.
@@ -43,6 +45,24 @@ def wants_float32_backward(
         and _computed_in_bfloat16(x, weight)
         and x.is_contiguous(memory_format=torch.channels_last)
     )
+
+
+def ours(
+    x: Tensor, weight: Tensor, stride: tuple[int, ...], dilation: tuple[int, ...], groups: int
+) -> torch.dtype | None:
+    """The type in which our own kernels should compute this very call; None if torch should.
+
+    They are for training: what is not differentiated, traced or compiled stays with torch. So does the one kind of
+    window whose bfloat16 kernels in torch are the faster ones, 3x3 at stride 1.
+    """
+    if torch.compiler.is_compiling() or not will_be_differentiated(x, weight):
+        return None
+    if not native.suits(x, weight, stride, dilation, groups) or kernels() is None:
+        return None
+    if _computed_in_bfloat16(x, weight):
+        return torch.bfloat16 if slow_in_bfloat16(tuple(weight.shape[2:]), stride, dilation) else None
+    plain = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return torch.float32 if plain else None
 
 
 def conv2d_float32_backward(

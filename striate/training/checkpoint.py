@@ -28,7 +28,8 @@ FORMAT = 1
 class Header:
     """What a checkpoint says beside its tensors.
 
-    ``data`` is the fingerprint of the pictures that it learns from, ``recipe`` the `fixed_part` of its recipe.
+    ``data`` is the fingerprint of the pictures that it learns from, ``recipe`` the `fixed_part` of its recipe, and
+    ``kernels`` says whose kernels computed depthwise windows (None in checkpoints from before there were several).
     """
 
     progress: Progress
@@ -36,6 +37,7 @@ class Header:
     metrics_size: int
     data: str
     recipe: str
+    kernels: str | None
 
 
 def fixed_part(recipe: Recipe) -> str:
@@ -57,6 +59,7 @@ def save(path: Path, learner: Learner, *, metrics_size: int, data: str) -> None:
         "metrics_size": metrics_size,
         "data": data,
         "recipe": fixed_part(learner.recipe),
+        "kernels": learner.kernels,
     }
     tensors = {f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()}
     if learner.average:
@@ -85,7 +88,14 @@ def read_header(path: Path) -> Header:
         if values["format"] > FORMAT:
             raise TrainingError(f"{path}: is a checkpoint of a newer Striate (format {values['format']})")
         progress = Progress(**values["progress"])
-        return Header(progress, values["average_updates"], values["metrics_size"], values["data"], values["recipe"])
+        return Header(
+            progress=progress,
+            average_updates=values["average_updates"],
+            metrics_size=values["metrics_size"],
+            data=values["data"],
+            recipe=values["recipe"],
+            kernels=values.get("kernels"),
+        )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{path}: is no checkpoint, or is damaged ({error}); --force starts the run over") from None
 

@@ -49,7 +49,10 @@ def has_ended(progress: Progress, recipe: Recipe) -> bool:
 
 @dataclass(slots=True)
 class Learner:
-    """A network that learns. ``evaluated`` is what answers: the averaged weights where the recipe has them."""
+    """A network that learns. ``evaluated`` is what answers: the averaged weights where the recipe has them.
+
+    ``kernels`` says whose kernels compute its depthwise windows, for the checkpoint; "" if it has none.
+    """
 
     network: Network
     task: Task
@@ -57,6 +60,7 @@ class Learner:
     preprocess: Preprocess
     device: torch.device
     dtype: torch.dtype
+    kernels: str = ""
     progress: Progress = field(default_factory=Progress)
     average: AveragedWeights | None = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)

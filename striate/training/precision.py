@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from striate.base.hardware import Processor
-from striate.ops.depthwise import DEPTHWISE_RULE
+from striate.layers import Conv2d
+from striate.ops import native
 
 PrecisionName = Literal["float32", "bfloat16"]
 
@@ -32,8 +33,7 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
     """The precision for a recipe's ``auto``, or what the recipe demands.
 
     The rule: bfloat16 where the processor (or CUDA device) multiplies in it and the network has a convolution of
-    32 channels or more in and out. Losses and norms stay in float32 everywhere, and so does the backward step of those
-    depthwise windows on a CPU for which torch's bfloat16 kernel is the slower one (`striate.ops.depthwise`).
+    32 channels or more in and out. Losses and norms stay in float32 everywhere.
     """
     if asked == "float32":
         return Precision(torch.float32, "the recipe asks for it")
@@ -48,5 +48,15 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
     widest = max((min(w.shape[0], w.shape[1]) for w in network.parameters() if w.ndim == 4), default=0)
     if widest < WIDE:
         return Precision(torch.float32, f"no convolution is {WIDE} channels wide, so bfloat16 would gain nothing")
-    reason = f"this processor multiplies in it; losses and norms stay in float32; {DEPTHWISE_RULE}"
-    return Precision(torch.bfloat16, reason)
+    return Precision(torch.bfloat16, "this processor multiplies in it; losses and norms stay in float32")
+
+
+def depthwise_path(network: nn.Module, device: torch.device) -> str:
+    """Whose kernels compute the network's depthwise windows, in a few words; "" if it has none, or not on a CPU.
+
+    Asking builds the kernels, where a network needs them and this machine does not have them yet.
+    """
+    depthwise = any(
+        module.groups > 1 == module.weight.shape[1] for module in network.modules() if isinstance(module, Conv2d)
+    )
+    return native.path() if depthwise and device.type == "cpu" else ""

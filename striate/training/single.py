@@ -22,7 +22,7 @@ from striate.training.call import Call
 from striate.training.events import Notice, RunStarted, Saved
 from striate.training.learner import Learner, has_ended
 from striate.training.loop import Surroundings, fit, save, steps_in_epoch
-from striate.training.precision import Precision, choose
+from striate.training.precision import Precision, choose, depthwise_path
 from striate.training.result import Outcome, best_figures
 from striate.training.runfolder import RunFolder
 
@@ -64,7 +64,8 @@ def train_one(
         recipe = _with_tail(folder, recipe, call.controls.extend)
     task = task_named(recipe.task, parts.classes).fitted(recipe, parts.select("train"))
     description = setting.description_for(parts, call.fingerprint, recipe, task, preprocess, fold)
-    learner = Learner(ready.network, task, recipe, preprocess, call.device, ready.precision.dtype)
+    kernels = depthwise_path(ready.network, call.device)
+    learner = Learner(ready.network, task, recipe, preprocess, call.device, ready.precision.dtype, kernels)
     around = Surroundings(
         training=_loader(parts, "train", learner, call),
         validation=_loader(parts, "val", learner, call),
@@ -115,6 +116,13 @@ def _begin_or_restore(learner: Learner, around: Surroundings, call: Call) -> Non
             f"another run with --out"
         )
     checkpoint.restore(folder.last, learner, header)
+    if header.kernels not in (None, learner.kernels):
+        call.watch(
+            Notice(
+                f"{folder.path}: until here depthwise windows were computed by {header.kernels}, from here on by "
+                f"{learner.kernels}; the run will end a little differently than on one machine"
+            )
+        )
     folder.forget_after(header.metrics_size)
     if call.controls.extend:
         # In this order: were it cut off between the two, --resume would train the tail, but for a run that its patience
@@ -155,7 +163,7 @@ def _started(
         run=around.folder.path,
         recipe=learner.recipe,
         precision=precision.name,
-        reason=precision.reason,
+        reason=precision.reason + (f"; depthwise windows by {learner.kernels}" if learner.kernels else ""),
         device=str(learner.device),
         threads=torch.get_num_threads(),
         cache_budget=call.cache.budget,

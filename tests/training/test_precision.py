@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from striate.base.hardware import Processor
-from striate.training.precision import WIDE, choose
+from striate.layers import Conv2d
+from striate.ops import native
+from striate.training.precision import WIDE, choose, depthwise_path
 
 CPU = torch.device("cpu")
 OLD = Processor("old", 2, bfloat16=False, amx=False)
@@ -42,3 +44,11 @@ def test_the_rule(asked, network, processor, expected):
 
 def test_other_devices_do_not_ask_the_processor():
     assert choose("auto", convolution(64, 64), NEW, torch.device("mps")).name == "float32"
+
+
+def test_only_networks_with_depthwise_windows_ask_for_kernels(monkeypatch):
+    monkeypatch.setattr(native, "path", lambda: "whose kernels")
+    depthwise, grouped = Conv2d(8, 8, 3, groups=8), Conv2d(8, 8, 3, groups=2)
+    assert depthwise_path(nn.Sequential(grouped, depthwise), CPU) == "whose kernels"
+    assert depthwise_path(nn.Sequential(grouped, nn.Linear(2, 2)), CPU) == ""
+    assert depthwise_path(depthwise, torch.device("cuda")) == ""

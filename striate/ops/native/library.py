@@ -1,0 +1,53 @@
+"""The library of kernels in this process: loaded once, compared with torch, or done without; and which it was."""
+
+import ctypes
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from striate.ops.native.building import LEVELS, NotBuiltError, level_for, library_file
+
+VARIABLE = "STRIATE_NATIVE"
+"""Environment variable: "auto" (also unset), "off" for torch alone, or the name of a level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The kernels, or None, and what a log says of that."""
+
+    library: Any
+    said: str
+
+
+@cache
+def loaded() -> Loaded:
+    """The library of this process; building it takes seconds, once on a machine."""
+    wish = os.environ.get(VARIABLE) or "auto"
+    if wish == "off":
+        return Loaded(None, f"torch alone ({VARIABLE} is off)")
+    if wish != "auto" and wish not in {level.name for level in LEVELS}:
+        return Loaded(None, f"torch alone ({VARIABLE} is {wish!r}; it is auto, off or a level of instructions)")
+    try:
+        level = level_for(wish)
+        with library_file(level) as path:
+            library = ctypes.CDLL(str(path))
+    except NotBuiltError as error:
+        return Loaded(None, f"torch alone ({error})")
+    except OSError as error:
+        return Loaded(None, f"torch alone (the kernels cannot be loaded: {error})")
+    from striate.ops.native.checking import first_difference
+
+    if difference := first_difference(library):
+        return Loaded(None, f"torch alone (the kernels compute otherwise than torch: {difference})")
+    return Loaded(library, f"kernels of Striate for {level.name}")
+
+
+def kernels() -> Any:
+    """The loaded library, or None."""
+    return loaded().library
+
+
+def path() -> str:
+    """Which way this process computes, in a few words: what logs and checkpoints say."""
+    return loaded().said
