@@ -61,8 +61,8 @@ def _from_scratch(images: int) -> Recipe:
     )
 
 
-def _without_norms(images: int) -> Recipe:
-    # At the rate of networks with batch norm these stand still, or saturate for good.
+def _gentle(images: int) -> Recipe:
+    # At the usual rate networks without batch norm stand still, or saturate for good; VGG's dense layers have none.
     recipe = _from_scratch(images)
     stages = tuple(dataclasses.replace(stage, rate=0.01) for stage in recipe.stages)
     return dataclasses.replace(recipe, clip_norm=1.0, stages=stages)
@@ -109,7 +109,8 @@ RECIPES: Mapping[str, Callable[[int], Recipe]] = {
     "lenet5_1998": _lenet5_1998,
     "lenet5": _lenet5,
     "fashion_cnn": _fashion_cnn,
-    **dict.fromkeys(("lenet_caffe", "alexnet", "alexnet_single", "zfnet", "googlenet"), _without_norms),
-    **dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_0", "squeezenet1_1"), _without_norms),
+    **dict.fromkeys(("lenet_caffe", "alexnet", "alexnet_single", "zfnet", "googlenet"), _gentle),
+    **dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_0", "squeezenet1_1"), _gentle),
+    **dict.fromkeys(("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"), _gentle),
 }
 """Networks with a recipe of their own; the others transfer where weights come with Striate, else start from scratch."""

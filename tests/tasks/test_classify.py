@@ -13,7 +13,7 @@ from striate.models import MODELS, build
 from striate.recipe import ClassifySettings, Recipe
 from striate.tasks import task_named
 from striate.tasks.classify import Classify
-from striate.tasks.classify_defaults import RECIPES, _without_norms, default_recipe
+from striate.tasks.classify_defaults import RECIPES, _gentle, default_recipe
 from striate.tasks.classify_meter import ClassifyMeter, calibration_error, wilson_interval
 
 CLASSES = Classes(("ant", "bee", "cat"), ("n1", "n2", "n3"))
@@ -191,10 +191,11 @@ def test_an_unknown_task_is_refused_with_the_nearest():
         task_named("clasify", CLASSES)
 
 
-def test_networks_without_norms_have_gentle_recipes() -> None:
-    """Found by building every network: one without batch norm must not train at the rate of those with it."""
+def test_networks_gentle_have_gentle_recipes() -> None:
+    """Found by building every network: one with layers that no batch norm tames must not train at the usual rate."""
     for name in MODELS:
         with torch.device("meta"):
             normalised = any(isinstance(m, torch.nn.BatchNorm2d) for m in build(name, classes=5).modules())
         own = name in ("lenet5", "lenet5_1998", "fashion_cnn")  # measured by themselves
-        assert own or normalised != (RECIPES.get(name) is _without_norms), name
+        tamed = normalised and not name.startswith("vgg")
+        assert own or tamed != (RECIPES.get(name) is _gentle), name
