@@ -90,6 +90,14 @@ def test_every_level_of_this_processor(level: str, tmp_path: Path) -> None:
 
 
 @has_compiler
+@pytest.mark.parametrize("around", ["torch.autocast('cpu', torch.bfloat16)", "torch.device('meta')"])
+def test_the_first_question_may_come_in_the_middle_of_a_step(around: str) -> None:
+    program = f"import torch; from striate.ops.native import kernels\nwith {around}: print(kernels() is not None)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(kernels() is not None)
+
+
+@has_compiler
 def test_this_process_has_them() -> None:
     if os.environ.get("STRIATE_NATIVE", "auto") == "auto" and LEVELS:
         assert kernels() is not None
