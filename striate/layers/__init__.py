@@ -16,7 +16,7 @@ from striate.layers.convolution import (
     DepthwiseConv2d,
     SeparableConv2d,
 )
-from striate.layers.initialization import bilinear_weights, he_fan_out_
+from striate.layers.initialization import begin_he_, bilinear_weights, he_fan_out_
 from striate.layers.normalization import LocalResponseNorm
 from striate.layers.pooling import (
     AveragePool1d,
@@ -41,6 +41,7 @@ __all__ = [
     "ConvTranspose3d",
     "DepthwiseConv2d",
     "SeparableConv2d",
+    "begin_he_",
     "bilinear_weights",
     "he_fan_out_",
     "LocalResponseNorm",

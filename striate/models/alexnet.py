@@ -38,11 +38,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from striate.layers import Conv2d, LocalResponseNorm, MaxPool2d, he_fan_out_
+from striate.layers import Conv2d, LocalResponseNorm, MaxPool2d, begin_he_
+from striate.models.dense_layers import add_dense_layers
 from striate.models.network import FeatureInfo, Network
 from striate.ops.normalization import ResponseNorm
-
-HIDDEN = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,22 +129,8 @@ class AlexNet(Network):
                 self.add_module(f"pool{number}", MaxPool2d(3, stride=2))
             channels = row.channels
         self.relu = nn.ReLU(inplace=True)
-        self.flatten = nn.Flatten()
-        self.fc6 = nn.Linear(channels * 6 * 6, HIDDEN)
-        self.drop6 = nn.Dropout(dropout)
-        self.fc7 = nn.Linear(HIDDEN, HIDDEN)
-        self.drop7 = nn.Dropout(dropout)
-        self.fc8 = nn.Linear(HIDDEN, classes)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, Conv2d):
-                he_fan_out_(module.weight, module.groups)
-            elif isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, 0.0, 0.01)
-            if isinstance(module, Conv2d | nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+        add_dense_layers(self, channels * 6 * 6, classes=classes, dropout=dropout)
+        begin_he_(self)
 
 
 def alexnet(*, classes: int, in_channels: int, dropout: float = 0.5) -> AlexNet:

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from striate.layers import Conv2d, GlobalAveragePool, he_fan_out_
+from striate.layers import Conv2d, GlobalAveragePool, begin_he_
 from striate.models.network import FeatureInfo, Network
 from striate.ops.axes import Paddings
 
@@ -114,14 +114,7 @@ class MobileNetV1(Network):
         self.global_pool = GlobalAveragePool()
         self.dropout = nn.Dropout(1e-3)
         self.classifier = nn.Linear(channels, classes)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, Conv2d):
-                he_fan_out_(module.weight, module.groups)
-        nn.init.normal_(self.classifier.weight, 0.0, 0.01)
-        nn.init.zeros_(self.classifier.bias)
+        begin_he_(self)
 
 
 def mobilenet_v1(*, classes: int, in_channels: int) -> MobileNetV1:

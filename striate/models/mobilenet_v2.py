@@ -35,7 +35,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from striate.layers import Conv2d, GlobalAveragePool, StochasticDepth, he_fan_out_
+from striate.layers import Conv2d, GlobalAveragePool, StochasticDepth, begin_he_
 from striate.models.network import FeatureInfo, Network
 from striate.ops.axes import Paddings
 
@@ -176,14 +176,7 @@ class MobileNetV2(Network):
         self.global_pool = GlobalAveragePool()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(LAST_CHANNELS, classes)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, Conv2d):
-                he_fan_out_(module.weight, module.groups)
-        nn.init.normal_(self.classifier.weight, 0.0, 0.01)
-        nn.init.zeros_(self.classifier.bias)
+        begin_he_(self)
 
 
 def _feature_info(rows: tuple[Row, ...]) -> tuple[FeatureInfo, ...]:

@@ -30,10 +30,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from striate.layers import Conv2d, MaxPool2d, he_fan_out_
+from striate.layers import Conv2d, MaxPool2d, begin_he_
+from striate.models.dense_layers import add_dense_layers
 from striate.models.network import FeatureInfo, Network
-
-HIDDEN = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +85,8 @@ class VGG(Network):
                 channels = row.channels
             self.add_module(f"pool{number}", MaxPool2d(2))
         self.relu = nn.ReLU(inplace=True)
-        self.flatten = nn.Flatten()
-        self.fc6 = nn.Linear(channels * 7 * 7, HIDDEN)
-        self.drop6 = nn.Dropout(dropout)
-        self.fc7 = nn.Linear(HIDDEN, HIDDEN)
-        self.drop7 = nn.Dropout(dropout)
-        self.fc8 = nn.Linear(HIDDEN, classes)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, Conv2d):
-                he_fan_out_(module.weight, module.groups)
-            elif isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, 0.0, 0.01)
-            if isinstance(module, Conv2d | nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+        add_dense_layers(self, channels * 7 * 7, classes=classes, dropout=dropout)
+        begin_he_(self)
 
 
 def vgg11(*, classes: int, in_channels: int, dropout: float = 0.5) -> VGG:

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from striate.layers import Conv2d, GlobalAveragePool, MaxPool2d, he_fan_out_
+from striate.layers import Conv2d, GlobalAveragePool, MaxPool2d, begin_he_
 from striate.models.network import FeatureInfo, Network
 
 STEM_CHANNELS, LAST_CHANNELS = (32, 64), (1536, 2048)
@@ -145,14 +145,7 @@ class Xception(Network):
         self.global_pool = GlobalAveragePool()
         self.dropout = nn.Dropout(0.5)
         self.fc = nn.Linear(LAST_CHANNELS[1], classes)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, Conv2d):
-                he_fan_out_(module.weight, module.groups)
-        nn.init.normal_(self.fc.weight, 0.0, 0.01)
-        nn.init.zeros_(self.fc.bias)
+        begin_he_(self)
 
 
 def _stages(rows: tuple[Row, ...]) -> tuple[dict[str, tuple[str, ...]], list[FeatureInfo]]:
