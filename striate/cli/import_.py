@@ -8,6 +8,7 @@ from cyclopts import Group, Parameter
 
 from striate.base.errors import ModelError
 from striate.cli.console import answer, answer_json, say
+from striate.cli.sizes import SIZE, sides
 from striate.data.names import printable
 from striate.importing import Imported, import_weights
 from striate.importing.trial import Trial
@@ -23,7 +24,7 @@ class PreprocessFlags:
     unit: Annotated[float | None, Parameter(help="what bytes are divided by")] = None
     mean: Annotated[str | None, Parameter(help="a number, or one a channel: 0.5,0.5,0.5")] = None
     scale: Annotated[str | None, Parameter(help="what it is divided by then, like --mean")] = None
-    size: Annotated[str | None, Parameter(help="pixels: 224, or HEIGHTxWIDTH")] = None
+    size: Annotated[str | None, Parameter(help=SIZE)] = None
     resize: Literal["stretch", "crop", "letterbox"] | None = None
     crop: Annotated[float | None, Parameter(help="part of the sides that resize crop keeps, to 1")] = None
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
@@ -90,7 +91,7 @@ def _changes(flags: PreprocessFlags) -> dict[str, Any]:
         "unit": flags.unit,
         "mean": None if flags.mean is None else _numbers("mean", flags.mean),
         "scale": None if flags.scale is None else _numbers("scale", flags.scale),
-        "size": None if flags.size is None else _sides(flags.size),
+        "size": None if flags.size is None else sides(flags.size),
         "resize": flags.resize,
         "crop_fraction": flags.crop,
         "interpolation": flags.interpolation,
@@ -105,14 +106,6 @@ def _numbers(flag: str, text: str) -> tuple[float, ...]:
         return tuple(float(word) for word in text.split(","))
     except ValueError:
         raise ModelError(f"--{flag} is {text!r}, expected a number, or one a channel as in 0.485,0.456,0.406") from None
-
-
-def _sides(text: str) -> tuple[int, int]:
-    height, cross, width = text.partition("x")
-    try:
-        return (int(height), int(width) if cross else int(height))
-    except ValueError:
-        raise ModelError(f"--size is {text!r}, expected pixels: a number, or height and width as in 240x320") from None
 
 
 def _table(trials: tuple[Trial, ...]) -> list[str]:

@@ -9,14 +9,15 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from striate import recipe as recipes
+from striate.cli.sizes import SIZE, sides
 from striate.recipe import SECTIONS, Recipe
 
 OWN = ("stages", "size", *SECTIONS)
-"""Fields that are no flag as they stand: stages come from a file, a size is one number, sections are taken apart."""
+"""Fields that are no flag as they stand: stages come from a file, a size is one word, sections are taken apart."""
 
 
-def _flag(owner: type, field: str, kind: Any) -> tuple[str, Any, Any]:
-    help_text = recipes.description(owner, field)
+def _flag(owner: type, field: str, kind: Any, form: str = "") -> tuple[str, Any, Any]:
+    help_text = recipes.description(owner, field) + (f"; {form}" if form else "")
     return (
         field,
         Annotated[kind | None, Parameter(help=help_text, negative_iterable="")],
@@ -42,7 +43,7 @@ def _flags() -> list[tuple[str, Any, Any]]:
         for f in dataclasses.fields(Recipe)
         if f.name not in OWN
     ]
-    flags.append(_flag(Recipe, "size", int))
+    flags.append(_flag(Recipe, "size", str, SIZE))
     for section in SECTIONS.values():
         flags += [_flag(section, f.name, _bare(section.__annotations__[f.name])) for f in dataclasses.fields(section)]
     return flags
@@ -61,7 +62,7 @@ def changes_of(flags: Any) -> Mapping[str, Any]:
         if value is None:
             continue
         if field.name == "size":
-            value = (value, value)
+            value = sides(value)
         section = next((name for name, kind in SECTIONS.items() if field.name in kind.__annotations__), None)
         (changes.setdefault(section, {}) if section else changes)[field.name] = value
     return changes

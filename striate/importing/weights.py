@@ -280,8 +280,9 @@ def _known(row: Pretrained | None, wanted: Classes | None, possible: Ways) -> li
     taken = ["preprocessing"] if possible.chosen == "known" else []
     taken += ["classes"] if wanted is None else []
     what = f"{row.origin} ({row.licence or 'licence not known'})"
-    its = " and ".join(taken)
-    return [f"this is a published file: {what}" + (f"; its {its} are taken" if taken else "")]
+    verb = "is" if taken == ["preprocessing"] else "are"
+    its = f"; its {' and '.join(taken)} {verb} taken" if taken else ""
+    return [f"this is a published file: {what}{its}"]
 
 
 def _meant(placed: Placed, asked: str, published: str | None, foreign: Foreign) -> list[str]:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -269,3 +270,15 @@ def await_line(job: subprocess.Popen[str], start: str) -> None:
         if job.stderr.readline().startswith(start):
             return
     pytest.fail(f"the program did not say {start!r}")
+
+
+@pytest.mark.parametrize(("word", "size"), [("32", [32, 32]), ("32x48", [32, 48])])
+def test_a_size_is_one_number_or_two(train, photos, word, size) -> None:
+    answer = train(photos, "--out", "run", "--model", "mobilenet_v1_025", "--size", word, "--epochs", "1", "--json")
+    assert answer.code == 0, answer
+    assert tomllib.loads(Path("run/recipe.toml").read_text())["size"] == size
+
+
+@pytest.mark.parametrize("word", ["big", "32x", "x32", "32x32x3", "3.5"])
+def test_a_size_that_is_none(train, photos, word) -> None:
+    train(photos, "--size", word).refuses(f"--size is '{word}', expected pixels", "240x320")
