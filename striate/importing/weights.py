@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from striate.weights.fitting import head_parameters, load_state
 from striate.weights.foreign import Foreign
 from striate.weights.pretrained import Pretrained, recognised
 from striate.weights.reading import read
-from striate.weights.schemes import SCHEMES, Placed, place
+from striate.weights.schemes import Placed, answered_classes, place
 
 Notify = Callable[[str], None]
 
@@ -235,7 +234,7 @@ def _published_classes(foreign: Foreign, model: str, row: Pretrained | None) -> 
     """The classes of the published file; an error that says what to give if it is none."""
     if row is not None:
         return class_list(row.classes)
-    outputs = _outputs(foreign, model)
+    outputs = answered_classes(foreign, model)
     has = f"answers with {counted(outputs, 'class', 'classes')}" if outputs else "has no layers that answer"
     like = f"the number alone ({outputs})" if outputs else "a number, with --fresh-head"
     lists = " or ".join(name for name in LISTS if outputs in (None, len(class_list(name))))
@@ -243,22 +242,6 @@ def _published_classes(foreign: Foreign, model: str, row: Pretrained | None) -> 
         f"{printable(foreign.path)}: {has}, and what they are called is not known; give --classes: "
         f"{f'{lists}, ' if lists else ''}a text file with one name a line, or {like}"
     )
-
-
-def _outputs(foreign: Foreign, model: str) -> int | None:
-    """How many classes the file answers with, whatever they are; None if its layers that answer are missing.
-
-    Raises:
-        WeightsError: not even the rest fits.
-    """
-    placed = place(foreign, model, classes=architecture(model).classes, fresh_head=True)
-    with torch.device("meta"):
-        network = build(placed.model, classes=placed.classes, in_channels=placed.in_channels)
-    module, function = SCHEMES[placed.scheme].convert.split(":")
-    found = getattr(import_module(module), function)(foreign, network)
-    answering = tuple(f"{path}." for path in network.blocks["head"])
-    shapes = [tensor.shape for name, tensor in found.items() if name.startswith(answering) and tensor.ndim]
-    return int(shapes[-1][0]) if shapes else None
 
 
 def _network(placed: Placed, file: Path) -> Network:

@@ -1,6 +1,7 @@
 """Putting tensors into a network, with every one of them accounted for."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from striate.base.errors import WeightsError
@@ -13,6 +14,25 @@ if TYPE_CHECKING:
 _SHOWN = 6
 
 
+@dataclass(frozen=True, slots=True)
+class Misfits:
+    """The tensors that keep a set from fitting a network, by name; misshapen ones with both shapes.
+
+    It is false if there are none; its text has a phrase for each kind.
+    """
+
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    misshapen: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.missing) + len(self.unexpected) + len(self.misshapen)
+
+    def __str__(self) -> str:
+        kinds = (("missing", self.missing), ("unexpected", self.unexpected), ("misshapen", self.misshapen))
+        return "; ".join(f"{len(names)} {kind} ({_listed(names)})" for kind, names in kinds if names)
+
+
 def load_state(network: "Network", tensors: "Mapping[str, Tensor]", *, source: str, skip_head: bool = False) -> None:
     """Copy ``tensors`` (by the network's own names) into the network; all of them fit, or nothing is changed.
 
@@ -22,28 +42,28 @@ def load_state(network: "Network", tensors: "Mapping[str, Tensor]", *, source: s
     Raises:
         WeightsError: tensors are missing, unexpected or misshapen; lists them.
     """
-    if problems := misfits(network, tensors, skip_head=skip_head):
-        raise WeightsError(f"{source} does not fit {type(network).__name__}: {'; '.join(problems)}")
-    wanted = network.state_dict()
+    skipped = head_parameters(network) if skip_head else ()
+    if problems := misfits(network, tensors, skip=skipped):
+        raise WeightsError(f"{source} does not fit {type(network).__name__}: {problems}")
+    own = network.state_dict()
     network.load_state_dict(
-        {**wanted, **{name: tensors[name] for name in _expected(network, skip_head) & set(tensors)}}
+        {name: tensors[name] if name in tensors and name not in skipped else own[name] for name in own}
     )
 
 
-def misfits(network: "Network", tensors: "Mapping[str, Tensor]", *, skip_head: bool = False) -> list[str]:
-    """What keeps ``tensors`` from fitting the network, a phrase for each kind; empty if they do."""
+def misfits(network: "Network", tensors: "Mapping[str, Tensor]", *, skip: Collection[str] = ()) -> Misfits:
+    """What keeps ``tensors`` from fitting the network, whatever there is for the names in ``skip``."""
     wanted = network.state_dict()
-    expected = _expected(network, skip_head)
-    missing = [name for name in wanted if name in expected and name not in tensors]
-    missing = [name for name in missing if not name.endswith(".num_batches_tracked")]
-    unexpected = [name for name in tensors if name not in wanted]
-    misshapen = [
-        f"{name} is {list(tensors[name].shape)}, expected {list(wanted[name].shape)}"
-        for name in wanted
-        if name in expected and name in tensors and tensors[name].shape != wanted[name].shape
-    ]
-    kinds = (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
-    return [f"{len(names)} {kind} ({_listed(names)})" for kind, names in kinds if names]
+    expected = {name: tensor.shape for name, tensor in wanted.items() if name not in skip}
+    return Misfits(
+        tuple(name for name in expected if name not in tensors and not name.endswith(".num_batches_tracked")),
+        tuple(name for name in tensors if name not in wanted),
+        tuple(
+            f"{name} is {list(tensors[name].shape)}, expected {list(shape)}"
+            for name, shape in expected.items()
+            if name in tensors and tensors[name].shape != shape
+        ),
+    )
 
 
 def head_parameters(network: "Network") -> tuple[str, ...]:
@@ -65,10 +85,6 @@ def fit_channels(network: "Network", tensors: "Mapping[str, Tensor]") -> "dict[s
     return {**tensors, name: together.repeat(1, network.in_channels, 1, 1)}
 
 
-def _expected(network: "Network", skip_head: bool) -> set[str]:
-    return set(network.state_dict()) - set(head_parameters(network) if skip_head else ())
-
-
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from striate.base.errors import WeightsError
 from striate.models.table import architecture, build
-from striate.weights.fitting import head_parameters, misfits
+from striate.weights.fitting import Misfits, head_parameters, misfits
 from striate.weights.foreign import Foreign
 from striate.weights.schemes.table import SCHEMES, Scheme
 
@@ -43,35 +43,59 @@ def place(foreign: Foreign, model: str, *, classes: int, fresh_head: bool = Fals
         WeightsError: no scheme of the file's origin knows the network; or the file is for another number of classes;
             or under no scheme do all arrays fit: lists what is missing, unexpected and misshapen under the closest.
     """
-    architecture(model)  # a wrong name is said first
-    best: _Attempt | None = None
-    for name, row in SCHEMES.items():
-        if foreign.origin not in row.origins or model not in row.models:
-            continue
-        attempt = _attempt(name, row, foreign, row.models[model], classes, fresh_head)
-        if best is None or attempt.left_over < best.left_over:
-            best = attempt
-        if not best.left_over:
-            return _filled(best)
-    if best is None:
-        known = sorted({name for row in SCHEMES.values() if foreign.origin in row.origins for name in row.models})
-        raise WeightsError(
-            f"{foreign.path}: weights of {model} in {foreign.origin} files are not known here; "
-            f"of such files these networks are: {', '.join(known)}"
-        )
-    raise WeightsError(_complaint(best, foreign, model))
+    closest = _closest(foreign, model, classes, fresh_head)
+    if closest.misfits:
+        raise WeightsError(_complaint(closest, foreign, model))
+    return _filled(closest)
+
+
+def answered_classes(foreign: Foreign, model: str) -> int | None:
+    """How many classes the weights of ``model`` in a foreign file answer with; None if they lack what answers.
+
+    Raises:
+        ModelError: no network has this name.
+        WeightsError: not even the rest fits.
+    """
+    closest = _closest(foreign, model, architecture(model).classes, fresh_head=True)
+    if closest.misfits:
+        raise WeightsError(_complaint(closest, foreign, model))
+    shapes = _answering(closest)
+    return int(shapes[-1][0]) if shapes and shapes[-1] else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A file read by one scheme: the network on the meta device, the tensors that were found for it."""
+    """A file read by one scheme: the network on the meta device, the tensors that were found for it.
+
+    ``fresh`` are the names that are to be begun afresh, whatever ``tensors`` hold for them.
+    """
 
     scheme: str
     model: str
     network: "Network"
     tensors: "dict[str, Tensor]"
     fresh: tuple[str, ...]
-    left_over: int
+    misfits: Misfits
+
+
+def _closest(foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _Attempt:
+    """The attempt that leaves the fewest tensors over."""
+    architecture(model)  # a wrong name is said first
+    best: _Attempt | None = None
+    for name, row in SCHEMES.items():
+        if foreign.origin in row.origins and model in row.models:
+            attempt = _attempt(name, row, foreign, row.models[model], classes, fresh_head)
+            if best is None or len(attempt.misfits) < len(best.misfits):
+                best = attempt
+            if not best.misfits:
+                break
+    if best is None:
+        known = sorted({name for row in SCHEMES.values() if foreign.origin in row.origins for name in row.models})
+        raise WeightsError(
+            f"{foreign.path}: weights of {model} in {foreign.origin} files are not known here; "
+            f"of such files these networks are: {', '.join(known)}"
+        )
+    return best
 
 
 def _attempt(name: str, row: Scheme, foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _Attempt:
@@ -84,8 +108,7 @@ def _attempt(name: str, row: Scheme, foreign: Foreign, model: str, classes: int,
         network = _on_meta(model, classes, channels)
         tensors = convert(foreign, network)
     fresh = _fresh(network, tensors, fresh_head)
-    tensors = {name: tensor for name, tensor in tensors.items() if name not in fresh}
-    return _Attempt(name, model, network, tensors, fresh, _left_over(network, tensors, fresh))
+    return _Attempt(name, model, network, tensors, fresh, misfits(network, tensors, skip=fresh))
 
 
 def _on_meta(model: str, classes: int, channels: int) -> "Network":
@@ -119,16 +142,6 @@ def _fresh(network: "Network", tensors: "dict[str, Tensor]", fresh_head: bool) -
     return tuple(fresh)
 
 
-def _left_over(network: "Network", tensors: "dict[str, Tensor]", fresh: tuple[str, ...]) -> int:
-    """How many tensors are missing, unexpected or misshapen."""
-    wanted = network.state_dict()
-    missing = [name for name in wanted if name not in tensors and name not in fresh]
-    missing = [name for name in missing if not name.endswith(".num_batches_tracked")]
-    unexpected = [name for name in tensors if name not in wanted]
-    misshapen = [name for name in wanted if name in tensors and tensors[name].shape != wanted[name].shape]
-    return len(missing) + len(unexpected) + len(misshapen)
-
-
 def _filled(attempt: _Attempt) -> Placed:
     tensors, network = dict(attempt.tensors), attempt.network
     if attempt.fresh:
@@ -143,10 +156,10 @@ def _complaint(attempt: _Attempt, foreign: Foreign, model: str) -> str:
     network, tensors = attempt.network, attempt.tensors
     read = f"read as {SCHEMES[attempt.scheme].summary}"
     meant = model if attempt.model == model else f"{model}, which means {attempt.model} in such files,"
-    if not misfits(network, tensors, skip_head=True):
+    if not misfits(network, tensors, skip=head_parameters(network)):
         wanted = network.state_dict()
-        head = [name for name in wanted if name.startswith(tuple(f"{path}." for path in network.blocks["head"]))]
-        shapes = [tensors[name].shape for name in head if name in tensors]
+        head = _head(network)
+        shapes = _answering(attempt)
         if not shapes:
             return (
                 f"{foreign.path}: fits {meant} but for the layers that answer, which it does not have "
@@ -161,8 +174,15 @@ def _complaint(attempt: _Attempt, foreign: Foreign, model: str) -> str:
                 f"{foreign.path}: the file answers with {found} classes, {network.classes} were asked for; "
                 f"give --classes {found}"
             )
-    stand_ins = {name: tensor for name, tensor in network.state_dict().items() if name in attempt.fresh}
-    return (
-        f"{foreign.path}: does not fit {meant} of {network.classes} classes, {read}: "
-        f"{'; '.join(misfits(network, {**tensors, **stand_ins}))}"
-    )
+    return f"{foreign.path}: does not fit {meant} of {network.classes} classes, {read}: {attempt.misfits}"
+
+
+def _head(network: "Network") -> list[str]:
+    """The names of the tensors of the block that answers; auxiliary heads have others."""
+    paths = tuple(f"{path}." for path in network.blocks["head"])
+    return [name for name in network.state_dict() if name.startswith(paths)]
+
+
+def _answering(attempt: _Attempt) -> list[tuple[int, ...]]:
+    """The shapes of what the file has for the block that answers."""
+    return [tuple(attempt.tensors[name].shape) for name in _head(attempt.network) if name in attempt.tensors]
