@@ -1,13 +1,12 @@
 """Which way of preparing pictures foreign weights want: measured on labelled pictures, with what chance may do."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from striate.base.hardware import cores
 from striate.data import open_data
@@ -19,7 +18,7 @@ from striate.data.records import Classes, Record
 from striate.inference import device_named, outputs
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
-from striate.tasks import task_named
+from striate.tasks.classify_meter import ClassifyMeter
 
 MOST = 400
 """Pictures that a trial looks at: wrong constants cost more than the few points that more pictures would show."""
@@ -92,16 +91,12 @@ def tried(
             workers=max(1, cores() // 2) if workers is None else workers,
             cache=given.cache,
         )
-        meter = task_named("classify", classes).meter()
-        right: list[bool] = []
+        meter = ClassifyMeter(classes)
         for batch, logits in outputs(network, preprocess, loader.epoch(0), where):
             meter.add(logits, batch.records)
-            right += _right(logits, batch.targets)
-        figures = meter.figures()
+        figures, right = meter.figures(), meter.right()
         low, high = figures["interval"]
-        trials.append(
-            Trial(kind, len(right), figures["top1"], figures["top5"], figures["loss"], (low, high), tuple(right))
-        )
+        trials.append(Trial(kind, len(right), figures["top1"], figures["top5"], figures["loss"], (low, high), right))
     return tuple(sorted(trials, key=_rank, reverse=True))
 
 
@@ -125,12 +120,6 @@ def distinct(one: Trial, other: Trial) -> bool:
 def no_better_than_chance(trial: Trial, classes: int) -> bool:
     """Whether answering at random could have done as well."""
     return trial.interval[0] <= 1 / classes
-
-
-def _right(logits: Tensor, targets: Sequence[int]) -> list[bool]:
-    """Of each picture, whether its class has the highest logit, alone."""
-    true = logits.gather(1, torch.tensor(targets, device=logits.device)[:, None])
-    return ((~(logits < true)).sum(dim=1) == 1).tolist()
 
 
 def _rank(trial: Trial) -> tuple[float, float]:

@@ -45,6 +45,10 @@ class ClassifyMeter:
         for name in ("_true", "_first", "_rank", "_confidence", "_loss"):
             getattr(self, name).extend(getattr(other, name))
 
+    def right(self) -> tuple[bool, ...]:
+        """Of each picture, in the order in which they came, whether its class was the first answer, and alone."""
+        return tuple(bool(rank == 0) for part in self._rank for rank in part)
+
     def figures(self) -> dict[str, Any]:
         """``images, top1, top5, loss, ece, interval, per_class, confusion``; see ``docs/json.md``."""
         true, first, rank, confidence, loss = (
