@@ -5,11 +5,13 @@ read, and links, external storage and virtual datasets are refused: no framework
 """
 
 import math
+import mmap
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -174,7 +176,7 @@ class Hdf5:
 _HEAP = b"GCOL\x01"  # and three bytes that the library does not look at
 
 
-def broken_heap(data: bytes) -> bool:
+def broken_heap(data: bytes | mmap.mmap) -> bool:
     """Whether a global heap of the file, where HDF5 keeps texts, does not hold together.
 
     The library follows its sizes without asking, for ever if one of them is 0. (HDF5 file format specification 3.0,
@@ -201,15 +203,15 @@ def _holds_together(heap: bytes) -> bool:
     return True
 
 
-def _whole(file: BinaryIO) -> bytes:
-    file.seek(0)
-    data = file.read()
-    file.seek(0)
-    return data
+def _has_broken_heap(file: Path | BytesIO) -> bool:
+    if isinstance(file, BytesIO):
+        return broken_heap(file.getvalue())
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return broken_heap(mapped)
 
 
 @contextmanager
-def open_hdf5(file: Path | BinaryIO, size: int) -> Iterator[Hdf5]:
+def open_hdf5(file: Path | BytesIO, size: int) -> Iterator[Hdf5]:
     """The file of ``size`` bytes, or the open one, for checked reading.
 
     Raises:
@@ -223,7 +225,7 @@ def open_hdf5(file: Path | BinaryIO, size: int) -> Iterator[Hdf5]:
             "pip install 'striate[import]'"
         ) from error
     try:
-        if broken_heap(file.read_bytes() if isinstance(file, Path) else _whole(file)):
+        if _has_broken_heap(file):
             raise WeightsError("is not an HDF5 file, or is damaged or truncated (in the storage of its texts)")
         with h5py.File(file, "r") as opened:
             yield Hdf5(opened, size)
