@@ -19,15 +19,17 @@ from accept.commands import DATA, striate
 from striate.base.hardware import processor
 from striate.data import open_data
 from striate.data.loading import Loader
+from striate.data.records import Classes
 from striate.models import MODELS, build
 from striate.models.network import Network, TrainingView
 from striate.pictures.preprocess import Preprocess
+from striate.tasks.classify import Classify
 from striate.training import precision
 
 PICTURES, RATE = 32, 3e-4
 LARGE, PICTURES_LARGE, RATE_LARGE = 100, 8, 1e-4  # pixels from which on, and then
 MOST_STEPS, EVERY = 300, 8
-AUXILIARY_WEIGHT = 0.3
+TASK = Classify(Classes(tuple("abcde")))
 
 
 def checks() -> Iterator[Check]:
@@ -61,11 +63,8 @@ def by_heart(name: str) -> tuple[float, int, tuple[int, int]]:
             some = torch.arange(steps * batch, (steps + 1) * batch) % PICTURES
             with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
                 main, auxiliary = TrainingView(network)(images[some])
-            loss = nn.functional.cross_entropy(main.float(), targets[some])
-            for logits in auxiliary:
-                loss = loss + AUXILIARY_WEIGHT * nn.functional.cross_entropy(logits.float(), targets[some])
             optimizer.zero_grad()
-            loss.backward()
+            TASK.loss(main, auxiliary, targets[some]).total.backward()
             optimizer.step()
             steps += 1
         accuracy = _accuracy(network, images, targets)

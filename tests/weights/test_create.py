@@ -164,7 +164,10 @@ def test_skipping_the_head_leaves_it_alone() -> None:
 
 def test_batch_norm_counters_may_be_missing() -> None:
     state = {n: t for n, t in build("resnet18", classes=3, seed=1).state_dict().items() if not n.endswith("tracked")}
-    load_state(build("resnet18", classes=3), state, source="an old file")
+    network = build("resnet18", classes=3, seed=2)
+    load_state(network, state, source="an old file")
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items() if name in state)
+    assert {int(tensor) for name, tensor in network.state_dict().items() if name not in state} == {0}
 
 
 def test_long_lists_are_cut() -> None:
