@@ -161,17 +161,10 @@ def _convolution(
     paddings = each_padding(op, padding, axes)
     every = list(zip(x.shape[2:], weight.shape[2:], strides, dilations, paddings, strict=True))
     amounts = sides(op, x, every)
-    if axes == 2 and (dtype := depthwise.ours(x, weight, strides, dilations, groups)):
-        return native.convolve(
-            x,
-            weight,
-            bias,
-            dtype=dtype,
-            stride=strides[0],
-            dilation=dilations[0],
-            before=(amounts[0][0], amounts[1][0]),
-            outputs=(output_size(*every[0]), output_size(*every[1])),
-        )
+    if axes == 2 and (dtype := depthwise.kernel_type(x, weight, strides, dilations, groups)):
+        before = (amounts[0][0], amounts[1][0])
+        walk = native.Walk(strides[0], dilations[0], before, (output_size(*every[0]), output_size(*every[1])))
+        return native.convolve(x, weight, bias, walk, dtype)
     if all(surely(before == after) for before, after in amounts) and not _misread(x, weight, strides, amounts):
         return _convolve(x, weight, bias, strides, tuple(before for before, _ in amounts), dilations, groups)
     if known(x) and not depthwise.will_be_differentiated(x, weight):

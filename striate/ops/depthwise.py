@@ -47,7 +47,7 @@ def wants_float32_backward(
     )
 
 
-def ours(
+def kernel_type(
     x: Tensor, weight: Tensor, stride: tuple[int, ...], dilation: tuple[int, ...], groups: int
 ) -> torch.dtype | None:
     """The type in which our own kernels should compute this very call; None if torch should.

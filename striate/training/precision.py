@@ -51,7 +51,7 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
     return Precision(torch.bfloat16, "this processor multiplies in it; losses and norms stay in float32")
 
 
-def depthwise_path(network: nn.Module, device: torch.device) -> str:
+def depthwise_kernels(network: nn.Module, device: torch.device) -> str:
     """Whose kernels compute the network's depthwise windows, in a few words; "" if it has none, or not on a CPU.
 
     Asking builds the kernels, where a network needs them and this machine does not have them yet.
@@ -59,4 +59,4 @@ def depthwise_path(network: nn.Module, device: torch.device) -> str:
     depthwise = any(
         module.groups > 1 == module.weight.shape[1] for module in network.modules() if isinstance(module, Conv2d)
     )
-    return native.path() if depthwise and device.type == "cpu" else ""
+    return native.description() if depthwise and device.type == "cpu" else ""

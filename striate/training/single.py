@@ -22,7 +22,7 @@ from striate.training.call import Call
 from striate.training.events import Notice, RunStarted, Saved
 from striate.training.learner import Learner, has_ended
 from striate.training.loop import Surroundings, fit, save, steps_in_epoch
-from striate.training.precision import Precision, choose, depthwise_path
+from striate.training.precision import Precision, choose, depthwise_kernels
 from striate.training.result import Outcome, best_figures
 from striate.training.runfolder import RunFolder
 
@@ -64,7 +64,7 @@ def train_one(
         recipe = _with_tail(folder, recipe, call.controls.extend)
     task = task_named(recipe.task, parts.classes).fitted(recipe, parts.select("train"))
     description = setting.description_for(parts, call.fingerprint, recipe, task, preprocess, fold)
-    kernels = depthwise_path(ready.network, call.device)
+    kernels = depthwise_kernels(ready.network, call.device)
     learner = Learner(ready.network, task, recipe, preprocess, call.device, ready.precision.dtype, kernels)
     around = Surroundings(
         training=_loader(parts, "train", learner, call),

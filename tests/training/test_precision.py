@@ -7,7 +7,7 @@ from torch import nn
 from striate.base.hardware import Processor
 from striate.layers import Conv2d
 from striate.ops import native
-from striate.training.precision import WIDE, choose, depthwise_path
+from striate.training.precision import WIDE, choose, depthwise_kernels
 
 CPU = torch.device("cpu")
 OLD = Processor("old", 2, bfloat16=False, amx=False)
@@ -47,8 +47,8 @@ def test_other_devices_do_not_ask_the_processor():
 
 
 def test_only_networks_with_depthwise_windows_ask_for_kernels(monkeypatch):
-    monkeypatch.setattr(native, "path", lambda: "whose kernels")
+    monkeypatch.setattr(native, "description", lambda: "whose kernels")
     depthwise, grouped = Conv2d(8, 8, 3, groups=8), Conv2d(8, 8, 3, groups=2)
-    assert depthwise_path(nn.Sequential(grouped, depthwise), CPU) == "whose kernels"
-    assert depthwise_path(nn.Sequential(grouped, nn.Linear(2, 2)), CPU) == ""
-    assert depthwise_path(depthwise, torch.device("cuda")) == ""
+    assert depthwise_kernels(nn.Sequential(grouped, depthwise), CPU) == "whose kernels"
+    assert depthwise_kernels(nn.Sequential(grouped, nn.Linear(2, 2)), CPU) == ""
+    assert depthwise_kernels(depthwise, torch.device("cuda")) == ""

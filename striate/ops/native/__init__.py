@@ -1,9 +1,9 @@
 """Kernels in C for what torch computes slowly on processors, beside it and never instead of it.
 
 `building` compiles them on first use and keeps the result in the cache folder, `library` checks and loads it, and
-`depthwise` is one operation over them. Where any of that fails, torch's own path runs. Offers kernels, path.
+`depthwise` is one operation over them. Where any of that fails, torch's own path runs. Offers kernels, description.
 """
 
-from striate.ops.native.library import kernels, path
+from striate.ops.native.library import description, kernels
 
-__all__ = ["kernels", "path"]
+__all__ = ["description", "kernels"]

@@ -23,7 +23,7 @@ from striate.base.hardware import instructions
 
 SOURCES = ("depthwise.c",)
 HEADERS = ("vectors.h",)
-FLAGS = (*("-O3", "-fPIC", "-fopenmp", "-std=gnu11"), *("-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"))
+FLAGS = ("-O3", "-fPIC", "-fopenmp", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
 SECONDS = 120.0
 
 

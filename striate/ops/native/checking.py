@@ -24,18 +24,18 @@ def _first_difference(library: Any) -> str:
     generator = torch.Generator().manual_seed(0)
     for window, stride, dilation, before, size in CASES:
         reach = (window - 1) * dilation + 1
-        outputs = tuple((side + 2 * before - reach) // stride + 1 for side in size)
+        down, across = ((side + 2 * before - reach) // stride + 1 for side in size)
+        walk = depthwise.Walk(stride, dilation, (before, before), (down, across))
         for dtype, tolerance in TOLERANCE.items():
             x = torch.randn(PICTURES, CHANNELS, *size, generator=generator).to(dtype)
             x = x.contiguous(memory_format=torch.channels_last)
             weight = torch.randn(CHANNELS, 1, window, window, generator=generator).to(dtype)
-            gradient = torch.randn(PICTURES, CHANNELS, *outputs, generator=generator).to(dtype)
+            gradient = torch.randn(PICTURES, CHANNELS, down, across, generator=generator).to(dtype)
             gradient = gradient.contiguous(memory_format=torch.channels_last)
-            arguments = (stride, dilation, (before, before), outputs)
             found = (
-                depthwise.forward(library, x, weight, *arguments),
-                depthwise.input_gradient(library, gradient, weight, x, *arguments),
-                depthwise.weight_gradient(library, gradient, weight, x, *arguments),
+                depthwise.forward(library, x, weight, walk),
+                depthwise.input_gradient(library, gradient, weight, x, walk),
+                depthwise.weight_gradient(library, gradient, weight, x, walk),
             )
             wide = [tensor.float() for tensor in (x, weight, gradient)]
             steps = ((stride, stride), (before, before), (dilation, dilation))

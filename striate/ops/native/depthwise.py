@@ -4,6 +4,7 @@ The reference is torch's convolution in float32, which these equal to the roundi
 """
 
 import ctypes
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +16,35 @@ from striate.ops.native.library import kernels
 WINDOWS, STRIDES = (3, 5, 7), (1, 2)
 LANES = 16
 Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """How a window walks over a map: its steps, where it begins, how often it stops.
+
+    ``before`` is the padding at the top and at the left, and ``outputs`` the size of what comes out, which says how
+    far the padding reaches at the other sides.
+    """
+
+    stride: int
+    dilation: int
+    before: Pair
+    outputs: Pair
+
+    def after(self, size: Pair, window: int) -> Pair:
+        """The padding at the bottom and at the right; less than 0 where the last places are not read."""
+        reach = (window - 1) * self.dilation + 1
+        bottom, right = (
+            (count - 1) * self.stride + reach - lead - side
+            for count, lead, side in zip(self.outputs, self.before, size, strict=True)
+        )
+        return bottom, right
+
+    def alike(self, size: Pair, window: int) -> bool:
+        """Whether as much padding after as before gives the same outputs: a window may leave the last places unread."""
+        reach = (window - 1) * self.dilation + 1
+        axes = zip(size, self.before, self.outputs, strict=True)
+        return all((side + 2 * lead - reach) // self.stride + 1 == count for side, lead, count in axes)
 
 
 class Shape(ctypes.Structure):
@@ -44,132 +74,81 @@ def suits(x: Tensor, weight: Tensor, stride: tuple[int, ...], dilation: tuple[in
     )
 
 
-def convolve(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    *,
-    dtype: torch.dtype,
-    stride: int,
-    dilation: int,
-    before: Pair,
-    outputs: Pair,
-) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, walk: Walk, dtype: torch.dtype) -> Tensor:
     """Convolve each map of ``x`` ``[N, C, H, W]`` with its window of ``weight`` ``[C, 1, k, k]``, in ``dtype``.
 
-    ``before`` is the padding at the top and at the left, and ``outputs`` the size of what comes out, which says how
-    far the padding reaches at the other sides. Gradients come in the types of what was given.
+    Gradients come in the types of what was given.
     """
-    return _Depthwise.apply(x, weight, bias, dtype, stride, dilation, before, outputs)
+    return _Depthwise.apply(x, weight, bias, walk, dtype)
 
 
 class _Depthwise(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        dtype: torch.dtype,
-        stride: int,
-        dilation: int,
-        before: Pair,
-        outputs: Pair,
-    ) -> Tensor:
-        low = x.to(dtype)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, walk: Walk, dtype: torch.dtype) -> Tensor:
+        low, light = x.to(dtype), weight.to(dtype)
         ctx.save_for_backward(low, weight)
-        ctx.types = (x.dtype, None if bias is None else bias.dtype)
-        ctx.window = (stride, dilation, before, outputs)
-        light = weight.to(dtype)
-        if _alike(low, weight, *ctx.window):  # torch pads both sides alike by itself, and its forward is the faster one
-            y = F.conv2d(low, light, None, stride, before, dilation, len(weight))
+        ctx.walk, ctx.types = walk, (x.dtype, None if bias is None else bias.dtype)
+        height, width = low.shape[2:]
+        if walk.alike((height, width), weight.shape[2]):  # torch pads so by itself, and its forward is the faster one
+            y = F.conv2d(low, light, None, walk.stride, walk.before, walk.dilation, len(weight))
         else:
-            y = forward(kernels(), low, light, *ctx.window)
+            y = forward(kernels(), low, light, walk)
         return y if bias is None else y.add_(bias.to(dtype)[:, None, None])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         low, weight = ctx.saved_tensors
-        stride, dilation, before, outputs = ctx.window
-        x_type, bias_type = ctx.types
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad[:3]
-        nothing = (None,) * 5
         if torch.is_grad_enabled():  # somebody wants gradients of these gradients: torch knows how
-            return (*_by_torch(ctx, gradient, low, weight), *nothing)
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        window = (stride, dilation, before, outputs)
-        for_x = input_gradient(kernels(), gradient, weight.to(low.dtype), low, *window) if wants_x else None
-        for_weight = weight_gradient(kernels(), gradient, weight, low, *window) if wants_weight else None
-        for_bias = gradient.sum((0, 2, 3), dtype=torch.float32).to(bias_type) if wants_bias else None
-        return (
-            None if for_x is None else for_x.to(x_type),
-            None if for_weight is None else for_weight.to(weight.dtype),
-            for_bias,
-            *nothing,
-        )
-
-
-def _alike(x: Tensor, weight: Tensor, stride: int, dilation: int, before: Pair, outputs: Pair) -> bool:
-    """Whether as much padding after as before gives the same outputs: a window may leave the last places unread."""
-    reach = (weight.shape[2] - 1) * dilation + 1
-    sizes = zip(x.shape[2:], before, outputs, strict=True)
-    return all((size + 2 * lead - reach) // stride + 1 == count for size, lead, count in sizes)
-
-
-def _after(x: Tensor, weight: Tensor, stride: int, dilation: int, before: Pair, outputs: Pair) -> Pair:
-    """How far the padding reaches at the bottom and at the right; less than 0 where rows there are not read."""
-    reach = (weight.shape[2] - 1) * dilation + 1
-    bottom, right = (
-        (count - 1) * stride + reach - lead - size
-        for count, lead, size in zip(outputs, before, x.shape[2:], strict=True)
-    )
-    return bottom, right
+            gradients = _by_torch(ctx, gradient, low, weight)
+        else:
+            gradient = gradient.contiguous(memory_format=torch.channels_last)
+            gradients = (
+                input_gradient(kernels(), gradient, weight.to(low.dtype), low, ctx.walk) if wants_x else None,
+                weight_gradient(kernels(), gradient, weight, low, ctx.walk) if wants_weight else None,
+                gradient.sum((0, 2, 3), dtype=torch.float32) if wants_bias else None,
+            )
+        types = (ctx.types[0], weight.dtype, ctx.types[1])
+        return (*(None if g is None else g.to(kind) for g, kind in zip(gradients, types, strict=True)), None, None)
 
 
 def _by_torch(ctx: Any, gradient: Tensor, low: Tensor, weight: Tensor) -> tuple[Tensor | None, ...]:
     """The same gradients through operations that can be differentiated again, in float32."""
-    stride, dilation, before, _ = ctx.window
-    x_type, bias_type = ctx.types
-    after = _after(low, weight, *ctx.window)
-    sides = (before[1], after[1], before[0], after[0])
-    wide = F.pad(low.float(), sides)
+    walk: Walk = ctx.walk
+    height, width = low.shape[2:]
+    (top, left), (bottom, right) = walk.before, walk.after((height, width), weight.shape[2])
+    sides = (left, right, top, bottom)
     for_x, for_weight, for_bias = torch.ops.aten.convolution_backward(
         gradient.float(),
-        wide,
+        F.pad(low.float(), sides),
         weight.float(),
-        None if bias_type is None else [len(weight)],
-        (stride, stride),
+        None if ctx.types[1] is None else [len(weight)],
+        (walk.stride, walk.stride),
         (0, 0),
-        (dilation, dilation),
+        (walk.dilation, walk.dilation),
         False,
         (0, 0),
         len(weight),
         list(ctx.needs_input_grad[:3]),
     )
-    if for_x is not None:
-        for_x = F.pad(for_x, [-side for side in sides]).to(x_type)
-    return (
-        for_x,
-        None if for_weight is None else for_weight.to(weight.dtype),
-        None if for_bias is None else for_bias.to(bias_type),
-    )
+    return None if for_x is None else F.pad(for_x, [-side for side in sides]), for_weight, for_bias
 
 
 # The kernels, on tensors
 
 
-def forward(library: Any, x: Tensor, weight: Tensor, *window: Any) -> Tensor:
-    """The convolution in the type of ``x``; see `convolve` for the window."""
-    shape = _shape(x, weight, *window)
+def forward(library: Any, x: Tensor, weight: Tensor, walk: Walk) -> Tensor:
+    """The convolution in the type of ``x``."""
+    shape = _shape(x, weight, walk)
     y = torch.empty((shape.n, shape.c, shape.oh, shape.ow), dtype=x.dtype, memory_format=torch.channels_last)
     rows = _rows(weight)
     library.depthwise_forward(_at(x), _at(rows), _at(y), ctypes.byref(shape), _low(x), torch.get_num_threads())
     return y
 
 
-def input_gradient(library: Any, gradient: Tensor, weight: Tensor, x: Tensor, *window: Any) -> Tensor:
+def input_gradient(library: Any, gradient: Tensor, weight: Tensor, x: Tensor, walk: Walk) -> Tensor:
     """The gradient of ``x`` ``[N, C, H, W]``, in its type."""
-    shape = _shape(x, weight, *window)
+    shape = _shape(x, weight, walk)
     result = torch.empty_like(x)
     rows, gradient = _rows(weight), gradient.to(x.dtype)
     threads = torch.get_num_threads()
@@ -177,9 +156,9 @@ def input_gradient(library: Any, gradient: Tensor, weight: Tensor, x: Tensor, *w
     return result
 
 
-def weight_gradient(library: Any, gradient: Tensor, weight: Tensor, x: Tensor, *window: Any) -> Tensor:
+def weight_gradient(library: Any, gradient: Tensor, weight: Tensor, x: Tensor, walk: Walk) -> Tensor:
     """The gradient of ``weight`` ``[C, 1, k, k]``, summed and given in float32."""
-    shape = _shape(x, weight, *window)
+    shape = _shape(x, weight, walk)
     threads = min(torch.get_num_threads(), shape.n * shape.oh)
     sums = torch.zeros(threads, shape.window**2, _padded(shape.c))
     gradient = gradient.to(x.dtype)
@@ -187,9 +166,11 @@ def weight_gradient(library: Any, gradient: Tensor, weight: Tensor, x: Tensor, *
     return sums.sum(0)[:, : shape.c].t().reshape(weight.shape)
 
 
-def _shape(x: Tensor, weight: Tensor, stride: int, dilation: int, before: Pair, outputs: Pair) -> Shape:
+def _shape(x: Tensor, weight: Tensor, walk: Walk) -> Shape:
     count, channels, height, width = x.shape
-    return Shape(count, height, width, channels, *outputs, weight.shape[2], stride, dilation, *before)
+    return Shape(
+        count, height, width, channels, *walk.outputs, weight.shape[2], walk.stride, walk.dilation, *walk.before
+    )
 
 
 def _rows(weight: Tensor) -> Tensor:

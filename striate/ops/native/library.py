@@ -48,6 +48,6 @@ def kernels() -> Any:
     return loaded().library
 
 
-def path() -> str:
-    """Which way this process computes, in a few words: what logs and checkpoints say."""
+def description() -> str:
+    """Whose kernels this process computes with, in a few words: what logs and checkpoints say."""
     return loaded().said

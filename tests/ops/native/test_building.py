@@ -14,11 +14,11 @@ from striate.ops.native.building import LEVELS, NotBuiltError, level_for
 PROGRAM = """
 import torch
 from striate.layers import Conv2d
-from striate.ops.native import path
+from striate.ops.native import description
 conv = Conv2d(8, 8, 5, stride=2, padding="same", groups=8)
 conv(torch.randn(2, 8, 9, 9).contiguous(memory_format=torch.channels_last)).sum().backward()
 assert conv.weight.grad.isfinite().all()
-print(path())
+print(description())
 """
 
 has_compiler = pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="there is no C compiler")

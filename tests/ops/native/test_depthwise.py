@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from striate.ops import conv2d
 from striate.ops import depthwise as rules
-from striate.ops.native import depthwise, kernels, path
+from striate.ops.native import depthwise, description, kernels
 
-pytestmark = pytest.mark.skipif(kernels() is None, reason=f"{path()}")
+pytestmark = pytest.mark.skipif(kernels() is None, reason=description())
 
 ROUNDING = {torch.float32: 2e-6, torch.bfloat16: 8e-3}  # of the largest number of the result
 
@@ -58,7 +58,7 @@ def test_outputs_and_gradients_equal_torchs_in_float64(call) -> None:
     theirs = [tensor.detach().double().requires_grad_() for tensor in tensors]
     steps = ((call["stride"],) * 2, (call["dilation"],) * 2)
     expected = dtype if dtype == torch.float32 or rules.slow_in_bfloat16((window, window), *steps) else None
-    assert rules.ours(x, ours[1], *steps, channels) == expected
+    assert rules.kernel_type(x, ours[1], *steps, channels) == expected
     found, wanted = conv2d(*ours, **arguments), conv2d(*theirs, **arguments)
     assert found.dtype == dtype
     gradient = torch.randn_like(found)
@@ -137,16 +137,16 @@ def test_what_stays_with_torch(change) -> None:
     x = x if call["contiguous"] else x.contiguous(memory_format=torch.channels_last)
     weight = torch.randn(4, 4 // call["groups"], call["window"], call["window"], dtype=call["dtype"])
     weight.requires_grad_(call["watched"])
-    assert rules.ours(x, weight, (call["stride"],) * 2, (1, 1), call["groups"]) is None
+    assert rules.kernel_type(x, weight, (call["stride"],) * 2, (1, 1), call["groups"]) is None
 
 
 def test_autocast_decides_the_type() -> None:
     x = channels_last(torch.randn(1, 4, 8, 8), 0)
     weight = torch.randn(4, 1, 3, 3, requires_grad=True)
-    assert rules.ours(x, weight, (1, 1), (1, 1), 4) == torch.float32
+    assert rules.kernel_type(x, weight, (1, 1), (1, 1), 4) == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
-        assert rules.ours(x, weight, (1, 1), (1, 1), 4) is None  # torch's own are the faster ones
-        assert rules.ours(x, weight, (2, 2), (1, 1), 4) == torch.bfloat16
+        assert rules.kernel_type(x, weight, (1, 1), (1, 1), 4) is None  # torch's own are the faster ones
+        assert rules.kernel_type(x, weight, (2, 2), (1, 1), 4) == torch.bfloat16
         y = conv2d(x, weight, stride=2, groups=4, padding="same")
         assert y.dtype == torch.bfloat16
     y.sum().backward()
