@@ -47,7 +47,7 @@ def processor(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> Processor:
     for line in _read(proc / "cpuinfo").splitlines():
         name, _, value = line.partition(":")
         fields.setdefault(name.strip().lower(), value.strip())  # the first core speaks for all
-    flags = set(fields.get("flags", fields.get("features", "")).split())
+    flags = instructions(proc=proc)
     return Processor(
         name=fields.get("model name") or platform.processor() or platform.machine() or "unknown processor",
         cores=cores(proc=proc, cgroup=cgroup),

@@ -1,7 +1,10 @@
 """Did you mean: the nearest legal word, for messages about a wrong one."""
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher, get_close_matches
+from difflib import SequenceMatcher
+
+LIKE = 0.6
+"""How alike two words are, 0 to 1, of which one may be meant for the other; difflib's own choice."""
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
@@ -18,11 +21,11 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     lowered: dict[str, str] = {}
     for option in options:
         lowered.setdefault(option.lower(), option)
-    nearest = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    if not nearest:
+    if not lowered:
         return ""
 
     def likeness(option: str) -> float:
         return SequenceMatcher(None, option, word.lower()).ratio()
 
-    return f" Did you mean {lowered[max(lowered, key=likeness)]!r}?"
+    nearest = max(lowered, key=likeness)
+    return f" Did you mean {lowered[nearest]!r}?" if likeness(nearest) >= LIKE else ""
