@@ -17,7 +17,7 @@ from striate.layers.convolution import (
     SeparableConv2d,
 )
 from striate.layers.initialization import begin_he_, bilinear_weights, he_fan_out_
-from striate.layers.normalization import LocalResponseNorm
+from striate.layers.normalization import BatchNormAct2d, LocalResponseNorm
 from striate.layers.pooling import (
     AveragePool1d,
     AveragePool2d,
@@ -44,6 +44,7 @@ __all__ = [
     "begin_he_",
     "bilinear_weights",
     "he_fan_out_",
+    "BatchNormAct2d",
     "LocalResponseNorm",
     "AveragePool1d",
     "AveragePool2d",

@@ -22,9 +22,14 @@ class StochasticDepth(nn.Module):
             raise ModelError(f"StochasticDepth: rate is {rate}; it is a probability from 0 up to, not including, 1")
         self.rate = rate
 
+    @property
+    def drops(self) -> bool:
+        """Whether it does anything now."""
+        return self.training and self.rate > 0
+
     def forward(self, branch: Tensor) -> Tensor:
         """``[N, ...]`` to the same shape."""
-        if not self.training or self.rate == 0:
+        if not self.drops:
             return branch
         stays = torch.empty([len(branch)] + [1] * (branch.dim() - 1), dtype=branch.dtype, device=branch.device)
         return branch * stays.bernoulli_(1 - self.rate).div_(1 - self.rate)

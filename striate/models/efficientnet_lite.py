@@ -32,8 +32,7 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
-from torch import nn
-
+from striate.layers import BatchNormAct2d
 from striate.models.mobilenet_v2 import MobileNetV2, Row
 
 
@@ -92,7 +91,7 @@ class EfficientNetLite(MobileNetV2):
             in_channels=in_channels,
             padding="same",
             # TensorFlow's decay of 0.99 is torch's momentum of 0.01.
-            norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01),
+            norm=partial(BatchNormAct2d, eps=1e-3, momentum=0.01),
             dropout=scale.dropout,
             stochastic_depth=stochastic_depth,
         )

@@ -39,7 +39,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from striate.layers import Conv2d, GlobalAveragePool, LocalResponseNorm, MaxPool2d, SqueezeExcite
+from striate.layers import BatchNormAct2d, Conv2d, GlobalAveragePool, LocalResponseNorm, MaxPool2d, SqueezeExcite
 from striate.models.network import FeatureInfo, Network
 from striate.ops.normalization import ResponseNorm
 
@@ -160,17 +160,16 @@ BATCH_NORM = Form(
 
 
 class ConvAct(nn.Module):
-    """A convolution with a batch norm or a bias, and ReLU: ``conv``, ``bn`` and ``act``."""
+    """A convolution with a batch norm or a bias, and ReLU: ``conv``, and ``bn``, which ends in the ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, window: int, batch_norm: bool, stride: int = 1) -> None:
         super().__init__()
         self.conv = Conv2d(in_channels, out_channels, window, stride=stride, padding="symmetric", bias=not batch_norm)
-        self.bn = nn.BatchNorm2d(out_channels, eps=1e-3) if batch_norm else nn.Identity()
-        self.act = nn.ReLU(inplace=True)
+        self.bn = BatchNormAct2d(out_channels, eps=1e-3, act="relu") if batch_norm else nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, in, H, W]`` to ``[N, out, H / stride, W / stride]``."""
-        return self.act(self.bn(self.conv(x)))
+        return self.bn(self.conv(x))
 
 
 class Inception(nn.Module):

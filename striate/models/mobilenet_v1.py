@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from striate.layers import Conv2d, GlobalAveragePool, begin_he_
+from striate.layers import BatchNormAct2d, Conv2d, GlobalAveragePool, begin_he_
 from striate.models.network import FeatureInfo, Network
 from striate.ops.axes import Paddings
 
@@ -54,9 +54,9 @@ def scaled_rows(width: float) -> tuple[Row, ...]:
     return tuple(Row(row.units, int(row.channels * width), row.stride) for row in ROWS)
 
 
-def _norm(channels: int) -> nn.BatchNorm2d:
+def _norm(channels: int) -> BatchNormAct2d:
     # Keras' momentum of 0.99 is torch's of 0.01.
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+    return BatchNormAct2d(channels, eps=1e-3, momentum=0.01, act="relu6")
 
 
 class DepthwiseSeparableUnit(nn.Module):
@@ -68,15 +68,13 @@ class DepthwiseSeparableUnit(nn.Module):
             in_channels, in_channels, 3, stride=stride, groups=in_channels, padding=padding, bias=False
         )
         self.bn1 = _norm(in_channels)
-        self.act1 = nn.ReLU6(inplace=True)
         self.conv_pw = Conv2d(in_channels, channels, 1, bias=False)
         self.bn2 = _norm(channels)
-        self.act2 = nn.ReLU6(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to ``[N, channels, H / stride, W / stride]``."""
-        x = self.act1(self.bn1(self.conv_dw(x)))
-        return self.act2(self.bn2(self.conv_pw(x)))
+        x = self.bn1(self.conv_dw(x))
+        return self.bn2(self.conv_pw(x))
 
 
 class MobileNetV1(Network):
@@ -93,7 +91,7 @@ class MobileNetV1(Network):
             classes=classes,
             in_channels=in_channels,
             blocks={
-                "stem": ("conv_stem", "bn1", "act1"),
+                "stem": ("conv_stem", "bn1"),
                 **{name: (name,) for name in names},
                 "pool": ("global_pool",),
                 "head": ("dropout", "classifier"),
@@ -103,7 +101,6 @@ class MobileNetV1(Network):
         channels = int(STEM_CHANNELS * width)
         self.conv_stem = Conv2d(in_channels, channels, 3, stride=2, padding=padding, bias=False)
         self.bn1 = _norm(channels)
-        self.act1 = nn.ReLU6(inplace=True)
         for name, row in zip(names, rows, strict=True):
             units = []
             for unit in range(row.units):

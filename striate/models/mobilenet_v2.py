@@ -29,15 +29,16 @@ does. Parameter names are timm's, but for its ``blocks.0``, which is our ``stage
 weights are He's (fan-out, counted within the groups), the dense layer normal of deviation 0.01.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from torch import Tensor, nn
 
-from striate.layers import Conv2d, GlobalAveragePool, StochasticDepth, begin_he_
+from striate.layers import BatchNormAct2d, Conv2d, GlobalAveragePool, StochasticDepth, begin_he_
 from striate.models.network import FeatureInfo, Network
 from striate.ops.axes import Paddings
+from striate.ops.batch_normalization import Activation
 
 STEM_CHANNELS, LAST_CHANNELS = 32, 1280
 
@@ -64,12 +65,20 @@ ROWS = (
 )
 
 
+class Norm(Protocol):
+    """What makes the norm of so many channels, with the activation behind it."""
+
+    def __call__(self, channels: int, *, act: Activation = "none") -> BatchNormAct2d:
+        """The norm."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What ports of one table disagree on: the padding of every window, and the norm of so many channels."""
+    """What ports of one table disagree on: the padding of every window, and the norms."""
 
     padding: Paddings
-    norm: Callable[[int], nn.Module]
+    norm: Norm
 
 
 class SeparableUnit(nn.Module):
@@ -78,17 +87,15 @@ class SeparableUnit(nn.Module):
     def __init__(self, in_channels: int, row: Row, stride: int, style: Style, drop_rate: float) -> None:
         super().__init__()
         self.conv_dw = _depthwise(in_channels, row.window, stride, style.padding)
-        self.bn1 = style.norm(in_channels)
-        self.act1 = nn.ReLU6(inplace=True)
+        self.bn1 = style.norm(in_channels, act="relu6")
         self.conv_pw = Conv2d(in_channels, row.channels, 1, bias=False)
         self.bn2 = style.norm(row.channels)
         self.drop = _residual(in_channels, row, stride, drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to ``[N, channels, H / stride, W / stride]``."""
-        y = self.act1(self.bn1(self.conv_dw(x)))
-        y = self.bn2(self.conv_pw(y))
-        return y if self.drop is None else self.drop(y) + x
+        y = self.conv_pw(self.bn1(self.conv_dw(x)))
+        return _joined(self.bn2, y, self.drop, x)
 
 
 class InvertedUnit(nn.Module):
@@ -101,25 +108,29 @@ class InvertedUnit(nn.Module):
         super().__init__()
         wide = in_channels * row.expansion
         self.conv_pw = Conv2d(in_channels, wide, 1, bias=False)
-        self.bn1 = style.norm(wide)
-        self.act1 = nn.ReLU6(inplace=True)
+        self.bn1 = style.norm(wide, act="relu6")
         self.conv_dw = _depthwise(wide, row.window, stride, style.padding)
-        self.bn2 = style.norm(wide)
-        self.act2 = nn.ReLU6(inplace=True)
+        self.bn2 = style.norm(wide, act="relu6")
         self.conv_pwl = Conv2d(wide, row.channels, 1, bias=False)
         self.bn3 = style.norm(row.channels)
         self.drop = _residual(in_channels, row, stride, drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to ``[N, channels, H / stride, W / stride]``."""
-        y = self.act1(self.bn1(self.conv_pw(x)))
-        y = self.act2(self.bn2(self.conv_dw(y)))
-        y = self.bn3(self.conv_pwl(y))
-        return y if self.drop is None else self.drop(y) + x
+        y = self.conv_dw(self.bn1(self.conv_pw(x)))
+        y = self.conv_pwl(self.bn2(y))
+        return _joined(self.bn3, y, self.drop, x)
 
 
 def _depthwise(channels: int, window: int, stride: int, padding: Paddings) -> Conv2d:
     return Conv2d(channels, channels, window, stride=stride, groups=channels, padding=padding, bias=False)
+
+
+def _joined(norm: BatchNormAct2d, branch: Tensor, drop: StochasticDepth | None, shortcut: Tensor) -> Tensor:
+    """The end of a unit: the branch's norm and, unless ``drop`` is None, the shortcut."""
+    if drop is None:
+        return norm(branch)
+    return drop(norm(branch)) + shortcut if drop.drops else norm(branch, residual=shortcut)
 
 
 def _residual(in_channels: int, row: Row, stride: int, drop_rate: float) -> StochasticDepth | None:
@@ -140,7 +151,7 @@ class MobileNetV2(Network):
         classes: int,
         in_channels: int,
         padding: Paddings,
-        norm: Callable[[int], nn.Module],
+        norm: Norm,
         dropout: float,
         stochastic_depth: float = 0.0,
     ) -> None:
@@ -150,17 +161,16 @@ class MobileNetV2(Network):
             classes=classes,
             in_channels=in_channels,
             blocks={
-                "stem": ("conv_stem", "bn1", "act1"),
+                "stem": ("conv_stem", "bn1"),
                 **{name: (name,) for name in names},
-                last: ("conv_head", "bn2", "act2"),
+                last: ("conv_head", "bn2"),
                 "pool": ("global_pool",),
                 "head": ("dropout", "classifier"),
             },
             feature_info=_feature_info(rows),
         )
         self.conv_stem = Conv2d(in_channels, STEM_CHANNELS, 3, stride=2, padding=padding, bias=False)
-        self.bn1 = norm(STEM_CHANNELS)
-        self.act1 = nn.ReLU6(inplace=True)
+        self.bn1 = norm(STEM_CHANNELS, act="relu6")
         style, channels, done, total = Style(padding, norm), STEM_CHANNELS, 0, sum(row.units for row in rows)
         for name, row in zip(names, rows, strict=True):
             units: list[nn.Module] = []
@@ -171,8 +181,7 @@ class MobileNetV2(Network):
                 channels, done = row.channels, done + 1
             self.add_module(name, nn.Sequential(*units))
         self.conv_head = Conv2d(channels, LAST_CHANNELS, 1, bias=False)
-        self.bn2 = norm(LAST_CHANNELS)
-        self.act2 = nn.ReLU6(inplace=True)
+        self.bn2 = norm(LAST_CHANNELS, act="relu6")
         self.global_pool = GlobalAveragePool()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(LAST_CHANNELS, classes)
@@ -192,12 +201,12 @@ def _feature_info(rows: tuple[Row, ...]) -> tuple[FeatureInfo, ...]:
 def mobilenet_v2(*, classes: int, in_channels: int) -> MobileNetV2:
     """MobileNetV2 as in PyTorch, symmetric paddings: 3,504,872 parameters for 1,000 classes."""
     return MobileNetV2(
-        ROWS, classes=classes, in_channels=in_channels, padding="symmetric", norm=nn.BatchNorm2d, dropout=0.2
+        ROWS, classes=classes, in_channels=in_channels, padding="symmetric", norm=BatchNormAct2d, dropout=0.2
     )
 
 
 def mobilenet_v2_same(*, classes: int, in_channels: int) -> MobileNetV2:
     """MobileNetV2 as in TensorFlow, SAME paddings: 3,504,872 parameters for 1,000 classes."""
     # Keras' momentum of 0.999 is torch's of 0.001.
-    norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.001)
+    norm = partial(BatchNormAct2d, eps=1e-3, momentum=0.001)
     return MobileNetV2(ROWS, classes=classes, in_channels=in_channels, padding="same", norm=norm, dropout=0.2)

@@ -35,9 +35,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from striate.layers import Conv2d, GlobalAveragePool, MaxPool2d, he_fan_out_
+from striate.layers import BatchNormAct2d, Conv2d, GlobalAveragePool, MaxPool2d, he_fan_out_
 from striate.models.network import FeatureInfo, Network
 from striate.ops.axes import Paddings
+from striate.ops.batch_normalization import Activation
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +50,20 @@ class Stage:
     stride: int
 
 
-def no_gates(channels: int) -> nn.Module:
-    """What ends the branch of a plain residual unit: nothing."""
-    return nn.Identity()
-
-
 @dataclass(frozen=True, slots=True)
 class Form:
     """What residual networks differ in, apart from their stages.
 
     ``stride_first`` puts the stride of a bottleneck unit into its first 1x1 window instead of its 3x3. ``gates`` makes
-    from its channels what stands behind the last norm of a branch, before the addition. ``pool`` is the max pool's
+    from its channels what stands behind the last norm of a branch, before the addition, and ``before_gates`` is the
+    activation between that norm and them. ``pool`` is the max pool's
     padding, and ``smallest`` the (height, width) of which that pool still leaves something.
     """
 
     unit: "type[BasicUnit] | type[BottleneckUnit]"
     stride_first: bool = False
-    gates: Callable[[int], nn.Module] = no_gates
+    gates: Callable[[int], nn.Module] | None = None
+    before_gates: Activation = "none"
     pool: Paddings = "symmetric"
     smallest: tuple[int, int] = (1, 1)
 
@@ -79,18 +77,18 @@ class BasicUnit(nn.Module):
     def __init__(self, in_channels: int, channels: int, stride: int, form: Form) -> None:
         super().__init__()
         self.conv1 = Conv2d(in_channels, channels, 3, stride=stride, padding="symmetric", bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.relu = nn.ReLU(inplace=True)
+        self.bn1 = BatchNormAct2d(channels, act="relu")
         self.conv2 = Conv2d(channels, channels, 3, padding="symmetric", bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.se = form.gates(channels)
+        self.bn2, self.se = _end(channels, form)
         self.downsample = _projection(in_channels, channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to ``[N, channels, H / stride, W / stride]``."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.relu(self.bn1(self.conv1(x)))
-        return self.relu(self.se(self.bn2(self.conv2(x))) + shortcut)
+        x = self.conv2(self.bn1(self.conv1(x)))
+        if self.se is None:
+            return self.bn2(x, residual=shortcut)
+        return (self.se(self.bn2(x)) + shortcut).relu_()
 
 
 class BottleneckUnit(nn.Module):
@@ -104,27 +102,33 @@ class BottleneckUnit(nn.Module):
         first, second = (stride, 1) if form.stride_first else (1, stride)
         wide = channels * self.expansion
         self.conv1 = Conv2d(in_channels, channels, 1, stride=first, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
+        self.bn1 = BatchNormAct2d(channels, act="relu")
         self.conv2 = Conv2d(channels, channels, 3, stride=second, padding="symmetric", bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
+        self.bn2 = BatchNormAct2d(channels, act="relu")
         self.conv3 = Conv2d(channels, wide, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(wide)
-        self.relu = nn.ReLU(inplace=True)
-        self.se = form.gates(wide)
+        self.bn3, self.se = _end(wide, form)
         self.downsample = _projection(in_channels, wide, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to ``[N, 4 * channels, H / stride, W / stride]``."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
-        return self.relu(self.se(self.bn3(self.conv3(x))) + shortcut)
+        x = self.conv3(self.bn2(self.conv2(self.bn1(self.conv1(x)))))
+        if self.se is None:
+            return self.bn3(x, residual=shortcut)
+        return (self.se(self.bn3(x)) + shortcut).relu_()
+
+
+def _end(channels: int, form: Form) -> tuple[BatchNormAct2d, nn.Module | None]:
+    """The last norm of a branch and its gates; without gates the norm does the addition and the ReLU behind it, too."""
+    if form.gates is None:
+        return BatchNormAct2d(channels, act="relu"), None
+    return BatchNormAct2d(channels, act=form.before_gates), form.gates(channels)
 
 
 def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
     if stride == 1 and in_channels == out_channels:
         return None
-    return nn.Sequential(Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels))
+    return nn.Sequential(Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), BatchNormAct2d(out_channels))
 
 
 RESNET18 = (Stage(2, 64, 1), Stage(2, 128, 2), Stage(2, 256, 2), Stage(2, 512, 2))
@@ -166,13 +170,12 @@ class ResNet(Network):
         super().__init__(
             classes=classes,
             in_channels=in_channels,
-            blocks={"stem": ("conv1", "bn1", "relu"), **layers, "pool": ("avgpool",), "head": ("fc",)},
+            blocks={"stem": ("conv1", "bn1"), **layers, "pool": ("avgpool",), "head": ("fc",)},
             feature_info=tuple(infos),
             smallest=form.smallest,
         )
         self.conv1 = Conv2d(in_channels, 64, 7, stride=2, padding="symmetric", bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU(inplace=True)
+        self.bn1 = BatchNormAct2d(64, act="relu")
         self.maxpool = MaxPool2d(3, stride=2, padding=form.pool)
         channels = 64
         for number, stage in enumerate(stages, start=1):

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from striate.layers import Conv2d, GlobalAveragePool, he_fan_out_
+from striate.layers import BatchNormAct2d, Conv2d, GlobalAveragePool, he_fan_out_
 from striate.models.network import FeatureInfo, Network
 
 
@@ -49,18 +49,17 @@ class Unit(nn.Module):
         # Zero channels before and after the shortcut's own.
         self.before = (channels - in_channels) // 2
         self.conv1 = Conv2d(in_channels, channels, 3, stride=stride, padding="symmetric", bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.relu = nn.ReLU(inplace=True)
+        self.bn1 = BatchNormAct2d(channels, act="relu")
         self.conv2 = Conv2d(channels, channels, 3, padding="symmetric", bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
+        self.bn2 = BatchNormAct2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to ``[N, channels, H / stride, W / stride]``, rounded up."""
         shortcut = x[:, :, :: self.stride, :: self.stride]
-        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x))))
         # Adding to the channels in the middle is adding zeros to the others, and copies nothing.
         y.narrow(1, self.before, self.in_channels).add_(shortcut)
-        return self.relu(y)
+        return y.relu_()
 
 
 class ResNetCifar(Network):
@@ -76,7 +75,7 @@ class ResNetCifar(Network):
             classes=classes,
             in_channels=in_channels,
             blocks={
-                "stem": ("conv1", "bn1", "relu"),
+                "stem": ("conv1", "bn1"),
                 "stage1": ("layer1",),
                 "stage2": ("layer2",),
                 "stage3": ("layer3",),
@@ -90,8 +89,7 @@ class ResNetCifar(Network):
             ),
         )
         self.conv1 = Conv2d(in_channels, first, 3, padding="symmetric", bias=False)
-        self.bn1 = nn.BatchNorm2d(first)
-        self.relu = nn.ReLU(inplace=True)
+        self.bn1 = BatchNormAct2d(first, act="relu")
         channels = first
         for number, stage in enumerate(STAGES, start=1):
             layer = nn.Sequential()

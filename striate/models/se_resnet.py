@@ -27,9 +27,6 @@ pool, and a ReLU between the last norm and the gates, which no other residual ne
 Weights are He's (fan-out), as the authors'; the gates' biases begin at zero, and so the gates at about a half.
 """
 
-from torch import Tensor
-from torch.nn import functional as F
-
 from striate.layers import SqueezeExcite
 from striate.models.resnet import (
     RESNET18,
@@ -46,25 +43,12 @@ from striate.models.resnet import (
 REDUCTION = 16
 
 
-class RectifiedSqueezeExcite(SqueezeExcite):
-    """ReLU, then squeeze-and-excitation."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, C, H, W]`` to the same shape."""
-        return super().forward(F.relu(x, inplace=True))
-
-
 def gates(channels: int) -> SqueezeExcite:
-    """What ends the branch of a bottleneck unit."""
+    """What ends the branch of a unit."""
     return SqueezeExcite(channels, channels // REDUCTION)
 
 
-def rectified_gates(channels: int) -> SqueezeExcite:
-    """What ends the branch of a basic unit."""
-    return RectifiedSqueezeExcite(channels, channels // REDUCTION)
-
-
-SE_BASIC = Form(BasicUnit, gates=rectified_gates, pool="ceil", smallest=(3, 3))
+SE_BASIC = Form(BasicUnit, gates=gates, before_gates="relu", pool="ceil", smallest=(3, 3))
 SE_BOTTLENECK = Form(BottleneckUnit, stride_first=True, gates=gates, pool="ceil", smallest=(3, 3))
 
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from striate.layers import Conv2d, MaxPool2d, begin_he_
+from striate.layers import BatchNormAct2d, Conv2d, MaxPool2d, begin_he_
 from striate.models.dense_layers import add_dense_layers
 from striate.models.network import FeatureInfo, Network
 
@@ -62,7 +62,7 @@ class VGG(Network):
             paths: tuple[str, ...] = ()
             for position in range(1, row.convolutions + 1):
                 paths += (f"conv{number}_{position}",)
-                paths += (f"bn{number}_{position}", "relu") if batch_norm else ("relu",)
+                paths += (f"bn{number}_{position}",) if batch_norm else ("relu",)
             blocks[name] = (*paths, f"pool{number}")
             infos.append(FeatureInfo(name, row.channels, 2**number))
         super().__init__(
@@ -81,7 +81,7 @@ class VGG(Network):
             for position in range(1, row.convolutions + 1):
                 self.add_module(f"conv{number}_{position}", Conv2d(channels, row.channels, 3, padding="symmetric"))
                 if batch_norm:
-                    self.add_module(f"bn{number}_{position}", nn.BatchNorm2d(row.channels))
+                    self.add_module(f"bn{number}_{position}", BatchNormAct2d(row.channels, act="relu"))
                 channels = row.channels
             self.add_module(f"pool{number}", MaxPool2d(2))
         self.relu = nn.ReLU(inplace=True)

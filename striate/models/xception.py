@@ -28,8 +28,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from striate.layers import Conv2d, GlobalAveragePool, MaxPool2d, begin_he_
+from striate.layers import BatchNormAct2d, Conv2d, GlobalAveragePool, MaxPool2d, begin_he_
 from striate.models.network import FeatureInfo, Network
+from striate.ops.batch_normalization import Activation
 
 STEM_CHANNELS, LAST_CHANNELS = (32, 64), (1536, 2048)
 
@@ -56,9 +57,9 @@ ROWS = (
 )
 
 
-def _norm(channels: int) -> nn.BatchNorm2d:
+def _norm(channels: int, act: Activation = "none") -> BatchNormAct2d:
     # Keras' momentum of 0.99 is torch's of 0.01.
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+    return BatchNormAct2d(channels, eps=1e-3, momentum=0.01, act=act)
 
 
 class SeparableConvolution(nn.Module):
@@ -84,21 +85,23 @@ class XceptionUnit(nn.Module):
         if row.stride != 1 or in_channels != row.channels[-1]:
             self.skip = Conv2d(in_channels, row.channels[-1], 1, stride=row.stride, bias=False)
             self.skipbn = _norm(row.channels[-1])
-        steps: list[nn.Module] = []
-        for position, channels in enumerate(row.channels):
-            if position > 0 or row.begins_with_relu:
-                # The first one leaves its input alone: the shortcut reads that too.
-                steps.append(nn.ReLU(inplace=position > 0))
-            steps += [SeparableConvolution(in_channels, channels), _norm(channels)]
+        # The first ReLU leaves its input alone: the shortcut reads that too.
+        steps: list[nn.Module] = [nn.ReLU()] if row.begins_with_relu else []
+        for position, channels in enumerate(row.channels, start=1):
+            steps += [SeparableConvolution(in_channels, channels)]
+            # The norms do the ReLUs between; weights are numbered as if those were steps of their own.
+            steps += [_norm(channels, "relu"), nn.Identity()] if position < len(row.channels) else [_norm(channels)]
             in_channels = channels
-        if row.stride != 1:
-            steps.append(MaxPool2d(3, stride=row.stride, padding="same"))
         self.rep = nn.Sequential(*steps)
+        self.pool = None if row.stride == 1 else MaxPool2d(3, stride=row.stride, padding="same")
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to ``[N, channels, H / stride, W / stride]``."""
         shortcut = x if self.skip is None or self.skipbn is None else self.skipbn(self.skip(x))
-        return self.rep(x) + shortcut
+        *steps, norm = self.rep
+        for step in steps:
+            x = step(x)
+        return norm(x, residual=shortcut) if self.pool is None else self.pool(norm(x)) + shortcut
 
 
 class Xception(Network):
@@ -111,9 +114,9 @@ class Xception(Network):
             classes=classes,
             in_channels=in_channels,
             blocks={
-                "stem": ("conv1", "bn1", "act1", "conv2", "bn2", "act2"),
+                "stem": ("conv1", "bn1", "conv2", "bn2"),
                 **stages,
-                last: ("conv3", "bn3", "act3", "conv4", "bn4", "act4"),
+                last: ("conv3", "bn3", "conv4", "bn4"),
                 "pool": ("global_pool",),
                 "head": ("dropout", "fc"),
             },
@@ -125,11 +128,9 @@ class Xception(Network):
             smallest=(7, 7),
         )
         self.conv1 = Conv2d(in_channels, STEM_CHANNELS[0], 3, stride=2, bias=False)
-        self.bn1 = _norm(STEM_CHANNELS[0])
-        self.act1 = nn.ReLU(inplace=True)
+        self.bn1 = _norm(STEM_CHANNELS[0], "relu")
         self.conv2 = Conv2d(STEM_CHANNELS[0], STEM_CHANNELS[1], 3, bias=False)
-        self.bn2 = _norm(STEM_CHANNELS[1])
-        self.act2 = nn.ReLU(inplace=True)
+        self.bn2 = _norm(STEM_CHANNELS[1], "relu")
         channels, number = STEM_CHANNELS[1], 0
         for row in rows:
             for _ in range(row.units):
@@ -137,11 +138,9 @@ class Xception(Network):
                 self.add_module(f"block{number}", XceptionUnit(channels, row))
                 channels = row.channels[-1]
         self.conv3 = SeparableConvolution(channels, LAST_CHANNELS[0])
-        self.bn3 = _norm(LAST_CHANNELS[0])
-        self.act3 = nn.ReLU(inplace=True)
+        self.bn3 = _norm(LAST_CHANNELS[0], "relu")
         self.conv4 = SeparableConvolution(LAST_CHANNELS[0], LAST_CHANNELS[1])
-        self.bn4 = _norm(LAST_CHANNELS[1])
-        self.act4 = nn.ReLU(inplace=True)
+        self.bn4 = _norm(LAST_CHANNELS[1], "relu")
         self.global_pool = GlobalAveragePool()
         self.dropout = nn.Dropout(0.5)
         self.fc = nn.Linear(LAST_CHANNELS[1], classes)

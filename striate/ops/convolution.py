@@ -25,6 +25,7 @@ from striate.ops.axes import (
     surely,
 )
 from striate.ops.native import depthwise as native
+from striate.ops.recomputation import keeping_promises
 from striate.ops.shapes import output_size
 
 # How many times the outputs may be computed for throwing some away, where a convolution costs more than a copy.
@@ -157,6 +158,21 @@ def _convolution(
     padding: Paddings,
 ) -> Tensor:
     _check(op, axes, x, weight, groups)
+    with keeping_promises(x):
+        return _checked(op, axes, x, weight, bias, stride, dilation, groups, padding)
+
+
+def _checked(
+    op: str,
+    axes: int,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Size,
+    dilation: Size,
+    groups: int,
+    padding: Paddings,
+) -> Tensor:
     strides, dilations = each_axis(op, "stride", stride, axes), each_axis(op, "dilation", dilation, axes)
     paddings = each_padding(op, padding, axes)
     every = list(zip(x.shape[2:], weight.shape[2:], strides, dilations, paddings, strict=True))

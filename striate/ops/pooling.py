@@ -29,6 +29,7 @@ from striate.ops.axes import (
     sides,
     surely,
 )
+from striate.ops.recomputation import keeping_promises
 from striate.ops.shapes import output_size, reach
 
 Kind = Literal["max", "average"]
@@ -226,7 +227,8 @@ def _torch_pool(
         deep = _MAX[1](x.unsqueeze(2), (1, *windows), (1, *strides), (0, *padding), (1, *dilations), ceil)
         y = deep.squeeze(2)
     elif kind == "max":
-        y = _MAX[len(windows) - 1](x, windows, strides, padding, dilations, ceil)
+        with keeping_promises(x):
+            y = _MAX[len(windows) - 1](x, windows, strides, padding, dilations, ceil)
     elif len(windows) == 3 and x.dtype in (
         torch.bfloat16,
         torch.float16,

@@ -21,7 +21,7 @@ from striate.base.errors import OutputError
 from striate.base.folders import cache_folder
 from striate.base.hardware import instructions
 
-SOURCES = ("depthwise.c",)
+SOURCES = ("depthwise.c", "norm.c")
 HEADERS = ("vectors.h",)
 FLAGS = ("-O3", "-fPIC", "-fopenmp", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
 SECONDS = 120.0
@@ -42,6 +42,12 @@ class Level:
 
 
 LEVELS = (
+    Level(
+        "avx512bf16",
+        "x86_64",
+        frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16"}),
+        ("-march=x86-64-v4", "-mavx512bf16"),
+    ),
     Level("avx512", "x86_64", frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"}), ("-march=x86-64-v4",)),
     Level("avx2", "x86_64", frozenset({"avx2", "fma", "bmi2"}), ("-march=x86-64-v3",)),
     Level("neon", "aarch64", frozenset({"asimd"}), ()),

@@ -1,0 +1,312 @@
+/* Batch norm, residual addition and activation in one pass over channels-last maps, and the gradients of all three.
+ *
+ * A map is [rows, channels], contiguous, float or bfloat16. An activation is a floor and a ceiling: (0, inf) is ReLU,
+ * (0, 6) ReLU6, (-inf, inf) none. Rows are taken as one long line of vectors: after `turn` of them the channels begin
+ * anew, so tables spread over a turn serve any number of channels without short vectors in each row. Sums are kept in
+ * float over a few hundred rows, then in double. The second pass over a map goes backwards: what the first one read
+ * last is still in the cache. */
+#include "vectors.h"
+#include <stdlib.h>
+
+#define ROWS 4    /* turns taken together: tables are loaded once for all, and additions do not wait for each other */
+#define FLUSH 256 /* turns after which float sums go into the double ones */
+
+typedef struct {
+    int64_t rows, channels;
+    float floor, ceiling;
+} Map;
+
+typedef struct { /* a map as turns: how many numbers each has, how many there are, how many numbers stay over */
+    int64_t turn, turns, rest;
+} Line;
+
+INLINE Line line_of(const Map *m) {
+    int64_t a = m->channels, b = LANES;
+    while (b) {
+        int64_t r = a % b;
+        a = b;
+        b = r;
+    }
+    int64_t turn = m->channels / a * LANES, all = m->rows * m->channels;
+    return (Line){turn, all / turn, all % turn};
+}
+
+static void spread(const float *table, int64_t channels, int64_t turn, float *to) {
+    for (int64_t i = 0; i < turn; i++) to[i] = table[i % channels];
+}
+
+/* Not a number stays none: both comparisons are false for it. */
+INLINE floats clamp(floats v, floats floor, floats ceiling) {
+    words low = (words)(v < floor), high = (words)(v > ceiling);
+    return (floats)(((words)floor & low) | ((words)ceiling & high) | ((words)v & ~(low | high)));
+}
+
+INLINE floats gate(floats gradient, floats z, floats floor, floats ceiling) {
+    words shut = (words)(z <= floor) | (words)(z >= ceiling);
+    return (floats)((words)gradient & ~shut);
+}
+
+INLINE floats all(float v) { return v - (floats){0}; }
+
+/* y = act(x * scale + shift + residual) for `count` turns from `start` on, `lanes` numbers of a vector. */
+INLINE void apply_block(const void *x, const void *residual, void *y, const float *scale, const float *shift, const Map *m,
+                        int64_t turn, int64_t start, int64_t j, int64_t lanes, int count, int low) {
+    floats a = load(scale + j, LANES, 0), b = load(shift + j, LANES, 0), floor = all(m->floor), ceiling = all(m->ceiling);
+    for (int r = 0; r < count; r++) {
+        int64_t i = (start + r) * turn + j;
+        floats v = load(at(x, i, low), lanes, low) * a + b;
+        if (residual) v += load(at(residual, i, low), lanes, low);
+        store((void *)at(y, i, low), clamp(v, floor, ceiling), lanes, low);
+    }
+}
+
+/* Sums of x - pivot and of its square. */
+INLINE void statistics_block(const void *x, const float *pivot, float *sums, int64_t turn, int64_t start, int64_t j,
+                             int64_t lanes, int count, int low) {
+    floats p = load(pivot + j, lanes, 0), s = {0}, q = {0};
+    for (int r = 0; r < count; r++) {
+        floats v = load(at(x, (start + r) * turn + j, low), lanes, low) - p;
+        s += v;
+        q += v * v;
+    }
+    store(sums + j, load(sums + j, lanes, 0) + s, lanes, 0);
+    store(sums + turn + j, load(sums + turn + j, lanes, 0) + q, lanes, 0);
+}
+
+typedef struct {
+    const void *gradient, *x, *residual; /* residual is NULL where nothing was added */
+    void *gated;                         /* where the gated gradient is kept; NULL if it is computed again */
+    const float *scale, *shift, *mean;
+} Behind;
+
+INLINE floats gated_at(const Behind *b, floats x, floats a, floats s, const Map *m, int64_t i, int64_t lanes, int low) {
+    floats g = load(at(b->gradient, i, low), lanes, low);
+    floats z = x * a + s;
+    if (b->residual) z += load(at(b->residual, i, low), lanes, low);
+    return gate(g, z, all(m->floor), all(m->ceiling));
+}
+
+/* Sums of the gradient g behind the activation and of g * (x - mean). */
+INLINE void gradient_block(const Behind *b, float *sums, const Map *m, int64_t turn, int64_t start, int64_t j, int64_t lanes,
+                           int count, int low) {
+    floats a = load(b->scale + j, lanes, 0), c = load(b->shift + j, lanes, 0), mean = load(b->mean + j, lanes, 0);
+    floats s = {0}, q = {0};
+    for (int r = 0; r < count; r++) {
+        int64_t i = (start + r) * turn + j;
+        floats x = load(at(b->x, i, low), lanes, low), g = gated_at(b, x, a, c, m, i, lanes, low);
+        if (b->gated) store((void *)at(b->gated, i, low), g, lanes, low);
+        s += g;
+        q += g * (x - mean);
+    }
+    store(sums + j, load(sums + j, lanes, 0) + s, lanes, 0);
+    store(sums + turn + j, load(sums + turn + j, lanes, 0) + q, lanes, 0);
+}
+
+/* The gradient of x: scale * g + slope * x + offset. */
+INLINE void input_block(const Behind *b, const float *slope, const float *offset, void *result, const Map *m, int64_t turn,
+                        int64_t start, int64_t j, int64_t lanes, int count, int low) {
+    floats a = load(b->scale + j, lanes, 0), c = load(b->shift + j, lanes, 0);
+    floats k = load(slope + j, lanes, 0), o = load(offset + j, lanes, 0);
+    for (int r = 0; r < count; r++) {
+        int64_t i = (start + r) * turn + j;
+        floats x = load(at(b->x, i, low), lanes, low), g;
+        g = b->gated ? load(at(b->gated, i, low), lanes, low) : gated_at(b, x, a, c, m, i, lanes, low);
+        store((void *)at(result, i, low), g * a + x * k + o, lanes, low);
+    }
+}
+
+/* Blocks of all vectors of `count` turns; what stays over behind the last turn is one short turn. */
+#define TURNS(start, count, block) \
+    for (int64_t j = 0; j < line.turn; j += LANES) block(start, j, LANES, count)
+#define REST(block) \
+    for (int64_t j = 0; j < line.rest; j += LANES) block(line.turns, j, line.rest - j, 1)
+
+static void flush(float *part, double *sums, int64_t count) {
+    for (int64_t i = 0; i < count; i++) sums[i] += part[i], part[i] = 0;
+}
+
+/* Sums of one thread's share, by the block of one kind; `block` is (start, j, lanes, count). */
+#define SUM_UP(block)                                                                     \
+    {                                                                                     \
+        int64_t i = line.turns * t / threads, to = line.turns * (t + 1) / threads, n = 0; \
+        for (; i + ROWS <= to; i += ROWS) {                                               \
+            TURNS(i, ROWS, block);                                                        \
+            if ((n += ROWS) % FLUSH == 0) flush(part, sums, 2 * line.turn);               \
+        }                                                                                 \
+        for (; i < to; i++) TURNS(i, 1, block);                                           \
+        if (t == threads - 1) REST(block);                                                \
+        flush(part, sums, 2 * line.turn);                                                 \
+    }
+
+/* One thread's share of a pass that writes, from its end to its beginning. */
+#define WRITE_BACKWARDS(block)                                                     \
+    {                                                                              \
+        int64_t from = line.turns * t / threads, i = line.turns * (t + 1) / threads; \
+        if (t == threads - 1) REST(block);                                         \
+        for (; i - ROWS >= from; i -= ROWS) TURNS(i - ROWS, ROWS, block);          \
+        for (; i > from; i--) TURNS(i - 1, 1, block);                              \
+    }
+
+/* The type and what is there or not become constants of the loops. */
+#define BY_TYPE(...) \
+    if (low) {       \
+        const int low = 1; \
+        __VA_ARGS__ \
+    } else {         \
+        const int low = 0; \
+        __VA_ARGS__ \
+    }
+
+static void apply_part(const void *x, const void *residual, void *y, const float *scale, const float *shift, const Map *m,
+                       Line line, int t, int threads, int low) {
+#define ADDED(start, j, lanes, count) apply_block(x, residual, y, scale, shift, m, line.turn, start, j, lanes, count, low)
+#define ALONE(start, j, lanes, count) apply_block(x, NULL, y, scale, shift, m, line.turn, start, j, lanes, count, low)
+    if (residual) {
+        BY_TYPE(WRITE_BACKWARDS(ADDED))
+    } else {
+        BY_TYPE(WRITE_BACKWARDS(ALONE))
+    }
+#undef ADDED
+#undef ALONE
+}
+
+static void statistics_part(const void *x, const float *pivot, float *part, double *sums, Line line, int t, int threads, int low) {
+#define BLOCK(start, j, lanes, count) statistics_block(x, pivot, part, line.turn, start, j, lanes, count, low)
+    BY_TYPE(SUM_UP(BLOCK))
+#undef BLOCK
+}
+
+#define GRADIENT(start, j, lanes, count) gradient_block(&b, part, m, line.turn, start, j, lanes, count, low)
+#define INPUT(start, j, lanes, count) input_block(&b, slope, offset, result, m, line.turn, start, j, lanes, count, low)
+
+static void gradient_part(const Behind *given, float *part, double *sums, const Map *m, Line line, int t, int threads, int low) {
+    Behind b = *given;
+    if (b.residual && b.gated) {
+        BY_TYPE(SUM_UP(GRADIENT))
+    } else if (b.residual) {
+        b.gated = NULL;
+        BY_TYPE(SUM_UP(GRADIENT))
+    } else {
+        b.residual = b.gated = NULL;
+        BY_TYPE(SUM_UP(GRADIENT))
+    }
+}
+
+static void input_part(const Behind *given, const float *slope, const float *offset, void *result, const Map *m, Line line,
+                       int t, int threads, int low) {
+    Behind b = *given;
+    if (b.gated) {
+        BY_TYPE(WRITE_BACKWARDS(INPUT))
+    } else if (b.residual) {
+        b.gated = NULL;
+        BY_TYPE(WRITE_BACKWARDS(INPUT))
+    } else {
+        b.residual = b.gated = NULL;
+        BY_TYPE(WRITE_BACKWARDS(INPUT))
+    }
+}
+
+/* Memory of one call: per thread sums in float and double, and tables over a turn. NULL if there is none. */
+typedef struct {
+    double *sums;
+    float *parts, *tables;
+} Desk;
+
+static int desk(Desk *d, int64_t turn, int threads, int tables) {
+    d->sums = calloc(2 * turn * threads, sizeof(double));
+    d->parts = calloc(2 * turn * threads, sizeof(float));
+    d->tables = malloc(tables * turn * sizeof(float));
+    return d->sums && d->parts && d->tables;
+}
+
+static void clear(Desk *d) {
+    free(d->sums);
+    free(d->parts);
+    free(d->tables);
+}
+
+/* Both sums of a channel over all threads and all its places in a turn. */
+static void fold(const Desk *d, const Map *m, int64_t turn, int threads, int64_t channel, double *first, double *second) {
+    *first = *second = 0;
+    for (int t = 0; t < threads; t++)
+        for (int64_t i = channel; i < turn; i += m->channels) {
+            *first += d->sums[2 * turn * t + i];
+            *second += d->sums[2 * turn * t + turn + i];
+        }
+}
+
+/* Mean and variance (of all, not of a sample) of each channel. 0 if all is well, 1 if there is no memory. */
+int norm_statistics(const void *x, float *mean, float *variance, const Map *m, int low, int threads) {
+    Line line = line_of(m);
+    Desk d;
+    int broken = !desk(&d, line.turn, threads, 1);
+    if (!broken) {
+        for (int64_t i = 0; i < line.turn; i++) { /* any value of the channel keeps the squares from cancelling */
+            floats v = load(at(x, i % m->channels, low), 1, low);
+            d.tables[i] = v[0];
+        }
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int t = 0; t < threads; t++)
+            statistics_part(x, d.tables, d.parts + 2 * line.turn * t, d.sums + 2 * line.turn * t, line, t, threads, low);
+        for (int64_t c = 0; c < m->channels; c++) {
+            double first, second, off;
+            fold(&d, m, line.turn, threads, c, &first, &second);
+            off = first / m->rows;
+            mean[c] = d.tables[c] + off;
+            second = second / m->rows - off * off;
+            variance[c] = second < 0 ? 0 : second; /* what is no number stays none */
+        }
+    }
+    clear(&d);
+    return broken;
+}
+
+/* y = act(x * scale + shift + residual); residual may be NULL. */
+int norm_apply(const void *x, const void *residual, void *y, const float *scale, const float *shift, const Map *m, int low,
+               int threads) {
+    Line line = line_of(m);
+    float *tables = malloc(2 * line.turn * sizeof(float));
+    if (!tables) return 1;
+    spread(scale, m->channels, line.turn, tables);
+    spread(shift, m->channels, line.turn, tables + line.turn);
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int t = 0; t < threads; t++) apply_part(x, residual, y, tables, tables + line.turn, m, line, t, threads, low);
+    free(tables);
+    return 0;
+}
+
+/* All gradients. `residual` is NULL where none was added, or there is no activation to see it; `gated`, NULL or a map,
+ * receives the residual's gradient. `rate` is 1 / rows where the statistics were the batch's own, 0 where they were given. */
+int norm_backward(const void *gradient, const void *x, const void *residual, void *gated, void *result, const float *mean,
+                  const float *inverse, const float *scale, const float *shift, float *for_weight, float *for_bias,
+                  double rate, const Map *m, int low, int threads) {
+    Line line = line_of(m);
+    int64_t turn = line.turn;
+    Desk d;
+    int broken = !desk(&d, turn, threads, 5);
+    if (!broken) {
+        float *slope = d.tables + 3 * turn, *offset = d.tables + 4 * turn;
+        Behind b = {gradient, x, residual, gated, d.tables, d.tables + turn, d.tables + 2 * turn};
+        spread(scale, m->channels, turn, d.tables);
+        spread(shift, m->channels, turn, d.tables + turn);
+        spread(mean, m->channels, turn, d.tables + 2 * turn);
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int t = 0; t < threads; t++)
+            gradient_part(&b, d.parts + 2 * turn * t, d.sums + 2 * turn * t, m, line, t, threads, low);
+        for (int64_t c = 0; c < m->channels; c++) {
+            double first, second, k, o;
+            fold(&d, m, turn, threads, c, &first, &second);
+            for_bias[c] = first;
+            for_weight[c] = second * inverse[c];
+            k = -scale[c] * second * inverse[c] * inverse[c] * rate;
+            o = -scale[c] * first * rate - k * mean[c];
+            for (int64_t i = c; i < turn; i += m->channels) slope[i] = k, offset[i] = o;
+        }
+        if (result) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+            for (int t = 0; t < threads; t++) input_part(&b, slope, offset, result, m, line, t, threads, low);
+        }
+    }
+    clear(&d);
+    return broken;
+}

@@ -1,0 +1,211 @@
+"""Batch norm, residual addition and activation by our own kernels: one pass forward after the statistics, two back.
+
+Of a convolution's output x, its normalised form and its activation y only x is kept: y is promised
+(`striate.ops.recomputation`). The reference is torch's batch norm, addition and clamp in float32.
+"""
+
+import ctypes
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.ops.native.library import kernels
+from striate.ops.recomputation import Promise, promised, promises
+
+Bounds = tuple[float, float]
+OPEN: Bounds = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a norm does to each channel: ``x * scale + shift``, and whether the batch's own figures are in it.
+
+    All are float32 ``[C]``; ``inverse`` is one over the square root of the variance and ``eps``.
+    """
+
+    mean: Tensor
+    inverse: Tensor
+    scale: Tensor
+    shift: Tensor
+    eps: float
+    own: bool
+
+    @classmethod
+    def of(
+        cls, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, *, own: bool
+    ) -> "Statistics":
+        """From the mean and the variance, and the norm's parameters."""
+        inverse = torch.rsqrt(variance.float() + eps)
+        scale = inverse if weight is None else inverse * weight
+        shift = -mean * scale if bias is None else torch.addcmul(bias, mean, scale, value=-1)
+        return cls(mean.float(), inverse, scale.float(), shift.float(), eps, own)
+
+
+class Map(ctypes.Structure):
+    """``Map`` of norm.c."""
+
+    _fields_ = [
+        ("rows", ctypes.c_int64),
+        ("channels", ctypes.c_int64),
+        ("floor", ctypes.c_float),
+        ("ceiling", ctypes.c_float),
+    ]
+
+
+def suits(x: Tensor, residual: Tensor | None) -> bool:
+    """Whether there is a kernel for these: float32 or bfloat16, alike, channels-last on a CPU."""
+    return (
+        x.device.type == "cpu"
+        and x.dim() == 4
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and x.numel() > 0
+        and x.is_contiguous(memory_format=torch.channels_last)
+        and (residual is None or (residual.shape == x.shape and residual.dtype == x.dtype))
+    )
+
+
+def normalise(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, how: Statistics, bounds: Bounds
+) -> Tensor:
+    """``x`` ``[N, C, H, W]`` scaled and shifted, plus ``residual``, within the activation's ``bounds``."""
+    if residual is not None and not residual.is_contiguous(memory_format=torch.channels_last):
+        residual = residual.contiguous(memory_format=torch.channels_last)
+    source = None if residual is None else _kept(residual)
+    promise = Promise(_again(x.detach(), source, how, bounds))
+    return promises(_Norm.apply(x, weight, bias, residual, source, how, bounds), promise)
+
+
+def _kept(residual: Tensor) -> Promise:
+    """Where backward finds the residual: what promises it, or the tensor, which must not have changed."""
+    if promise := promised(residual):
+        return promise
+    kept, version = residual.detach(), residual._version
+
+    def same() -> Tensor:
+        if kept._version != version:
+            raise RuntimeError("a residual was changed in place between the norm that added it and its backward")
+        return kept
+
+    return Promise(same)
+
+
+def _again(x: Tensor, residual: Promise | None, how: Statistics, bounds: Bounds) -> Callable[[], Tensor]:
+    """How to compute the output once more."""
+    return lambda: apply(kernels(), x, None if residual is None else residual.tensor(), how, bounds)
+
+
+class _Norm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        residual: Tensor | None,
+        source: Promise | None,
+        how: Statistics,
+        bounds: Bounds,
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, bias)
+        ctx.how, ctx.bounds = how, bounds
+        ctx.source = None if bounds == OPEN else source  # without an activation nobody asks on which side of it we are
+        return apply(kernels(), x, residual, how, bounds)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias = ctx.saved_tensors
+        wants_x, wants_weight, wants_bias, wants_residual = ctx.needs_input_grad[:4]
+        residual = None if ctx.source is None else ctx.source.tensor()
+        if torch.is_grad_enabled():  # somebody wants gradients of these gradients: torch knows how
+            return (*_by_torch(ctx, gradient, x, weight, bias, residual), None, None, None)
+        gradient = gradient.to(x.dtype).contiguous(memory_format=torch.channels_last)
+        gated = torch.empty_like(x) if residual is not None and wants_residual else None
+        result = torch.empty_like(x) if wants_x else None
+        for_weight, for_bias = backward(kernels(), gradient, x, residual, gated, result, ctx.how, ctx.bounds)
+        return (
+            result,
+            for_weight.to(weight.dtype) if wants_weight else None,
+            for_bias.to(bias.dtype) if wants_bias else None,
+            (gradient if gated is None else gated) if wants_residual else None,
+            None,
+            None,
+            None,
+        )
+
+
+def _by_torch(
+    ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    """The same gradients through operations that can be differentiated again, in float32."""
+    how, (floor, ceiling) = ctx.how, ctx.bounds
+    mean, variance = (None, None) if how.own else (how.mean, how.inverse**-2 - how.eps)
+    normalised = F.batch_norm(x.float(), mean, variance, weight, bias, how.own, 0.0, how.eps)
+    behind = normalised.detach() if residual is None else normalised.detach() + residual.float()
+    gated = gradient.float() * ((behind > floor) & (behind < ceiling))
+    given = zip((x, weight, bias), ctx.needs_input_grad, strict=False)
+    wanted = [tensor for tensor, wants in given if wants and tensor is not None]
+    found = iter(torch.autograd.grad(normalised, wanted, gated, create_graph=True))
+    gradients = [next(found) if wants else None for wants in ctx.needs_input_grad[:3]]
+    return (*gradients, gated.to(x.dtype) if ctx.needs_input_grad[3] else None)
+
+
+# The kernels, on tensors
+
+
+def statistics(library: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance (of all, not of a sample) of each channel of ``[N, C, H, W]``, float32 ``[C]``."""
+    mean, variance = torch.empty(x.shape[1]), torch.empty(x.shape[1])
+    _done(library.norm_statistics(_at(x), _at(mean), _at(variance), ctypes.byref(_map(x)), *_how(x)))
+    return mean, variance
+
+
+def apply(library: Any, x: Tensor, residual: Tensor | None, how: Statistics, bounds: Bounds) -> Tensor:
+    """The output, in the type of ``x``."""
+    y = torch.empty_like(x)
+    tables = _at(how.scale), _at(how.shift)
+    _done(library.norm_apply(_at(x), _at(residual), _at(y), *tables, ctypes.byref(_map(x, bounds)), *_how(x)))
+    return y
+
+
+def backward(
+    library: Any,
+    gradient: Tensor,
+    x: Tensor,
+    residual: Tensor | None,
+    gated: Tensor | None,
+    result: Tensor | None,
+    how: Statistics,
+    bounds: Bounds,
+) -> tuple[Tensor, Tensor]:
+    """Write the gradient of ``x`` into ``result`` and of the residual into ``gated``; give weight's and bias's.
+
+    ``residual`` is what was added before an activation, otherwise None.
+    """
+    for_weight, for_bias = torch.empty_like(how.mean), torch.empty_like(how.mean)
+    maps = [_at(tensor) for tensor in (gradient, x, residual, gated, result)]
+    tables = [_at(table) for table in (how.mean, how.inverse, how.scale, how.shift, for_weight, for_bias)]
+    rate = ctypes.c_double(x.shape[1] / x.numel() if how.own else 0.0)
+    _done(library.norm_backward(*maps, *tables, rate, ctypes.byref(_map(x, bounds)), *_how(x)))
+    return for_weight, for_bias
+
+
+def _map(x: Tensor, bounds: Bounds = OPEN) -> Map:
+    return Map(x.numel() // x.shape[1], x.shape[1], *bounds)
+
+
+def _how(x: Tensor) -> tuple[int, int]:
+    return int(x.dtype == torch.bfloat16), torch.get_num_threads()
+
+
+def _at(tensor: Tensor | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
+
+
+def _done(status: int) -> None:
+    if status:
+        raise MemoryError("there is no memory for the sums of a batch norm")
