@@ -35,23 +35,12 @@ static void spread(const float *table, int64_t channels, int64_t turn, float *to
     for (int64_t i = 0; i < turn; i++) to[i] = table[i % channels];
 }
 
-/* Not a number stays none: both comparisons are false for it. */
-INLINE floats clamp(floats v, floats floor, floats ceiling) {
-    words low = (words)(v < floor), high = (words)(v > ceiling);
-    return (floats)(((words)floor & low) | ((words)ceiling & high) | ((words)v & ~(low | high)));
-}
-
-INLINE floats gate(floats gradient, floats z, floats floor, floats ceiling) {
-    words shut = (words)(z <= floor) | (words)(z >= ceiling);
-    return (floats)((words)gradient & ~shut);
-}
-
 INLINE floats all(float v) { return v - (floats){0}; }
 
 /* y = act(x * scale + shift + residual) for `count` turns from `start` on, `lanes` numbers of a vector. */
-INLINE void apply_block(const void *x, const void *residual, void *y, const float *scale, const float *shift, const Map *m,
+INLINE void apply_block(const void *x, const void *residual, void *y, const float *scale, const float *shift, Map m,
                         int64_t turn, int64_t start, int64_t j, int64_t lanes, int count, int low) {
-    floats a = load(scale + j, LANES, 0), b = load(shift + j, LANES, 0), floor = all(m->floor), ceiling = all(m->ceiling);
+    floats a = load(scale + j, LANES, 0), b = load(shift + j, LANES, 0), floor = all(m.floor), ceiling = all(m.ceiling);
     for (int r = 0; r < count; r++) {
         int64_t i = (start + r) * turn + j;
         floats v = load(at(x, i, low), lanes, low) * a + b;
@@ -79,15 +68,15 @@ typedef struct {
     const float *scale, *shift, *mean;
 } Behind;
 
-INLINE floats gated_at(const Behind *b, floats x, floats a, floats s, const Map *m, int64_t i, int64_t lanes, int low) {
+INLINE floats gated_at(const Behind *b, floats x, floats a, floats s, Map m, int64_t i, int64_t lanes, int low) {
     floats g = load(at(b->gradient, i, low), lanes, low);
     floats z = x * a + s;
     if (b->residual) z += load(at(b->residual, i, low), lanes, low);
-    return gate(g, z, all(m->floor), all(m->ceiling));
+    return where_between(g, z, all(m.floor), all(m.ceiling));
 }
 
 /* Sums of the gradient g behind the activation and of g * (x - mean). */
-INLINE void gradient_block(const Behind *b, float *sums, const Map *m, int64_t turn, int64_t start, int64_t j, int64_t lanes,
+INLINE void gradient_block(const Behind *b, float *sums, Map m, int64_t turn, int64_t start, int64_t j, int64_t lanes,
                            int count, int low) {
     floats a = load(b->scale + j, lanes, 0), c = load(b->shift + j, lanes, 0), mean = load(b->mean + j, lanes, 0);
     floats s = {0}, q = {0};
@@ -103,7 +92,7 @@ INLINE void gradient_block(const Behind *b, float *sums, const Map *m, int64_t t
 }
 
 /* The gradient of x: scale * g + slope * x + offset. */
-INLINE void input_block(const Behind *b, const float *slope, const float *offset, void *result, const Map *m, int64_t turn,
+INLINE void input_block(const Behind *b, const float *slope, const float *offset, void *result, Map m, int64_t turn,
                         int64_t start, int64_t j, int64_t lanes, int count, int low) {
     floats a = load(b->scale + j, lanes, 0), c = load(b->shift + j, lanes, 0);
     floats k = load(slope + j, lanes, 0), o = load(offset + j, lanes, 0);
@@ -157,7 +146,7 @@ static void flush(float *part, double *sums, int64_t count) {
         __VA_ARGS__ \
     }
 
-static void apply_part(const void *x, const void *residual, void *y, const float *scale, const float *shift, const Map *m,
+static void apply_part(const void *x, const void *residual, void *y, const float *scale, const float *shift, Map m,
                        Line line, int t, int threads, int low) {
 #define ADDED(start, j, lanes, count) apply_block(x, residual, y, scale, shift, m, line.turn, start, j, lanes, count, low)
 #define ALONE(start, j, lanes, count) apply_block(x, NULL, y, scale, shift, m, line.turn, start, j, lanes, count, low)
@@ -179,7 +168,7 @@ static void statistics_part(const void *x, const float *pivot, float *part, doub
 #define GRADIENT(start, j, lanes, count) gradient_block(&b, part, m, line.turn, start, j, lanes, count, low)
 #define INPUT(start, j, lanes, count) input_block(&b, slope, offset, result, m, line.turn, start, j, lanes, count, low)
 
-static void gradient_part(const Behind *given, float *part, double *sums, const Map *m, Line line, int t, int threads, int low) {
+static void gradient_part(const Behind *given, float *part, double *sums, Map m, Line line, int t, int threads, int low) {
     Behind b = *given;
     if (b.residual && b.gated) {
         BY_TYPE(SUM_UP(GRADIENT))
@@ -192,7 +181,7 @@ static void gradient_part(const Behind *given, float *part, double *sums, const 
     }
 }
 
-static void input_part(const Behind *given, const float *slope, const float *offset, void *result, const Map *m, Line line,
+static void input_part(const Behind *given, const float *slope, const float *offset, void *result, Map m, Line line,
                        int t, int threads, int low) {
     Behind b = *given;
     if (b.gated) {
@@ -270,7 +259,7 @@ int norm_apply(const void *x, const void *residual, void *y, const float *scale,
     spread(scale, m->channels, line.turn, tables);
     spread(shift, m->channels, line.turn, tables + line.turn);
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int t = 0; t < threads; t++) apply_part(x, residual, y, tables, tables + line.turn, m, line, t, threads, low);
+    for (int t = 0; t < threads; t++) apply_part(x, residual, y, tables, tables + line.turn, *m, line, t, threads, low);
     free(tables);
     return 0;
 }
@@ -292,7 +281,7 @@ int norm_backward(const void *gradient, const void *x, const void *residual, voi
         spread(mean, m->channels, turn, d.tables + 2 * turn);
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int t = 0; t < threads; t++)
-            gradient_part(&b, d.parts + 2 * turn * t, d.sums + 2 * turn * t, m, line, t, threads, low);
+            gradient_part(&b, d.parts + 2 * turn * t, d.sums + 2 * turn * t, *m, line, t, threads, low);
         for (int64_t c = 0; c < m->channels; c++) {
             double first, second, k, o;
             fold(&d, m, turn, threads, c, &first, &second);
@@ -304,7 +293,7 @@ int norm_backward(const void *gradient, const void *x, const void *residual, voi
         }
         if (result) {
 #pragma omp parallel for num_threads(threads) schedule(static)
-            for (int t = 0; t < threads; t++) input_part(&b, slope, offset, result, m, line, t, threads, low);
+            for (int t = 0; t < threads; t++) input_part(&b, slope, offset, result, *m, line, t, threads, low);
         }
     }
     clear(&d);

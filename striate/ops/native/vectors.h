@@ -4,7 +4,7 @@
  * registers. The last block of channels may be shorter than sixteen; what is missing is zero and is never stored. */
 #include <stdint.h>
 #include <string.h>
-#ifdef __AVX512BF16__
+#ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
@@ -17,7 +17,14 @@ typedef uint16_t halves __attribute__((vector_size(32)));
 
 INLINE const void *at(const void *start, int64_t index, int low) { return (const char *)start + index * (low ? 2 : 4); }
 
-INLINE floats widen(halves v) { return (floats)(__builtin_convertvector(v, words) << 16); }
+/* Compilers make four instructions of this conversion where the processor has one. */
+INLINE floats widen(halves v) {
+#ifdef __AVX512F__
+    return (floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)v), 16);
+#else
+    return (floats)(__builtin_convertvector(v, words) << 16);
+#endif
+}
 
 /* To the nearest, ties to even; what is no number stays none. The processor's own instruction takes numbers below 1e-38
  * for zero, otherwise it gives the same. */
@@ -49,4 +56,26 @@ INLINE void store(void *to, floats v, int64_t lanes, int low) {
     } else {
         memcpy(to, &v, lanes >= LANES ? 4 * LANES : 4 * lanes);
     }
+}
+
+/* Between floor and ceiling. What is no number stays none: both comparisons are false for it. */
+INLINE floats clamp(floats v, floats floor, floats ceiling) {
+#ifdef __AVX512F__
+    return (floats)_mm512_min_ps((__m512)ceiling, _mm512_max_ps((__m512)floor, (__m512)v));
+#else
+    words low = (words)(v < floor), high = (words)(v > ceiling);
+    return (floats)(((words)floor & low) | ((words)ceiling & high) | ((words)v & ~(low | high)));
+#endif
+}
+
+/* v where z lies between floor and ceiling or is no number, else zero. */
+INLINE floats where_between(floats v, floats z, floats floor, floats ceiling) {
+#ifdef __AVX512F__
+    __mmask16 open = _mm512_cmp_ps_mask((__m512)z, (__m512)floor, _CMP_NLE_UQ);
+    open = _mm512_mask_cmp_ps_mask(open, (__m512)z, (__m512)ceiling, _CMP_NGE_UQ);
+    return (floats)_mm512_maskz_mov_ps(open, (__m512)v);
+#else
+    words shut = (words)(z <= floor) | (words)(z >= ceiling);
+    return (floats)((words)v & ~shut);
+#endif
 }
