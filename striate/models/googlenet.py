@@ -76,7 +76,7 @@ MODULES = (
     Row("inception5b", 384, 192, 384, 48, 128, 128),
 )
 BLOCKS = {
-    "stem": ("conv1.conv", "conv1.bn", "conv1.act"),
+    "stem": ("conv1.conv", "conv1.bn"),
     "stage2": ("maxpool1", "norm1", "conv2", "conv3", "norm2"),
     "stage3": ("maxpool2", "inception3a", "inception3b"),
     "stage4a": ("maxpool3", "inception4a"),

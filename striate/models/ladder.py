@@ -126,6 +126,8 @@ def _described(module: nn.Module) -> str:
         return f"{kind} {_window(module.window, stride, module.padding)}"
     if isinstance(module, nn.Linear):
         return "dense"
+    if isinstance(module, nn.BatchNorm2d):
+        return "batch norm"
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+", type(module).__name__)
     return " ".join(words).lower()
 

@@ -52,15 +52,14 @@ def kernel_type(
 ) -> torch.dtype | None:
     """The type in which our own kernels should compute this very call; None if torch should.
 
-    They are for training: what is not differentiated, traced or compiled stays with torch. So does the one kind of
-    window whose bfloat16 kernels in torch are the faster ones, 3x3 at stride 1.
+    They are for training: what is not differentiated, traced or compiled stays with torch.
     """
     if torch.compiler.is_compiling() or not will_be_differentiated(x, weight):
         return None
     if not native.suits(x, weight, stride, dilation, groups) or kernels() is None:
         return None
     if _computed_in_bfloat16(x, weight):
-        return torch.bfloat16 if slow_in_bfloat16(tuple(weight.shape[2:]), stride, dilation) else None
+        return torch.bfloat16
     plain = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     return torch.float32 if plain else None
 

@@ -7,11 +7,18 @@ have, from the papers' windows by their recurrence.
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from striate.layers import AveragePool2d, Conv2d, LocalResponseNorm, MaxPool2d, SqueezeExcite
 from striate.models import build
 from striate.models.network import Network
+
+
+class Untouched(nn.Module):
+    """What stands for a norm: maps pass, and what is added to them is added."""
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        return x if residual is None else x + residual
 
 
 def linear(network: Network) -> Network:
@@ -20,7 +27,7 @@ def linear(network: Network) -> Network:
             mean = AveragePool2d(module.window, stride=module.stride, padding=module.padding)
             network.set_submodule(path, mean)
         elif isinstance(module, nn.BatchNorm2d | LocalResponseNorm | SqueezeExcite):
-            network.set_submodule(path, nn.Identity())
+            network.set_submodule(path, Untouched())
         elif isinstance(module, Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
             if module.bias is not None:

@@ -4,7 +4,8 @@ import inspect
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from striate.base.errors import ModelError
 from striate.models import build
@@ -57,11 +58,13 @@ def test_gates_weigh_the_branch_before_the_addition(form: Form, plain: Form) -> 
     state = gated.state_dict()
     bare.load_state_dict({name: tensor for name, tensor in state.items() if not name.startswith("se.")})
     x = torch.rand(2, channels, 5, 6)
-    branches = []
-    bare.get_submodule(bare.last_norm).register_forward_hook(lambda _, __, output: branches.append(output.clone()))
+    seen: list[Tensor] = []
+    norm = bare.get_submodule(bare.last_norm)
+    norm.register_forward_hook(lambda _, given, __: seen.append(given[0]))
     with torch.no_grad():
         bare(x)
-        branch = branches[0].relu() if form is SE_BASIC else branches[0]
+        branch = F.batch_norm(seen[0], norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        branch = branch.relu() if form is SE_BASIC else branch
         (w1, b1), (w2, b2) = ((state[f"se.fc{n}.weight"][:, :, 0, 0], state[f"se.fc{n}.bias"]) for n in (1, 2))
         gates = ((branch.mean((2, 3)) @ w1.T + b1).relu() @ w2.T + b2).sigmoid()
         assert float(gates.std()) > 0.01

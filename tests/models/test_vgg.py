@@ -72,8 +72,8 @@ def test_shapes_of_vgg16() -> None:
 def test_blocks_end_in_their_pools() -> None:
     network = on_meta("vgg11_bn")
     assert list(network.blocks) == ["stem", "stage1", "stage2", "stage3", "stage4", "dense", "head"]
-    assert network.blocks["stem"] == ("conv1_1", "bn1_1", "relu", "pool1")
-    assert network.blocks["stage4"] == ("conv5_1", "bn5_1", "relu", "conv5_2", "bn5_2", "relu", "pool5")
+    assert network.blocks["stem"] == ("conv1_1", "bn1_1", "pool1")
+    assert network.blocks["stage4"] == ("conv5_1", "bn5_1", "conv5_2", "bn5_2", "pool5")
     assert network.blocks["dense"] == ("flatten", "fc6", "relu", "drop6", "fc7", "relu")
     assert network.blocks["head"] == ("drop7", "fc8")
 

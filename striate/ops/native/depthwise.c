@@ -8,132 +8,190 @@ typedef struct {
     int64_t n, h, w, c, oh, ow, window, stride, dilation, top, left;
 } Shape;
 
-#define TILE 4 /* neighbouring outputs that share the loads of a row of weights */
+#define TILE 8 /* neighbouring outputs of one row that share loads: each number is widened once for all of them */
+#define WIDEST 7
+#define MOST 14 /* sums of the weight's gradient that are kept in registers */
+#define UNROLL _Pragma("GCC unroll 32")
 
-INLINE int64_t padded(const Shape *s) { return (s->c + LANES - 1) / LANES * LANES; }
+INLINE int64_t padded(const Shape *s) { return (s->c + LANES - 1) & -LANES; }
 
-/* The first output, and the first one after it, whose whole window lies inside an axis of this size. */
-INLINE void interior(int64_t size, int64_t outputs, int64_t before, int64_t reach, int64_t stride, int64_t *from, int64_t *to) {
-    int64_t last = size - reach + before;
-    *from = (before + stride - 1) / stride;
-    *to = last < 0 ? 0 : last / stride + 1;
-    if (*to > outputs) *to = outputs;
-    if (*from > *to) *from = *to;
+/* A number of a row, or zero beside it; `inside` says that it need not be asked. */
+INLINE floats beside(const void *row, int64_t at_, int64_t size, const Shape *s, int64_t lanes, int inside, int low) {
+    if (inside || (uint64_t)at_ < (uint64_t)size) return load(at(row, at_ * s->c, low), lanes, low);
+    return (floats){0};
+}
+
+/* Up to TILE neighbours of one row of outputs: `count` rows of x, each with its row of weights. */
+INLINE void forward_tile(const void **rows, const float **taps, int count, void *out, int64_t ow, const Shape *s,
+                         int64_t lanes, int inside, int K, int S, int low) {
+    floats sums[TILE] = {0};
+    for (int r = 0; r < count; r++) {
+        floats weight[WIDEST];
+        UNROLL for (int k = 0; k < K; k++) weight[k] = load(taps[r] + k * padded(s), LANES, 0);
+        UNROLL for (int p = 0; p < (TILE - 1) * S + K; p++) {
+            floats v = beside(rows[r], ow * S - s->left + p, s->w, s, lanes, inside, low);
+            UNROLL for (int k = 0; k < K; k++)
+                if (p >= k && (p - k) % S == 0 && (p - k) / S < TILE) sums[(p - k) / S] += v * weight[k];
+        }
+    }
+    UNROLL for (int t = 0; t < TILE; t++)
+        if (inside || ow + t < s->ow) store((void *)at(out, (ow + t) * s->c, low), sums[t], lanes, low);
+}
+
+/* The same for any dilation, output by output. */
+INLINE void forward_dilated(const void **rows, const float **taps, int count, void *out, const Shape *s, int64_t lanes, int K,
+                            int S, int low) {
+    for (int64_t ow = 0; ow < s->ow; ow++) {
+        floats sum = {0};
+        for (int r = 0; r < count; r++)
+            for (int k = 0; k < K; k++)
+                sum += beside(rows[r], ow * S - s->left + k * s->dilation, s->w, s, lanes, 0, low) * load(taps[r] + k * padded(s), LANES, 0);
+        store((void *)at(out, ow * s->c, low), sum, lanes, low);
+    }
 }
 
 /* Forward: one row of outputs, one block of channels. */
 INLINE void forward_row(const void *x, const float *weight, void *y, const Shape *s, int64_t n, int64_t oh, int64_t c0,
                         int64_t lanes, int K, int S, int low) {
-    int64_t D = s->dilation, from, to, ow = 0;
-    const void *rows[K];
-    int taps[K], count = 0;
+    const void *rows[WIDEST];
+    const float *taps[WIDEST];
+    int count = 0;
     for (int k = 0; k < K; k++) {
-        int64_t ih = oh * S - s->top + k * D;
+        int64_t ih = oh * S - s->top + k * s->dilation;
         if (ih < 0 || ih >= s->h) continue;
         rows[count] = at(x, (n * s->h + ih) * s->w * s->c + c0, low);
-        taps[count++] = k;
+        taps[count++] = weight + k * K * padded(s) + c0;
     }
     void *out = (void *)at(y, (n * s->oh + oh) * s->ow * s->c + c0, low);
-    interior(s->w, s->ow, s->left, (K - 1) * D + 1, S, &from, &to);
-    while (ow < s->ow) {
-        if (ow >= from && ow + TILE <= to) {
-            floats sums[TILE] = {0};
-            for (int r = 0; r < count; r++)
-                for (int k = 0; k < K; k++) {
-                    floats v = load(weight + (taps[r] * K + k) * padded(s) + c0, LANES, 0);
-                    int64_t iw = ow * S - s->left + k * D;
-                    for (int t = 0; t < TILE; t++) sums[t] += load(at(rows[r], (iw + t * S) * s->c, low), lanes, low) * v;
-                }
-            for (int t = 0; t < TILE; t++) store((void *)at(out, (ow + t) * s->c, low), sums[t], lanes, low);
-            ow += TILE;
-            continue;
-        }
-        floats sum = {0};
-        for (int r = 0; r < count; r++)
-            for (int k = 0; k < K; k++) {
-                int64_t iw = ow * S - s->left + k * D;
-                if (iw < 0 || iw >= s->w) continue;
-                sum += load(at(rows[r], iw * s->c, low), lanes, low) * load(weight + (taps[r] * K + k) * padded(s) + c0, LANES, 0);
-            }
-        store((void *)at(out, ow * s->c, low), sum, lanes, low);
-        ow++;
+    if (s->dilation != 1) {
+        forward_dilated(rows, taps, count, out, s, lanes, K, S, low);
+        return;
+    }
+    for (int64_t ow = 0; ow < s->ow; ow += TILE) {
+        int64_t first = ow * S - s->left;
+        if (first >= 0 && first + (TILE - 1) * S + K <= s->w && ow + TILE <= s->ow)
+            forward_tile(rows, taps, count, out, ow, s, lanes, 1, K, S, low);
+        else
+            forward_tile(rows, taps, count, out, ow, s, lanes, 0, K, S, low);
     }
 }
 
-/* Gradient of the weight: what one row of outputs, one block of channels, adds to sums [k * k, padded]. */
+/* Gradient of the weight: what up to TILE neighbouring outputs add to the sums of G rows of the window. */
+INLINE void weight_tile(const void **rows, const void *line, floats *sums, int64_t ow, const Shape *s, int64_t lanes,
+                        int inside, int G, int K, int S, int low) {
+    floats g[TILE];
+    UNROLL for (int t = 0; t < TILE; t++) g[t] = beside(line, ow + t, s->ow, s, lanes, inside, low);
+    UNROLL for (int i = 0; i < G; i++)
+        UNROLL for (int p = 0; p < (TILE - 1) * S + K; p++) {
+            floats v = beside(rows[i], ow * S - s->left + p, s->w, s, lanes, inside, low);
+            UNROLL for (int k = 0; k < K; k++)
+                if (p >= k && (p - k) % S == 0 && (p - k) / S < TILE) sums[i * K + k] += v * g[(p - k) / S];
+        }
+}
+
+/* G rows of the window, from tap row `i0` on, over one row of outputs. */
+INLINE void weight_rows(const void **rows, const void *line, float *to, const Shape *s, int64_t lanes, int G, int K, int S,
+                        int low) {
+    floats sums[MOST];
+    UNROLL for (int k = 0; k < G * K; k++) sums[k] = load(to + k * padded(s), LANES, 0);
+    for (int64_t ow = 0; ow < s->ow; ow += TILE) {
+        int64_t first = ow * S - s->left;
+        if (first >= 0 && first + (TILE - 1) * S + K <= s->w && ow + TILE <= s->ow)
+            weight_tile(rows, line, sums, ow, s, lanes, 1, G, K, S, low);
+        else
+            weight_tile(rows, line, sums, ow, s, lanes, 0, G, K, S, low);
+    }
+    UNROLL for (int k = 0; k < G * K; k++) store(to + k * padded(s), sums[k], LANES, 0);
+}
+
+INLINE void weight_dilated(const void *row, const void *line, float *to, const Shape *s, int64_t lanes, int K, int S, int low) {
+    for (int k = 0; k < K; k++) {
+        floats sum = load(to + k * padded(s), LANES, 0);
+        for (int64_t ow = 0; ow < s->ow; ow++)
+            sum += beside(row, ow * S - s->left + k * s->dilation, s->w, s, lanes, 0, low) * load(at(line, ow * s->c, low), lanes, low);
+        store(to + k * padded(s), sum, LANES, 0);
+    }
+}
+
+/* What one row of outputs, one block of channels, adds to sums [k * k, padded]. Rows of the window are taken in twos (the
+ * three of the smallest window together): sums of more do not stay in registers, those of one wait for each other. */
 INLINE void weight_row(const void *x, const void *gradient, float *sums, const Shape *s, int64_t n, int64_t oh, int64_t c0,
                        int64_t lanes, int K, int S, int low) {
-    int64_t D = s->dilation, first = oh * S - s->top, from, to;
-    int inside = first >= 0 && first + (K - 1) * D < s->h;
-    const void *line = at(gradient, (n * s->oh + oh) * s->ow * s->c + c0, low);
-    floats taps[K * K];
-    for (int k = 0; k < K * K; k++) taps[k] = load(sums + k * padded(s) + c0, LANES, 0);
-    interior(s->w, s->ow, s->left, (K - 1) * D + 1, S, &from, &to);
-    for (int64_t ow = 0; ow < s->ow; ow++) {
-        if (inside && ow == from && from < to) {
-            const void *rows[K];
-            for (int k = 0; k < K; k++) rows[k] = at(x, (n * s->h + first + k * D) * s->w * s->c + c0, low);
-            for (; ow < to; ow++) {
-                floats g = load(at(line, ow * s->c, low), lanes, low);
-                int64_t start = (ow * S - s->left) * s->c;
-                for (int i = 0; i < K; i++)
-                    for (int k = 0; k < K; k++) taps[i * K + k] += load(at(rows[i], start + k * D * s->c, low), lanes, low) * g;
-            }
-            if (ow == s->ow) break;
-        }
-        floats g = load(at(line, ow * s->c, low), lanes, low);
-        for (int i = 0; i < K; i++) {
-            int64_t ih = first + i * D;
-            if (ih < 0 || ih >= s->h) continue;
-            for (int k = 0; k < K; k++) {
-                int64_t iw = ow * S - s->left + k * D;
-                if (iw < 0 || iw >= s->w) continue;
-                taps[i * K + k] += load(at(x, ((n * s->h + ih) * s->w + iw) * s->c + c0, low), lanes, low) * g;
-            }
-        }
+    const void *line = at(gradient, (n * s->oh + oh) * s->ow * s->c + c0, low), *rows[WIDEST];
+    float *to = sums + c0;
+    int count = 0, done = 0;
+    for (int k = 0; k < K; k++) {
+        int64_t ih = oh * S - s->top + k * s->dilation;
+        if (ih < 0) to += K * padded(s);
+        if (ih < 0 || ih >= s->h) continue;
+        rows[count++] = at(x, (n * s->h + ih) * s->w * s->c + c0, low);
     }
-    for (int k = 0; k < K * K; k++) store(sums + k * padded(s) + c0, taps[k], LANES, 0);
+    if (s->dilation != 1)
+        for (; done < count; done++) weight_dilated(rows[done], line, to + done * K * padded(s), s, lanes, K, S, low);
+    if (K == 3 && count == 3 && !done) {
+        weight_rows(rows, line, to, s, lanes, 3, K, S, low);
+        return;
+    }
+    for (; done + 2 <= count; done += 2) weight_rows(rows + done, line, to + done * K * padded(s), s, lanes, 2, K, S, low);
+    if (done < count) weight_rows(rows + done, line, to + done * K * padded(s), s, lanes, 1, K, S, low);
 }
 
-/* Gradient of the input: one row of inputs, one block of channels, gathered from the outputs that saw it. */
-INLINE void input_row(const void *gradient, const float *weight, void *result, const Shape *s, int64_t n, int64_t ih,
-                      int64_t c0, int64_t lanes, int K, int S, int low) {
-    int64_t D = s->dilation, iw = 0;
-    const void *rows[K];
-    int taps[K], count = 0;
-    for (int k = 0; k < K; k++) {
-        int64_t reached = ih + s->top - k * D;
-        if (reached < 0 || reached % S || reached / S >= s->oh) continue;
-        rows[count] = at(gradient, (n * s->oh + reached / S) * s->ow * s->c + c0, low);
-        taps[count++] = k;
-    }
-    void *out = (void *)at(result, (n * s->h + ih) * s->w * s->c + c0, low);
-    /* at stride 1: inputs that a whole window of outputs saw */
-    int64_t from = (K - 1) * D - s->left, to = s->ow - s->left;
-    if (from < 0) from = 0;
-    if (to > s->w) to = s->w;
-    while (iw < s->w) {
-        if (S == 1 && iw >= from && iw + TILE <= to) {
-            floats sums[TILE] = {0};
-            for (int r = 0; r < count; r++)
-                for (int k = 0; k < K; k++) {
-                    floats v = load(weight + (taps[r] * K + k) * padded(s) + c0, LANES, 0);
-                    int64_t ow = iw + s->left - k * D;
-                    for (int t = 0; t < TILE; t++) sums[t] += load(at(rows[r], (ow + t) * s->c, low), lanes, low) * v;
-                }
-            for (int t = 0; t < TILE; t++) store((void *)at(out, (iw + t) * s->c, low), sums[t], lanes, low);
-            iw += TILE;
-            continue;
+/* Gradient of up to TILE neighbours of one row of inputs, gathered from `count` rows of outputs that saw it; `iw` is such
+ * that iw + left is a multiple of the stride. */
+INLINE void input_tile(const void **rows, const float **taps, int count, void *out, int64_t iw, const Shape *s, int64_t lanes,
+                       int inside, int K, int S, int low) {
+    floats sums[TILE] = {0};
+    int64_t last = (iw + s->left) / S; /* the output whose window begins at iw */
+    for (int r = 0; r < count; r++) {
+        floats weight[WIDEST];
+        UNROLL for (int k = 0; k < K; k++) weight[k] = load(taps[r] + k * padded(s), LANES, 0);
+        UNROLL for (int p = -((K - 1) / S); p <= (TILE - 1) / S; p++) {
+            floats g = beside(rows[r], last + p, s->ow, s, lanes, inside, low);
+            UNROLL for (int k = 0; k < K; k++)
+                if (p * S + k >= 0 && p * S + k < TILE) sums[p * S + k] += g * weight[k];
         }
+    }
+    UNROLL for (int t = 0; t < TILE; t++)
+        if (inside || (uint64_t)(iw + t) < (uint64_t)s->w) store((void *)at(out, (iw + t) * s->c, low), sums[t], lanes, low);
+}
+
+INLINE void input_dilated(const void **rows, const float **taps, int count, void *out, const Shape *s, int64_t lanes, int K,
+                          int S, int low) {
+    for (int64_t iw = 0; iw < s->w; iw++) {
         floats sum = {0};
         for (int k = 0; k < K; k++) {
-            int64_t reached = iw + s->left - k * D;
+            int64_t reached = iw + s->left - k * s->dilation;
             if (reached < 0 || reached % S || reached / S >= s->ow) continue;
             for (int r = 0; r < count; r++)
-                sum += load(at(rows[r], reached / S * s->c, low), lanes, low) * load(weight + (taps[r] * K + k) * padded(s) + c0, LANES, 0);
+                sum += load(at(rows[r], reached / S * s->c, low), lanes, low) * load(taps[r] + k * padded(s), LANES, 0);
         }
         store((void *)at(out, iw * s->c, low), sum, lanes, low);
-        iw++;
+    }
+}
+
+/* Gradient of the input: one row of inputs, one block of channels. */
+INLINE void input_row(const void *gradient, const float *weight, void *result, const Shape *s, int64_t n, int64_t ih,
+                      int64_t c0, int64_t lanes, int K, int S, int low) {
+    const void *rows[WIDEST];
+    const float *taps[WIDEST];
+    int count = 0;
+    for (int k = 0; k < K; k++) {
+        int64_t reached = ih + s->top - k * s->dilation;
+        if (reached < 0 || reached % S || reached / S >= s->oh) continue;
+        rows[count] = at(gradient, (n * s->oh + reached / S) * s->ow * s->c + c0, low);
+        taps[count++] = weight + k * K * padded(s) + c0;
+    }
+    void *out = (void *)at(result, (n * s->h + ih) * s->w * s->c + c0, low);
+    if (s->dilation != 1) {
+        input_dilated(rows, taps, count, out, s, lanes, K, S, low);
+        return;
+    }
+    for (int64_t iw = -(s->left % S); iw < s->w; iw += TILE) {
+        int64_t last = (iw + s->left) / S;
+        if (iw >= 0 && iw + TILE <= s->w && last >= (K - 1) / S && last + (TILE - 1) / S < s->ow)
+            input_tile(rows, taps, count, out, iw, s, lanes, 1, K, S, low);
+        else
+            input_tile(rows, taps, count, out, iw, s, lanes, 0, K, S, low);
     }
 }
 

@@ -1,0 +1,36 @@
+"""Kernels for each level of instructions that this processor has, and a process that takes them for its own."""
+
+import ctypes
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import pytest
+
+from striate.ops.native import library
+from striate.ops.native.building import LEVELS, NotBuiltError, level_for, library_file
+
+NAMES = tuple(level.name for level in LEVELS)
+
+
+@cache
+def built(name: str) -> Any:
+    """The library for a level; the test that asks is skipped where there is none to be had."""
+    if not (shutil.which("cc") or shutil.which("gcc")):
+        pytest.skip("there is no C compiler")
+    try:
+        with library_file(level_for(name)) as path:
+            return ctypes.CDLL(str(path))
+    except NotBuiltError as error:
+        pytest.skip(str(error))
+
+
+@contextmanager
+def computing_with(name: str) -> Iterator[Any]:
+    """Within this block the process has the kernels of this level; ``"off"`` is torch alone."""
+    kernels = None if name == "off" else built(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "loaded", lambda: library.Loaded(kernels, f"tests for {name}"))
+        yield kernels
