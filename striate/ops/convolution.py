@@ -5,6 +5,7 @@ One implementation serves 1, 2 and 3 dimensions; ``conv2d`` documents the argume
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,6 +26,7 @@ from striate.ops.axes import (
     surely,
 )
 from striate.ops.native import depthwise as native
+from striate.ops.native import pointwise
 from striate.ops.recomputation import keeping_promises
 from striate.ops.shapes import output_size
 
@@ -181,6 +183,8 @@ def _checked(
         before = (amounts[0][0], amounts[1][0])
         walk = native.Walk(strides[0], dilations[0], before, (output_size(*every[0]), output_size(*every[1])))
         return native.convolve(x, weight, bias, walk, dtype)
+    if axes == 2 and _multiplied_by_kernels(x, weight, strides, groups, amounts):
+        return pointwise.convolve(x, weight, bias, strides[0])
     if all(surely(before == after) for before, after in amounts) and not _misread(x, weight, strides, amounts):
         return _convolve(x, weight, bias, strides, tuple(before for before, _ in amounts), dilations, groups)
     if known(x) and not depthwise.will_be_differentiated(x, weight):
@@ -192,6 +196,20 @@ def _checked(
         if _cheap(every, leads, outputs, alone=weight.shape[1] == 1 and groups > 1):
             return cut(_convolve(x, weight, bias, strides, leads, dilations, groups), skips, outputs)
     return _convolve(padded(x, every, amounts), weight, bias, strides, (0,) * axes, dilations, groups)
+
+
+def _multiplied_by_kernels(
+    x: Tensor, weight: Tensor, strides: tuple[int, ...], groups: int, amounts: Sequence[tuple[int, int]]
+) -> bool:
+    """Whether this is a 1x1 convolution whose weight's gradient our kernels should compute: in training, in bfloat16."""
+    return (
+        weight.shape[2:] == (1, 1)
+        and not torch.compiler.is_compiling()
+        and all(before == after == 0 for before, after in amounts)
+        and depthwise.will_be_differentiated(x, weight)
+        and depthwise.computed_in_bfloat16(x, weight)
+        and pointwise.suits(x, weight, strides, groups)
+    )
 
 
 def _misread(x: Tensor, weight: Tensor, strides: tuple[int, ...], amounts: Sequence[tuple[int, int]]) -> bool:

@@ -42,7 +42,7 @@ def wants_float32_backward(
         and not torch.compiler.is_compiling()  # the slices below are counted, and a compiler has ways of its own
         and x.device.type == "cpu"
         and will_be_differentiated(x, weight)
-        and _computed_in_bfloat16(x, weight)
+        and computed_in_bfloat16(x, weight)
         and x.is_contiguous(memory_format=torch.channels_last)
     )
 
@@ -58,7 +58,7 @@ def kernel_type(
         return None
     if not native.suits(x, weight, stride, dilation, groups) or kernels() is None:
         return None
-    if _computed_in_bfloat16(x, weight):
+    if computed_in_bfloat16(x, weight):
         return torch.bfloat16
     plain = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     return torch.float32 if plain else None
@@ -83,7 +83,8 @@ def will_be_differentiated(x: Tensor, weight: Tensor) -> bool:
     return torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
 
 
-def _computed_in_bfloat16(x: Tensor, weight: Tensor) -> bool:
+def computed_in_bfloat16(x: Tensor, weight: Tensor) -> bool:
+    """Whether a convolution of these is computed in bfloat16, by its own types or by autocast."""
     if torch.is_autocast_enabled("cpu"):
         # Autocast leaves float64 alone, and so must we.
         return torch.get_autocast_dtype("cpu") == torch.bfloat16 and x.dtype in (torch.bfloat16, torch.float32)

@@ -21,7 +21,7 @@ from striate.base.errors import OutputError
 from striate.base.folders import cache_folder
 from striate.base.hardware import instructions
 
-SOURCES = ("depthwise.c", "norm.c")
+SOURCES = ("depthwise.c", "norm.c", "pointwise.c")
 HEADERS = ("vectors.h",)
 FLAGS = ("-O3", "-fPIC", "-fopenmp", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
 SECONDS = 120.0

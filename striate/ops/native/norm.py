@@ -6,7 +6,6 @@ Of a convolution's output x, its normalised form and its activation y only x is 
 
 import ctypes
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +45,16 @@ class Statistics:
         return cls(mean.float(), inverse, scale.float(), shift.float(), eps, own)
 
 
+class Output(Promise):
+    """A norm's output, and what it is computed of: the norm's input ``x``, and a residual or None."""
+
+    __slots__ = ("bounds", "how", "residual", "x")
+
+    def __init__(self, x: Tensor, residual: Promise | None, how: Statistics, bounds: Bounds) -> None:
+        super().__init__(lambda: apply(kernels(), x, None if residual is None else residual.tensor(), how, bounds))
+        self.x, self.residual, self.how, self.bounds = x, residual, how, bounds
+
+
 class Map(ctypes.Structure):
     """``Map`` of norm.c."""
 
@@ -76,7 +85,7 @@ def normalise(
     if residual is not None and not residual.is_contiguous(memory_format=torch.channels_last):
         residual = residual.contiguous(memory_format=torch.channels_last)
     source = None if residual is None else _kept(residual)
-    promise = Promise(_again(x.detach(), source, how, bounds))
+    promise = Output(x.detach(), source, how, bounds)
     return promises(_Norm.apply(x, weight, bias, residual, source, how, bounds), promise)
 
 
@@ -92,11 +101,6 @@ def _kept(residual: Tensor) -> Promise:
         return kept
 
     return Promise(same)
-
-
-def _again(x: Tensor, residual: Promise | None, how: Statistics, bounds: Bounds) -> Callable[[], Tensor]:
-    """How to compute the output once more."""
-    return lambda: apply(kernels(), x, None if residual is None else residual.tensor(), how, bounds)
 
 
 class _Norm(torch.autograd.Function):

@@ -39,6 +39,12 @@ INLINE halves narrow(floats v) {
 }
 
 INLINE floats load(const void *from, int64_t lanes, int low) {
+#ifdef __AVX512F__
+    if (lanes < LANES) {
+        __mmask16 there = (1 << lanes) - 1;
+        return low ? widen((halves)_mm256_maskz_loadu_epi16(there, from)) : (floats)_mm512_maskz_loadu_ps(there, from);
+    }
+#endif
     if (low) {
         halves v = {0};
         memcpy(&v, from, lanes >= LANES ? 2 * LANES : 2 * lanes);
@@ -50,6 +56,14 @@ INLINE floats load(const void *from, int64_t lanes, int low) {
 }
 
 INLINE void store(void *to, floats v, int64_t lanes, int low) {
+#ifdef __AVX512F__
+    if (lanes < LANES) {
+        __mmask16 there = (1 << lanes) - 1;
+        if (low) _mm256_mask_storeu_epi16(to, there, (__m256i)narrow(v));
+        else _mm512_mask_storeu_ps(to, there, (__m512)v);
+        return;
+    }
+#endif
     if (low) {
         halves h = narrow(v);
         memcpy(to, &h, lanes >= LANES ? 2 * LANES : 2 * lanes);

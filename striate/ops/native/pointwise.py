@@ -1,0 +1,135 @@
+"""1x1 convolutions in bfloat16 whose weight's gradient is a matrix product of ours.
+
+Where the input is the output of a norm that was not kept, the product takes the norm's input and normalises it on the
+way into its panels, so that the output need not exist a second time. The reference is torch's convolution in float32.
+"""
+
+import ctypes
+import math
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.base.hardware import instructions
+from striate.ops.native import norm
+from striate.ops.native.library import kernels
+from striate.ops.recomputation import keeping_promises, promised
+
+LANES = 16
+FEWEST = 24
+"""Channels below which torch is the faster one, since most of a panel would be empty."""
+
+
+class Product(ctypes.Structure):
+    """``Product`` of pointwise.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("n", "h", "w", "inputs", "oh", "ow", "outputs", "stride")),
+        ("floor", ctypes.c_float),
+        ("ceiling", ctypes.c_float),
+    ]
+
+
+def suits(x: Tensor, weight: Tensor, stride: tuple[int, ...], groups: int) -> bool:
+    """Whether there is a kernel for this window, and ``x`` lies in memory as it wants it."""
+    return (
+        groups == 1
+        and weight.shape[2:] == (1, 1)
+        and stride[0] == stride[1]
+        and min(weight.shape[:2]) >= FEWEST
+        and weight.requires_grad
+        and x.device.type == "cpu"
+        and x.numel() > 0
+        and x.is_contiguous(memory_format=torch.channels_last)
+        and _multiplies()
+    )
+
+
+@cache
+def _multiplies() -> bool:
+    """Whether the kernels can multiply bfloat16 here, and torch has nothing faster for it (AMX)."""
+    library = kernels()
+    return library is not None and bool(library.pointwise_multiplies()) and "amx_bf16" not in instructions()
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    """Convolve ``x`` ``[N, C, H, W]`` with ``weight`` ``[out, C, 1, 1]`` in bfloat16, without padding.
+
+    Gradients come in the types of what was given.
+    """
+    with keeping_promises(x):
+        source = promised(x)
+        # A residual would have to be read, too; then torch's way of having the whole output again is as good.
+        known = source if isinstance(source, norm.Output) and source.residual is None else None
+        return _Pointwise.apply(x, weight, bias, stride, known)
+
+
+class _Pointwise(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, source: norm.Output | None
+    ) -> Tensor:
+        low = x.to(torch.bfloat16)
+        ctx.save_for_backward(low)
+        # Not among the saved ones: looking at one of these would compute the promised `low` again.
+        ctx.weight, ctx.version = weight, weight._version
+        ctx.stride, ctx.source = stride, source
+        ctx.types = (x.dtype, None if bias is None else bias.dtype)
+        return F.conv2d(low, weight.to(torch.bfloat16), None if bias is None else bias.to(torch.bfloat16), stride)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        weight, (wants_x, wants_weight, wants_bias) = ctx.weight, ctx.needs_input_grad[:3]
+        if weight._version != ctx.version:
+            raise RuntimeError("the weight of a 1x1 convolution was changed in place between its forward and backward")
+        again = torch.is_grad_enabled()  # somebody wants gradients of these gradients: torch knows how
+        low = ctx.saved_tensors[0] if ctx.source is None or again else ctx.source.x
+        wide = weight if again else weight.to(torch.bfloat16)
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        for_x, for_weight, for_bias = torch.ops.aten.convolution_backward(
+            gradient.float() if again else gradient,
+            low.float() if again else low,
+            wide.float() if again else wide,
+            None if ctx.types[1] is None else [len(weight)],
+            (ctx.stride, ctx.stride),
+            (0, 0),
+            (1, 1),
+            False,
+            (0, 0),
+            1,
+            [wants_x, wants_weight and again, wants_bias],
+        )
+        if wants_weight and not again:
+            for_weight = weight_gradient(kernels(), gradient, low, ctx.stride, ctx.source)
+        types = (ctx.types[0], weight.dtype, ctx.types[1])
+        gradients = (for_x, for_weight, for_bias)
+        return (*(None if g is None else g.to(kind) for g, kind in zip(gradients, types, strict=True)), None, None)
+
+
+def weight_gradient(library: Any, gradient: Tensor, x: Tensor, stride: int, source: norm.Output | None) -> Tensor:
+    """The gradient of ``weight`` ``[out, C, 1, 1]``, summed and given in float32.
+
+    ``x`` is what the window read, or, with a ``source``, the input of the norm whose output it read.
+    """
+    count, inputs, height, width = x.shape
+    outputs, down, across = gradient.shape[1:]
+    bounds = norm.OPEN if source is None else source.bounds
+    product = Product(count, height, width, inputs, down, across, outputs, stride, *bounds)
+    threads = max(1, min(torch.get_num_threads(), count * down * across // 64))
+    sums = torch.zeros(threads, _padded(outputs), _padded(inputs))
+    tables = (None, None) if source is None else (source.how.scale, source.how.shift)
+    status = library.pointwise_weight(
+        *(ctypes.c_void_p(None if t is None else t.data_ptr()) for t in (x, gradient, *tables, sums)),
+        ctypes.byref(product),
+        threads,
+    )
+    if status:
+        raise MemoryError("there is no memory for the panels of a matrix product")
+    return (sums[0] if threads == 1 else sums.sum(0))[:outputs, :inputs].reshape(outputs, inputs, 1, 1)
+
+
+def _padded(channels: int) -> int:
+    return math.ceil(channels / LANES) * LANES
