@@ -4,12 +4,14 @@
 #   make test             the tests (under 6 minutes on 2 cores after set-up)
 #   make test-all         all of them: also the slow ones and the comparisons with other frameworks
 #   make check            ruff, types, the floors of the house (seconds)
+#   make sanitize         a fuzz of the kernels under sanitizers; needs gcc (two minutes)
 #   make accept ISSUE=12  what an issue must show (minutes to hours); ONLY=2,5 picks lines
-#   make bench            throughput against Keras, alternated in one run
+#   make bench            speed and memory against peers, alternated (half an hour); ONLY=training,memory picks
+#                         sections, QUICK=1 runs one round of each; writes docs/benchmarks.md
 #   make setup            only the environment, .venv
 #   make clean            remove caches and environments
 
-.PHONY: help setup setup-oracle setup-peers demo test test-all check accept bench clean
+.PHONY: help setup setup-oracle setup-peers demo test test-all check sanitize accept bench clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -60,12 +62,15 @@ check: setup
 	$(BIN) -m mypy
 	$(BIN) -m pytest -q tests/test_architecture.py
 
+sanitize: setup
+	@$(BIN) -m tests.ops.native.sanitize
+
 accept: setup
 	@test -n "$(ISSUE)" || { echo "say which issue: make accept ISSUE=12"; exit 2; }
 	@$(BIN) -m accept $(ISSUE) $(if $(ONLY),--only $(ONLY))
 
 bench: setup setup-peers
-	@$(BIN) -m bench
+	@$(BIN) -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 clean:
 	rm -rf .venv .venv-oracle .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,41 +1,109 @@
 """What SAME costs in training, and local response normalization against torch's: alternated, step by step.
 
 EfficientNet-Lite0 with its own paddings against the same network with symmetric ones, in float32 and under bfloat16
-autocast, channels-last, 32 pictures of 224: forward, backward and a step of SGD. Response normalization at AlexNet's
-second place, 27x27x256, 32 pictures: forward and backward.
+autocast, channels-last, 32 pictures of 224: forward, backward and a step of SGD. Single layers, forward and backward.
+Response normalization at AlexNet's second place, 27x27x256, 32 pictures: forward and backward.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.fashion_cnn import processor, write_results
+from bench.section import Section, Settings, Table, wanted
 from striate.layers import Conv2d
 from striate.models import build
-from striate.ops import ResponseNorm, local_response_normalization
+from striate.ops import ResponseNorm, conv2d, local_response_normalization
 
-SAME_WANTED, LRN_WANTED = 1.15, 3.0
+SAME_WANTED, LAYER_WANTED, LRN_WANTED = 1.15, 1.1, 3.0
 BATCH = 32
 
+HOW = (
+    f"Channels-last, batches of {BATCH}, contenders that take turns within one process. SAME against symmetric "
+    "padding, which give equally many places: a training step of EfficientNet-Lite0 at 224x224, and single layers "
+    "forward and backward. Local response normalization against torch's: 27x27x256, forward and backward."
+)
 
-def run(rounds: int) -> bool:
-    """Measure, print, write to bench/results; whether both ratios are as wanted."""
-    name, _ = processor()
-    print(f"windows; {name}, {len(os.sched_getaffinity(0))} cores, {torch.get_num_threads()} threads")
-    same, normalization = same_against_symmetric(4 * rounds), response_normalization(5 * rounds)
-    for kind, ratio in same.items():
-        verdict = "ok" if ratio <= SAME_WANTED else "NO"
-        print(f"efficientnet_lite0, {kind}: SAME takes {ratio:.3f} of symmetric (wanted {SAME_WANTED}) {verdict}")
-    for kind, ratio in normalization.items():
-        verdict = "ok" if ratio >= LRN_WANTED else "NO"
-        print(f"response normalization, {kind}: {ratio:.1f} times as fast as torch's (wanted {LRN_WANTED}) {verdict}")
-    write_results({"processor": name, "same": same, "normalization": normalization}, "windows")
-    return max(same.values()) <= SAME_WANTED and min(normalization.values()) >= LRN_WANTED
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A convolution whose SAME padding is worth asking for: with a stride, or depthwise."""
+
+    window: int
+    stride: int
+    size: int
+    channels: int
+    depthwise: bool
+
+    def __str__(self) -> str:
+        kind = "depthwise " if self.depthwise else ""
+        return f"{kind}{self.window}x{self.window}, stride {self.stride}, {self.size}x{self.size}x{self.channels}"
+
+
+LAYERS = (
+    Layer(3, 2, 112, 96, depthwise=True),
+    Layer(3, 1, 56, 144, depthwise=True),
+    Layer(5, 2, 56, 144, depthwise=True),
+    Layer(5, 1, 28, 240, depthwise=True),
+    Layer(3, 2, 56, 128, depthwise=False),
+    Layer(5, 2, 56, 64, depthwise=False),
+)
+
+
+def run(settings: Settings) -> Section:
+    rounds = settings.rounds(3)
+    same, layers = same_against_symmetric(4 * rounds), same_layers(5 * rounds)
+    normalization = response_normalization(5 * rounds)
+    rows = [(f"EfficientNet-Lite0, {kind}", f"{ratio:.3f}") for kind, ratio in same.items()]
+    rows += [(name, f"{ratio:.3f}") for name, ratio in layers.items()]
+    checks = [wanted(f"same.{kind}", ratio, most=SAME_WANTED) for kind, ratio in same.items()]
+    checks.append(wanted("same.layers", max(layers.values()), most=LAYER_WANTED))
+    checks += [wanted(f"lrn.{kind}", ratio, least=LRN_WANTED) for kind, ratio in normalization.items()]
+    return Section(
+        "Windows",
+        HOW,
+        (
+            Table("SAME padding", ("", "times symmetric's time"), tuple(rows)),
+            Table(
+                "local response normalization",
+                ("", "times as fast as torch"),
+                tuple((kind, f"{ratio:.1f}") for kind, ratio in normalization.items()),
+            ),
+        ),
+        tuple(checks),
+        {"same": same, "layers": layers, "normalization": normalization},
+    )
+
+
+def same_layers(steps: int) -> dict[str, float]:
+    """Of each layer and precision, how many times as long forward and backward take with SAME as with symmetric."""
+    torch.manual_seed(0)
+    found = {}
+    for layer in LAYERS:
+        for dtype, name in ((torch.float32, "float32"), (torch.bfloat16, "bfloat16")):
+            contenders = {padding: _pass(layer, padding, dtype) for padding in ("same", "symmetric")}
+            found[f"{layer}, {name}"] = ratio(contenders, steps)
+    return found
+
+
+def _pass(layer: Layer, padding: str, dtype: torch.dtype) -> Callable[[], None]:
+    x = torch.randn(BATCH, layer.channels, layer.size, layer.size, dtype=dtype)
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    inner, groups = (1, layer.channels) if layer.depthwise else (layer.channels, 1)
+    weight = torch.randn(layer.channels, inner, layer.window, layer.window, dtype=dtype, requires_grad=True)
+    places = -(-layer.size // layer.stride)
+    gradient = torch.randn(BATCH, layer.channels, places, places, dtype=dtype)
+    gradient = gradient.contiguous(memory_format=torch.channels_last)
+
+    def both() -> None:
+        y = conv2d(x, weight, stride=layer.stride, padding=padding, groups=groups)
+        torch.autograd.grad(y, (x, weight), gradient)
+
+    return both
 
 
 def same_against_symmetric(steps: int) -> dict[str, float]:

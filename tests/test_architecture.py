@@ -35,6 +35,7 @@ FLOORS = {
     "planning": 6,
     "explaining": 6,
     "exporting": 6,
+    "benchmarking": 7,
     "reporting": 7,
     "cli": 8,
 }

@@ -25,6 +25,7 @@ app.command("striate.cli.evaluate:evaluate", name="evaluate", help="Measure a mo
 app.command("striate.cli.predict:predict", name="predict", help="Say what is on pictures.")
 app.command("striate.cli.models:models", name="models", help="List the networks, or one network's layers.")
 app.command("striate.cli.import_:import_", name="import", help="Turn another framework's weights into a model file.")
+app.command("striate.cli.bench:bench", name="bench", help="Measure how fast this machine trains and answers.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

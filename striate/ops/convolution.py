@@ -201,7 +201,7 @@ def _checked(
 def _multiplied_by_kernels(
     x: Tensor, weight: Tensor, strides: tuple[int, ...], groups: int, amounts: Sequence[tuple[int, int]]
 ) -> bool:
-    """Whether this is a 1x1 convolution whose weight's gradient our kernels should compute: in training, in bfloat16."""
+    """Whether this is a 1x1 convolution whose weight's gradient our kernels should compute: in training, bfloat16."""
     return (
         weight.shape[2:] == (1, 1)
         and not torch.compiler.is_compiling()

@@ -1,13 +1,14 @@
 """Torch's own modules for a window of ours: what a user of torch alone would write, for benchmarks to compare with.
 
-No kernel and no rule of ours is in them. ``sides`` are the places added before and after each axis, as
+No kernel of ours is in them. ``sides`` are the places added before and after each axis, as
 `striate.ops.padding_amounts` gives them for a known size.
 """
 
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
+from striate.ops.depthwise import conv2d_float32_backward, slow_in_bfloat16
 from striate.ops.normalization import ResponseNorm
 
 Sides = Sequence[tuple[int, int]]
@@ -22,10 +23,13 @@ def plain_convolution(
     dilation: tuple[int, int],
     groups: int,
     sides: Sides,
+    float32_depthwise: bool = False,
 ) -> nn.Module:
     """`torch.nn.Conv2d` with these parameters, behind a `torch.nn.ZeroPad2d` where the sides are not symmetric.
 
-    Takes ``[N, in, H, W]`` to ``[N, out, H', W']``; ``weight`` is ``[out, in / groups, h, w]``.
+    Takes ``[N, in, H, W]`` to ``[N, out, H', W']``; ``weight`` is ``[out, in / groups, h, w]``. With
+    ``float32_depthwise`` a depthwise window for which torch has no fast bfloat16 backward is computed in bfloat16 and
+    its gradients in float32: what a knowing user can do by hand.
     """
     pad, padding = _split(sides)
     out_channels, in_channels, height, width = weight.shape
@@ -40,7 +44,32 @@ def plain_convolution(
         bias=bias is not None,
     )
     convolution.weight, convolution.bias = weight, bias
-    return convolution if pad is None else nn.Sequential(nn.ZeroPad2d(pad), convolution)
+    window: nn.Module = convolution
+    depthwise = groups > 1 == in_channels
+    if float32_depthwise and depthwise and slow_in_bfloat16((height, width), stride, dilation):
+        window = Float32Backward(convolution, padding)
+    return window if pad is None else nn.Sequential(nn.ZeroPad2d(pad), window)
+
+
+class Float32Backward(nn.Module):
+    """A convolution in bfloat16 whose gradients are computed in float32."""
+
+    def __init__(self, convolution: nn.Conv2d, padding: tuple[int, int]) -> None:
+        super().__init__()
+        self.convolution, self.padding = convolution, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, in, H, W]`` to ``[N, out, H', W']``."""
+        given = self.convolution
+        return conv2d_float32_backward(
+            x,
+            given.weight,
+            given.bias,
+            stride=given.stride,
+            padding=self.padding,
+            dilation=given.dilation,
+            groups=given.groups,
+        )
 
 
 def plain_max_pool(

@@ -3,12 +3,15 @@
 Whoever makes a tensor `promises` that it can be had again, with what is kept anyway. Operations that would keep the
 tensor for backward run under `keeping_promises`, and autograd keeps the promise in its place. The tensor itself dies
 as soon as the forward pass is done with it; its values come back when the first backward asks, and live until the last
-one that needs them is done. (Rota Bulo, Porzi and Kontschieder, "In-place activated batchnorm", 2018, section 3, have
-the idea; they invert the activation, which needs one that can be inverted.)
+one that needs them is done: nobody but the tensor itself and autograd's saved tensors may hold a promise.
+
+Rota Bulo, Porzi and Kontschieder, "In-place activated batchnorm", 2018, section 3, have the idea; they invert the
+activation, which needs one that can be inverted.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -18,15 +21,16 @@ _PROMISE = "_striate_promise"
 
 
 class Promise:
-    """A tensor that can be computed again, once for all who ask."""
+    """A tensor that can be computed again, once for all who ask.
 
-    __slots__ = ("_compute", "_tensor")
+    ``source``, if there is one, is the only tensor of its shape that it is computed of; see `sources_instead`.
+    """
 
-    def __init__(self, compute: Callable[[], Tensor]) -> None:
-        self._compute, self._tensor = compute, None
+    __slots__ = ("_compute", "_tensor", "source")
 
-    _compute: Callable[[], Tensor]
-    _tensor: Tensor | None
+    def __init__(self, compute: Callable[[], Tensor], source: Tensor | None = None) -> None:
+        self._compute, self.source = compute, source
+        self._tensor: Tensor | None = None
 
     def tensor(self) -> Tensor:
         """The tensor, without history."""
@@ -63,5 +67,22 @@ def keeping_promises(tensor: Tensor) -> AbstractContextManager[Any]:
     return torch.autograd.graph.saved_tensors_hooks(pack, _unpack)
 
 
+@contextmanager
+def sources_instead() -> Iterator[None]:
+    """Within this block saved tensors that were promised give their source, for who computes of that what he needs."""
+    before, _sources.wanted = getattr(_sources, "wanted", False), True
+    try:
+        yield
+    finally:
+        _sources.wanted = before
+
+
+_sources = threading.local()
+
+
 def _unpack(kept: Tensor | Promise) -> Tensor:
-    return kept.tensor() if isinstance(kept, Promise) else kept
+    if not isinstance(kept, Promise):
+        return kept
+    if kept.source is not None and getattr(_sources, "wanted", False):
+        return kept.source
+    return kept.tensor()

@@ -8,26 +8,19 @@ package does arithmetic on coordinates.
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from striate.pictures.channels import Pixels, with_pillow
+from striate.pictures.resampling import Interpolation, resample
 
-Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Boxes = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
 UNKNOWN = 255  # the class index in masks that nobody counts
-
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 
 
 class Step(Protocol):
@@ -86,15 +79,14 @@ class Shrunk(_Scaled):
 
 @dataclass(frozen=True, slots=True)
 class Resize(_Scaled):
-    """Resample to another size, with antialiasing (Pillow's filters, which widen as they shrink)."""
+    """Resample to another size, with antialiasing."""
 
     interpolation: Interpolation = "bilinear"
 
     def image(self, pixels: Pixels) -> Pixels:
         if pixels.shape[:2] == (self.height, self.width):
             return pixels
-        size, resample = (self.width, self.height), _FILTERS[self.interpolation]
-        return with_pillow(pixels, lambda image: image.resize(size, resample))
+        return resample(pixels, self.height, self.width, self.interpolation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from striate.base.errors import ModelError, ModelFileError
 from striate.base.nearest import did_you_mean
 from striate.pictures.channels import Channels, Pixels, channel_count
 from striate.pictures.decode import Decoded
-from striate.pictures.geometry import Crop, Geometry, Interpolation, Pad, Resize, Shrunk, Step
+from striate.pictures.geometry import Crop, Geometry, Pad, Resize, Shrunk, Step
+from striate.pictures.resampling import Interpolation
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -51,7 +51,7 @@ def has_ended(progress: Progress, recipe: Recipe) -> bool:
 class Learner:
     """A network that learns. ``evaluated`` is what answers: the averaged weights where the recipe has them.
 
-    ``kernels`` says whose kernels compute its depthwise windows, for the checkpoint; "" if it has none.
+    ``kernels`` says whose kernels train it, for the checkpoint; "" if there is nothing that ours compute.
     """
 
     network: Network

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from striate.base.hardware import Processor
-from striate.layers import Conv2d
+from striate.layers import BatchNormAct2d, Conv2d
 from striate.ops import native
 
 PrecisionName = Literal["float32", "bfloat16"]
@@ -51,12 +51,15 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
     return Precision(torch.bfloat16, "this processor multiplies in it; losses and norms stay in float32")
 
 
-def depthwise_kernels(network: nn.Module, device: torch.device) -> str:
-    """Whose kernels compute the network's depthwise windows, in a few words; "" if it has none, or not on a CPU.
+def kernels_for(network: nn.Module, device: torch.device) -> str:
+    """Whose kernels train the network, in a few words; "" if it has nothing that ours compute, or not on a CPU.
 
-    Asking builds the kernels, where a network needs them and this machine does not have them yet.
+    Ours compute batch norms, depthwise windows and what 1x1 windows learn. Asking builds them, where a network needs
+    them and this machine does not have them yet.
     """
-    depthwise = any(
-        module.groups > 1 == module.weight.shape[1] for module in network.modules() if isinstance(module, Conv2d)
+    needed = any(
+        isinstance(module, BatchNormAct2d)
+        or (isinstance(module, Conv2d) and (module.groups > 1 == module.weight.shape[1] or module.window == (1, 1)))
+        for module in network.modules()
     )
-    return native.description() if depthwise and device.type == "cpu" else ""
+    return native.description() if needed and device.type == "cpu" else ""

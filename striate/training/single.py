@@ -9,6 +9,7 @@ from striate import modelfile
 from striate import recipe as recipes
 from striate.base.errors import TrainingError
 from striate.base.hardware import processor
+from striate.base.heap import freed_memory_kept
 from striate.data.loading import Loader
 from striate.data.records import Dataset, Split
 from striate.inference import measure
@@ -22,7 +23,7 @@ from striate.training.call import Call
 from striate.training.events import Notice, RunStarted, Saved
 from striate.training.learner import Learner, has_ended
 from striate.training.loop import Surroundings, fit, save, steps_in_epoch
-from striate.training.precision import Precision, choose, depthwise_kernels
+from striate.training.precision import Precision, choose, kernels_for
 from striate.training.result import Outcome, best_figures
 from striate.training.runfolder import RunFolder
 
@@ -64,7 +65,7 @@ def train_one(
         recipe = _with_tail(folder, recipe, call.controls.extend)
     task = task_named(recipe.task, parts.classes).fitted(recipe, parts.select("train"))
     description = setting.description_for(parts, call.fingerprint, recipe, task, preprocess, fold)
-    kernels = depthwise_kernels(ready.network, call.device)
+    kernels = kernels_for(ready.network, call.device)
     learner = Learner(ready.network, task, recipe, preprocess, call.device, ready.precision.dtype, kernels)
     around = Surroundings(
         training=_loader(parts, "train", learner, call),
@@ -76,10 +77,11 @@ def train_one(
     )
     _begin_or_restore(learner, around, call)
     call.watch(_started(learner, around, ready.precision, parts, call, fold))
-    for event in fit(learner, around):
-        call.watch(event)
-        if isinstance(event, Saved):
-            raise RunStopped(call.run, call.interruption.signal or 0)
+    with freed_memory_kept():
+        for event in fit(learner, around):
+            call.watch(event)
+            if isinstance(event, Saved):
+                raise RunStopped(call.run, call.interruption.signal or 0)
     return _measured(learner, around, parts, call)
 
 
@@ -119,7 +121,7 @@ def _begin_or_restore(learner: Learner, around: Surroundings, call: Call) -> Non
     if header.kernels not in (None, learner.kernels):
         call.watch(
             Notice(
-                f"{folder.path}: until here depthwise windows were computed by {header.kernels}, from here on by "
+                f"{folder.path}: until here the run was trained with {header.kernels}, from here on with "
                 f"{learner.kernels}; the run will end a little differently than on one machine"
             )
         )
@@ -163,7 +165,7 @@ def _started(
         run=around.folder.path,
         recipe=learner.recipe,
         precision=precision.name,
-        reason=precision.reason + (f"; depthwise windows by {learner.kernels}" if learner.kernels else ""),
+        reason=precision.reason + (f"; trained with {learner.kernels}" if learner.kernels else ""),
         device=str(learner.device),
         threads=torch.get_num_threads(),
         cache_budget=call.cache.budget,

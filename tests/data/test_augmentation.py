@@ -159,6 +159,15 @@ def test_colours_against_plain_arithmetic(seed: int, channels: int, strength: fl
     assert np.abs(found - np.clip(wanted, 0, 255)).max() <= 0.51
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_mirrored_picture_gets_the_same_colours(channels: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 9, channels), dtype=np.uint8)
+    before, augmentation = pixels.copy(), Augmentation(colour=0.5)
+    mirrored = augmentation.colour_image(pixels[:, ::-1], draws())
+    assert np.array_equal(mirrored, augmentation.colour_image(pixels, draws())[:, ::-1])
+    assert np.array_equal(pixels, before)  # it may be the cache's own
+
+
 def test_bgr_changes_as_rgb_does() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     augmentation = Augmentation(colour=0.5)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from striate.base.errors import DecodeError
 from striate.data import ArrayHandle, Augmentation, Batch, Dataset, Loader, PictureCache, Record, open_data
-from striate.data.loading import batch_bounds
+from striate.data.loading import _put, batch_bounds
 from striate.pictures.preprocess import Preprocess
 
 RGB = Preprocess(size=(24, 24))
@@ -178,6 +178,16 @@ def test_no_more_than_a_few_batches_wait(dataset: Dataset, monkeypatch: pytest.M
         next(batches)
         assert len(made) <= taken + 2
     list(batches)
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 3), (301, 224, 3), (3, 20_000, 3), (9, 1, 1), (200, 300, 5)])
+def test_mirrored_pictures_reach_their_place_in_the_batch(shape: tuple[int, int, int]) -> None:
+    """Sizes above and below what is mirrored at once; the cache's own pixels cannot be written to."""
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    pixels.setflags(write=False)
+    places = np.zeros((3, *shape), np.uint8)
+    _put(places[1], pixels[:, ::-1])
+    assert np.array_equal(places[1], np.flip(pixels, 1)) and not places[[0, 2]].any()
 
 
 def test_no_records() -> None:

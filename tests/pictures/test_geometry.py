@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from striate.pictures.geometry import Crop, Flip, Geometry, Pad, Resize, Rotate, Shrunk
 
@@ -139,12 +138,6 @@ def test_crop_and_flip_are_views_and_an_idle_resize_costs_nothing():
     image = np.zeros((50, 60, 3), np.uint8)
     moved = Geometry(50, 60).then(Crop(1, 2, 30, 40), Resize(30, 40), Flip()).image(image)
     assert np.shares_memory(moved, image)
-
-
-def test_resize_is_pillows():
-    image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
-    expected = np.asarray(Image.fromarray(image).resize((20, 33), Image.Resampling.BICUBIC))
-    assert (Resize(33, 20, "bicubic").image(image) == expected).all()
 
 
 def test_no_boxes_are_still_boxes():

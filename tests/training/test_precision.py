@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from striate.base.hardware import Processor
-from striate.layers import Conv2d
+from striate.layers import BatchNormAct2d, Conv2d
 from striate.ops import native
-from striate.training.precision import WIDE, choose, depthwise_kernels
+from striate.training.precision import WIDE, choose, kernels_for
 
 CPU = torch.device("cpu")
 OLD = Processor("old", 2, bfloat16=False, amx=False)
@@ -46,9 +46,11 @@ def test_other_devices_do_not_ask_the_processor():
     assert choose("auto", convolution(64, 64), NEW, torch.device("mps")).name == "float32"
 
 
-def test_only_networks_with_depthwise_windows_ask_for_kernels(monkeypatch):
+def test_only_networks_with_something_to_compute_ask_for_kernels(monkeypatch):
     monkeypatch.setattr(native, "description", lambda: "whose kernels")
     depthwise, grouped = Conv2d(8, 8, 3, groups=8), Conv2d(8, 8, 3, groups=2)
-    assert depthwise_kernels(nn.Sequential(grouped, depthwise), CPU) == "whose kernels"
-    assert depthwise_kernels(nn.Sequential(grouped, nn.Linear(2, 2)), CPU) == ""
-    assert depthwise_kernels(depthwise, torch.device("cuda")) == ""
+    assert kernels_for(BatchNormAct2d(8), CPU) == "whose kernels"
+    assert kernels_for(Conv2d(8, 8, 1), CPU) == "whose kernels"
+    assert kernels_for(nn.Sequential(grouped, depthwise), CPU) == "whose kernels"
+    assert kernels_for(nn.Sequential(grouped, nn.Linear(2, 2)), CPU) == ""
+    assert kernels_for(depthwise, torch.device("cuda")) == ""

@@ -6,6 +6,7 @@ Of a convolution's output x, its normalised form and its activation y only x is 
 
 import ctypes
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.ops.native.library import kernels
-from striate.ops.recomputation import Promise, promised, promises
+from striate.ops.recomputation import Promise, keeping_promises, promised, promises
 
 Bounds = tuple[float, float]
 OPEN: Bounds = (-math.inf, math.inf)
@@ -46,13 +47,16 @@ class Statistics:
 
 
 class Output(Promise):
-    """A norm's output, and what it is computed of: the norm's input ``x``, and a residual or None."""
+    """A norm's output, computed of its input ``x`` and a residual or None; without a residual ``x`` is its source."""
 
-    __slots__ = ("bounds", "how", "residual", "x")
+    __slots__ = ("bounds", "how")
 
     def __init__(self, x: Tensor, residual: Promise | None, how: Statistics, bounds: Bounds) -> None:
-        super().__init__(lambda: apply(kernels(), x, None if residual is None else residual.tensor(), how, bounds))
-        self.x, self.residual, self.how, self.bounds = x, residual, how, bounds
+        super().__init__(
+            lambda: apply(kernels(), x, None if residual is None else residual.tensor(), how, bounds),
+            source=x if residual is None else None,
+        )
+        self.how, self.bounds = how, bounds
 
 
 class Map(ctypes.Structure):
@@ -84,9 +88,9 @@ def normalise(
     """``x`` ``[N, C, H, W]`` scaled and shifted, plus ``residual``, within the activation's ``bounds``."""
     if residual is not None and not residual.is_contiguous(memory_format=torch.channels_last):
         residual = residual.contiguous(memory_format=torch.channels_last)
-    source = None if residual is None else _kept(residual)
-    promise = Output(x.detach(), source, how, bounds)
-    return promises(_Norm.apply(x, weight, bias, residual, source, how, bounds), promise)
+    promise = Output(x.detach(), None if residual is None else _kept(residual), how, bounds)
+    with nullcontext() if residual is None else keeping_promises(residual):
+        return promises(_Norm.apply(x, weight, bias, residual, how, bounds), promise)
 
 
 def _kept(residual: Tensor) -> Promise:
@@ -111,22 +115,20 @@ class _Norm(torch.autograd.Function):
         weight: Tensor | None,
         bias: Tensor | None,
         residual: Tensor | None,
-        source: Promise | None,
         how: Statistics,
         bounds: Bounds,
     ) -> Tensor:
-        ctx.save_for_backward(x, weight, bias)
+        # Without an activation nobody asks on which side of it the sum is.
+        ctx.save_for_backward(x, weight, bias, None if bounds == OPEN else residual)
         ctx.how, ctx.bounds = how, bounds
-        ctx.source = None if bounds == OPEN else source  # without an activation nobody asks on which side of it we are
         return apply(kernels(), x, residual, how, bounds)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias = ctx.saved_tensors
+        x, weight, bias, residual = ctx.saved_tensors
         wants_x, wants_weight, wants_bias, wants_residual = ctx.needs_input_grad[:4]
-        residual = None if ctx.source is None else ctx.source.tensor()
         if torch.is_grad_enabled():  # somebody wants gradients of these gradients: torch knows how
-            return (*_by_torch(ctx, gradient, x, weight, bias, residual), None, None, None)
+            return (*_by_torch(ctx, gradient, x, weight, bias, residual), None, None)
         gradient = gradient.to(x.dtype).contiguous(memory_format=torch.channels_last)
         gated = torch.empty_like(x) if residual is not None and wants_residual else None
         result = torch.empty_like(x) if wants_x else None
@@ -136,7 +138,6 @@ class _Norm(torch.autograd.Function):
             for_weight.to(weight.dtype) if wants_weight else None,
             for_bias.to(bias.dtype) if wants_bias else None,
             (gradient if gated is None else gated) if wants_residual else None,
-            None,
             None,
             None,
         )

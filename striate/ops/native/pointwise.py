@@ -6,6 +6,7 @@ way into its panels, so that the output need not exist a second time. The refere
 
 import ctypes
 import math
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -16,11 +17,15 @@ from torch.nn import functional as F
 from striate.base.hardware import instructions
 from striate.ops.native import norm
 from striate.ops.native.library import kernels
-from striate.ops.recomputation import keeping_promises, promised
+from striate.ops.recomputation import keeping_promises, promised, sources_instead
 
 LANES = 16
 FEWEST = 24
 """Channels below which torch is the faster one, since most of a panel would be empty."""
+
+
+Normalised = tuple[norm.Statistics, norm.Bounds]
+"""What a norm does to its input."""
 
 
 class Product(ctypes.Structure):
@@ -61,32 +66,30 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Ten
     Gradients come in the types of what was given.
     """
     with keeping_promises(x):
-        source = promised(x)
-        # A residual would have to be read, too; then torch's way of having the whole output again is as good.
-        known = source if isinstance(source, norm.Output) and source.residual is None else None
-        return _Pointwise.apply(x, weight, bias, stride, known)
+        promise = promised(x)
+        normalised = None
+        if isinstance(promise, norm.Output) and promise.source is not None and x.dtype == torch.bfloat16:
+            normalised = promise.how, promise.bounds
+        return _Pointwise.apply(x, weight, bias, stride, normalised)
 
 
 class _Pointwise(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, source: norm.Output | None
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, normalised: Normalised | None
     ) -> Tensor:
         low = x.to(torch.bfloat16)
-        ctx.save_for_backward(low)
-        # Not among the saved ones: looking at one of these would compute the promised `low` again.
-        ctx.weight, ctx.version = weight, weight._version
-        ctx.stride, ctx.source = stride, source
+        ctx.save_for_backward(low, weight)
+        ctx.stride, ctx.normalised = stride, normalised
         ctx.types = (x.dtype, None if bias is None else bias.dtype)
         return F.conv2d(low, weight.to(torch.bfloat16), None if bias is None else bias.to(torch.bfloat16), stride)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weight, (wants_x, wants_weight, wants_bias) = ctx.weight, ctx.needs_input_grad[:3]
-        if weight._version != ctx.version:
-            raise RuntimeError("the weight of a 1x1 convolution was changed in place between its forward and backward")
+        wants_x, wants_weight, wants_bias = ctx.needs_input_grad[:3]
         again = torch.is_grad_enabled()  # somebody wants gradients of these gradients: torch knows how
-        low = ctx.saved_tensors[0] if ctx.source is None or again else ctx.source.x
+        with sources_instead() if ctx.normalised and not again else nullcontext():
+            low, weight = ctx.saved_tensors
         wide = weight if again else weight.to(torch.bfloat16)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         for_x, for_weight, for_bias = torch.ops.aten.convolution_backward(
@@ -103,24 +106,25 @@ class _Pointwise(torch.autograd.Function):
             [wants_x, wants_weight and again, wants_bias],
         )
         if wants_weight and not again:
-            for_weight = weight_gradient(kernels(), gradient, low, ctx.stride, ctx.source)
+            for_weight = weight_gradient(kernels(), gradient, low, ctx.stride, ctx.normalised)
         types = (ctx.types[0], weight.dtype, ctx.types[1])
         gradients = (for_x, for_weight, for_bias)
         return (*(None if g is None else g.to(kind) for g, kind in zip(gradients, types, strict=True)), None, None)
 
 
-def weight_gradient(library: Any, gradient: Tensor, x: Tensor, stride: int, source: norm.Output | None) -> Tensor:
+def weight_gradient(library: Any, gradient: Tensor, x: Tensor, stride: int, normalised: Normalised | None) -> Tensor:
     """The gradient of ``weight`` ``[out, C, 1, 1]``, summed and given in float32.
 
-    ``x`` is what the window read, or, with a ``source``, the input of the norm whose output it read.
+    ``x`` is what the window read, or the input of the norm whose output it read; ``normalised`` then says what the
+    norm did.
     """
     count, inputs, height, width = x.shape
     outputs, down, across = gradient.shape[1:]
-    bounds = norm.OPEN if source is None else source.bounds
+    how, bounds = normalised or (None, norm.OPEN)
     product = Product(count, height, width, inputs, down, across, outputs, stride, *bounds)
     threads = max(1, min(torch.get_num_threads(), count * down * across // 64))
     sums = torch.zeros(threads, _padded(outputs), _padded(inputs))
-    tables = (None, None) if source is None else (source.how.scale, source.how.shift)
+    tables = (None, None) if how is None else (how.scale, how.shift)
     status = library.pointwise_weight(
         *(ctypes.c_void_p(None if t is None else t.data_ptr()) for t in (x, gradient, *tables, sums)),
         ctypes.byref(product),

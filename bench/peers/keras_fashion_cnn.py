@@ -1,6 +1,6 @@
-"""Runs in .venv-peers: the textbook's Fashion-MNIST network in Keras 3 on TensorFlow, timed by `model.fit`.
+"""The textbook's Fashion-MNIST network in Keras 3 on TensorFlow, timed by `model.fit`.
 
-    python keras_fashion_cnn.py DATA.npz textbook|bfloat16 EPOCHS
+    python -m bench.peers.keras_fashion_cnn DATA.npz textbook|bfloat16 EPOCHS
 
 "textbook" is what a reader of the chapter types: arrays in memory, `compile` and `fit` as they come. "bfloat16" is its
 best reasonable form: mixed precision over a cached, shuffled, prefetched tf.data pipeline. (XLA was

@@ -1,0 +1,18 @@
+"""One contender as a process: ``python -m striate.benchmarking training striate resnet50 16 224 224``."""
+
+import sys
+
+from striate.benchmarking.worker import Workload, serve
+
+
+def _build() -> Workload:
+    from striate.benchmarking import workloads  # torch, which takes its time; whoever started us may wait for many
+
+    kind, name, *rest = sys.argv[1:]
+    if kind == "convolution":
+        return workloads.convolution(name)
+    model, batch_size, height, width = rest
+    return workloads.KINDS[kind](name, model, int(batch_size), (int(height), int(width)))
+
+
+serve(_build)

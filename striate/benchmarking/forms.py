@@ -1,0 +1,58 @@
+"""The ways in which one network is run: Striate's own, and those of a user of torch alone."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from striate.benchmarking.driver import Contender
+
+STRIATE = "striate"
+PREDICTOR = "predictor"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way of torch: what it computes in, the memory format, and whether slow depthwise gradients avoid bfloat16.
+
+    ``tuned`` says that a knowing user would write it, with the optimizer's fused form.
+    """
+
+    label: str
+    bfloat16: bool = False
+    tuned: bool = True
+    float32_depthwise: bool = False
+
+
+TORCH: Mapping[str, Form] = {
+    "torch": Form("torch, float32", tuned=False),
+    "torch_float32": Form("torch, float32, channels-last"),
+    "torch_bfloat16": Form("torch, bfloat16, channels-last", bfloat16=True),
+    "torch_float32_depthwise": Form(
+        "torch, bfloat16, channels-last, slow depthwise gradients in float32", bfloat16=True, float32_depthwise=True
+    ),
+}
+"""Of all of these the network is made of torch's own modules."""
+
+TUNED = ("torch_float32", "torch_bfloat16")
+"""The faster of these is "tuned torch": what a knowing user gets from public switches."""
+
+
+def contender(kind: str, name: str, model: str, batch_size: int, size: tuple[int, int]) -> Contender:
+    """A process of this package that runs a network in one way.
+
+    Args:
+        kind: "training" or "inference".
+        name: "striate", a key of `TORCH`, or for inference "predictor".
+        model: a name of `MODELS`.
+        batch_size: pictures a step.
+        size: height and width of the pictures.
+    """
+    labels = {STRIATE: "Striate", PREDICTOR: "Striate, Predictor called with arrays"}
+    label = labels.get(name) or TORCH[name].label
+    words = (kind, name, model, str(batch_size), *map(str, size))
+    return Contender(name, label, (sys.executable, "-m", "striate.benchmarking", *words))
+
+
+def convolution(precision: str) -> Contender:
+    """A process that computes one large convolution in "float32" or "bfloat16": the peak of this machine."""
+    return Contender(precision, precision, (sys.executable, "-m", "striate.benchmarking", "convolution", precision))

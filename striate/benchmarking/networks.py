@@ -1,0 +1,164 @@
+"""The same network made of torch's own modules, and how much it computes."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from striate.layers import (
+    BatchNormAct2d,
+    Conv2d,
+    DepthwiseConv2d,
+    GlobalAveragePool,
+    LocalResponseNorm,
+    MaxPool2d,
+)
+from striate.models.network import Network
+from striate.ops.axes import Size, each_axis, each_padding
+from striate.ops.plain import (
+    Sides,
+    plain_convolution,
+    plain_global_average_pool,
+    plain_max_pool,
+    plain_response_norm,
+)
+from striate.ops.shapes import padding_amounts
+
+_Windowed = Conv2d | MaxPool2d
+
+
+class PlainNorm(nn.Module):
+    """`torch.nn.BatchNorm2d`, an addition and an activation one after the other, as torchvision writes them."""
+
+    def __init__(self, norm: BatchNormAct2d) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(norm.num_features, eps=norm.eps, momentum=norm.momentum)
+        self.norm.load_state_dict(norm.state_dict())
+        acts: dict[str, Callable[[], nn.Module]] = {
+            "none": nn.Identity,
+            "relu": lambda: nn.ReLU(inplace=True),
+            "relu6": lambda: nn.ReLU6(inplace=True),
+        }
+        self.act = acts[norm.act]()
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """``act(norm(x) + residual)``, ``[N, C, H, W]``."""
+        x = self.norm(x)
+        if residual is not None:
+            x += residual
+        return self.act(x)
+
+
+def plain_torch(network: Network, size: tuple[int, int], *, float32_depthwise: bool = False) -> Network:
+    """A copy of a network in which convolutions, norms and pools are torch's own modules; weights are copied too.
+
+    SAME paddings become the amounts that they are for pictures of ``size`` (height, width), so the copy is for that
+    size alone. Layers that torch has no module for, and average pools, stay as they are. ``float32_depthwise`` lets
+    the depthwise windows for which torch has no fast bfloat16 backward compute it in float32.
+    """
+    sides = _sides(network, size)
+    plain = copy.deepcopy(network)
+    for path, module in list(plain.named_modules()):
+        replaced = _plain(module, sides.get(path), float32_depthwise)
+        if replaced is not None:
+            plain.set_submodule(path, replaced.train(module.training))
+    return plain
+
+
+def multiply_adds(network: Network, size: tuple[int, int]) -> int:
+    """One for each use of a weight by a convolution or a dense layer, for one picture of ``size``."""
+    counted: list[int] = []
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        counted.append(layer.get_parameter("weight").numel() * (output[0].numel() // output.shape[1]))
+
+    _watched(network, size, (Conv2d, nn.Linear), lambda _: count)
+    return sum(counted)
+
+
+def with_statistics(network: Network, size: tuple[int, int]) -> Network:
+    """The network in evaluation mode, the statistics of its norms those of a few random pictures.
+
+    With fresh ones the maps of a deep network grow from layer to layer, which no trained network does.
+    """
+    published = {module: module.momentum for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
+    for norm in published:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        drawn = torch.Generator().manual_seed(0)
+        network.train()(torch.randn(4, network.in_channels, *size, generator=drawn))
+    for norm, momentum in published.items():
+        norm.momentum = momentum
+    return network.eval()
+
+
+def _sides(network: Network, size: tuple[int, int]) -> dict[str, Sides]:
+    """Of each module with a window, by its path, the places before and after each axis."""
+    found: dict[str, Sides] = {}
+
+    def watcher(path: str) -> Callable[..., None]:
+        def look(layer: _Windowed, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            axes = zip(
+                inputs[0].shape[2:], *_window(layer), each_padding(path, layer.padding, 2, pools=True), strict=True
+            )
+            found[path] = [padding_amounts(*axis) for axis in axes]
+
+        return look
+
+    _watched(network, size, (Conv2d, MaxPool2d), watcher)
+    return found
+
+
+def _window(layer: _Windowed) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Window, stride and dilation, each (height, width)."""
+    stride = layer.window if layer.stride is None else layer.stride
+    return _both("window", layer.window), _both("stride", stride), _both("dilation", layer.dilation)
+
+
+def _both(name: str, value: Size) -> tuple[int, int]:
+    height, width = each_axis("plain_torch", name, value, 2)
+    return height, width
+
+
+def _watched(
+    network: Network,
+    size: tuple[int, int],
+    kinds: tuple[type[nn.Module], ...],
+    watcher: Callable[[str], Callable[..., None]],
+) -> None:
+    """Run a copy of the network on no numbers at all, and let the watcher of each module's path see what it does."""
+    ghost = copy.deepcopy(network).to("meta").eval()
+    for path, module in ghost.named_modules():
+        if isinstance(module, kinds):
+            module.register_forward_hook(watcher(path))
+    with torch.no_grad():
+        ghost(torch.zeros(1, network.in_channels, *size, device="meta"))
+
+
+def _plain(module: nn.Module, sides: Sides | None, float32_depthwise: bool) -> nn.Module | None:
+    """What stands for a module, or None if it stays: classes made from these compute something else."""
+    if type(module) not in (BatchNormAct2d, LocalResponseNorm, GlobalAveragePool, MaxPool2d, Conv2d, DepthwiseConv2d):
+        return None
+    match module:
+        case BatchNormAct2d():
+            return PlainNorm(module)
+        case LocalResponseNorm():
+            return plain_response_norm(module.norm)
+        case GlobalAveragePool():
+            return plain_global_average_pool()
+        case MaxPool2d() if sides is not None and module.padding != "ceil":
+            window, stride, dilation = _window(module)
+            return plain_max_pool(window, stride=stride, dilation=dilation, sides=sides)
+        case Conv2d() if sides is not None:
+            _, stride, dilation = _window(module)
+            return plain_convolution(
+                module.weight,
+                module.bias,
+                stride=stride,
+                dilation=dilation,
+                groups=module.groups,
+                sides=sides,
+                float32_depthwise=float32_depthwise,
+            )
+    return None

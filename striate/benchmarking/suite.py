@@ -1,0 +1,190 @@
+"""What `striate bench` measures: training and answering, beside the same network in plain and tuned torch."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from striate.base.errors import StriateError
+from striate.benchmarking.driver import Comparison, Contender, Timing, Turn, alternate
+from striate.benchmarking.forms import STRIATE, TORCH, TUNED, contender, convolution
+from striate.benchmarking.machine import Machine, this_machine
+from striate.models.table import MODELS, architecture
+
+DEFAULT_MODELS = ("efficientnet_lite0", "resnet50")
+ROUNDS = 7
+"""More would say little more, whatever time there is."""
+
+PASSES: Mapping[str, int] = {"training": 3, "inference": 1}
+"""How often a step computes what the forward pass does: its two gradients cost once more each."""
+
+_SHARES: Mapping[str, float] = {"convolution": 1.0, "training": 6.0, "inference": 2.0}
+"""How the time is shared; what one part leaves goes to those after it."""
+
+Kind = Literal["training", "inference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One network, trained with or answering batches of a size, in several ways."""
+
+    kind: Kind
+    model: str
+    batch_size: int
+    size: tuple[int, int]
+    comparison: Comparison
+
+    @property
+    def striate(self) -> Timing:
+        """Striate's own."""
+        return self.comparison[STRIATE]
+
+    @property
+    def tuned(self) -> Timing | None:
+        """The faster of torch's two tuned forms, or None if both failed."""
+        return self.comparison.fastest(TUNED)
+
+    def ratio(self, timing: Timing) -> float:
+        """How many times as fast as this contender Striate is; NaN where one of the two failed."""
+        return timing.median / self.striate.median
+
+    def peak_fraction(self, timing: Timing, peaks: Mapping[str, float]) -> float:
+        """The part of the measured peak, in the contender's own precision, that a step's products amount to.
+
+        NaN where it is not known. Peaks are in operations a second, two for each multiply-add.
+        """
+        products = self.striate.about.get("multiply_adds", math.nan) * timing.images * PASSES[self.kind]
+        return 2 * products / timing.median / peaks.get(timing.about.get("precision", ""), math.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run of the suite found. ``peaks`` are operations a second of one large convolution, by precision."""
+
+    machine: Machine
+    peaks: Mapping[str, float]
+    parts: tuple[Part, ...]
+    seconds: float
+
+    @property
+    def kernels(self) -> str:
+        """Whose kernels Striate computed with, in a few words; "" if it failed everywhere."""
+        return next((part.striate.about["kernels"] for part in self.parts if part.striate.about), "")
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `striate bench --json`."""
+        return {
+            "processor": self.machine.processor,
+            "cores": self.machine.cores,
+            "instructions": list(self.machine.instructions),
+            "versions": dict(self.machine.versions),
+            "kernels": self.kernels,
+            "peak": dict(self.peaks),
+            **{
+                kind: [self._part_as_json(part) for part in self.parts if part.kind == kind]
+                for kind in ("training", "inference")
+            },
+            "seconds": self.seconds,
+        }
+
+    def _part_as_json(self, part: Part) -> dict[str, Any]:
+        tuned = part.tuned
+        return {
+            "model": part.model,
+            "batch_size": part.batch_size,
+            "size": list(part.size),
+            "tuned": tuned.contender.name if tuned else None,
+            "disturbance": part.comparison.disturbance,
+            "contenders": [
+                {
+                    "name": timing.contender.name,
+                    "precision": timing.about.get("precision"),
+                    "images_per_second": timing.images_per_second if timing.seconds else None,
+                    "seconds": timing.median,
+                    "spread": timing.spread,
+                    "rounds": len(timing.seconds),
+                    "peak_fraction": part.peak_fraction(timing, self.peaks),
+                    "ratio": part.ratio(timing),
+                    "failure": timing.failure,
+                }
+                for timing in part.comparison
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PartBegins:
+    """An event: contenders start; ``text`` says what is measured."""
+
+    text: str
+
+
+Event = PartBegins | Turn
+
+
+def measured(
+    models: Sequence[str] = DEFAULT_MODELS,
+    *,
+    batch_size: int | None = None,
+    seconds: float = 100.0,
+    on_event: Callable[[Event], None] | None = None,
+) -> Report:
+    """Measure on this machine how fast networks are trained and answer, in Striate and in torch alone.
+
+    Args:
+        models: names of `MODELS`.
+        batch_size: pictures of a training step; None takes what suits the network's size.
+        seconds: about how long it may take; every contender has one counted turn in any case.
+        on_event: called with each event; nothing is ever printed.
+
+    Raises:
+        StriateError: there is no such network.
+    """
+    started = time.monotonic()
+    machine = this_machine()
+    parts = list(_parts(models, batch_size))
+    waiting = _SHARES["convolution"] + sum(_SHARES[kind] for kind, *_ in parts)
+
+    def run(text: str, kind: str, contenders: Sequence[Contender]) -> Comparison:
+        nonlocal waiting
+        if on_event:
+            on_event(PartBegins(text))
+        left = seconds - (time.monotonic() - started)
+        share, waiting = left * _SHARES[kind] / waiting, waiting - _SHARES[kind]
+        return alternate(contenders, rounds=ROUNDS, seconds=share, on_turn=on_event)
+
+    precisions = ("float32", "bfloat16") if machine.bfloat16 else ("float32",)
+    peak = run("the convolution peak", "convolution", [convolution(each) for each in precisions])
+    done = []
+    for kind, model, batch, size in parts:
+        ways = [name for name in ("torch", *TUNED) if machine.bfloat16 or not TORCH[name].bfloat16]
+        contenders = [contender(kind, name, model, batch, size) for name in (STRIATE, *ways)]
+        text = f"{kind} of {model}, batches of {batch}"
+        done.append(Part(kind, model, batch, size, run(text, kind, contenders)))
+    return Report(machine, peaks_of(peak), tuple(done), time.monotonic() - started)
+
+
+def peaks_of(comparison: Comparison) -> dict[str, float]:
+    """Operations a second at best, by precision; those that failed are left out."""
+    return {
+        timing.contender.name: timing.about["operations"] / min(timing.seconds)
+        for timing in comparison
+        if timing.seconds
+    }
+
+
+def _parts(models: Sequence[str], batch_size: int | None) -> Iterator[tuple[Kind, str, int, tuple[int, int]]]:
+    if batch_size is not None and batch_size < 2:
+        raise StriateError(f"batch size is {batch_size}; batch norms need at least 2 pictures in a training step")
+    for model in models:
+        architecture(model)
+        size = MODELS[model].preprocess.size
+        yield "training", model, batch_size or usual_batch(model), size
+        yield "inference", model, 1, size
+
+
+def usual_batch(model: str) -> int:
+    """The batch that a network is usually trained with on processors: 32, 16 or 8 pictures, by what one costs."""
+    giga = MODELS[model].multiply_adds / 1e9
+    return 32 if giga < 1 else 16 if giga < 10 else 8
