@@ -1,10 +1,11 @@
 """From batches to predictions and figures: the one loop that validation, evaluation and predictor share.
 
-In float32 always, so that a model file answers alike wherever it is loaded.
+In float32 always, so that a model file answers alike wherever it is loaded. On a CPU the network is folded first
+(`striate.models.folding`), which changes its outputs by the rounding of float32.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from striate.base.errors import ModelError
 from striate.base.hardware import cores
 from striate.data.records import Batch
+from striate.models.folding import FoldedNetwork
+from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
 from striate.tasks.task import Meter, Task
 
@@ -44,13 +47,32 @@ def device_named(name: str) -> torch.device:
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """The network in evaluation mode, and afterwards each of its modules as it was."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
+    # Most modules are as they should be, and setting an attribute of a module takes longer than asking for it: for one
+    # small picture, setting all of them is a tenth of the time.
+    modes = [(module, module.training) for module in network.modules()]
+    for module, training in modes:
+        if training:
+            module.training = False
     try:
         yield
     finally:
-        for module, training in modes.items():
-            module.training = training
+        for module, training in modes:
+            if module.training is not training:
+                module.training = training
+
+
+def answering(network: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """What computes the network's outputs fastest on the device, for float32 images ``[N, C, H, W]``.
+
+    The network is on the device and in evaluation mode, now and when it is computed. Weights that change afterwards
+    need not be seen.
+    """
+    floats = all(
+        tensor.dtype == torch.float32 for tensor in network.state_dict().values() if tensor.is_floating_point()
+    )
+    if isinstance(network, Network) and device.type == "cpu" and floats:
+        return FoldedNetwork(network)
+    return network
 
 
 def outputs(
@@ -58,11 +80,12 @@ def outputs(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Each batch with the network's raw outputs, float32, on the device."""
     with evaluating(network):
+        answer = answering(network, device)
         for batch in batches:
             # Not around the yield: whoever consumes must not find gradients switched off.
             with torch.inference_mode():
                 images = preprocess.normalise(batch.images.to(device, non_blocking=True))
-                result = network(images).float()
+                result = answer(images).float()
             yield batch, result
 
 

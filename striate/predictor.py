@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
+from torch import Tensor
 
 from striate import modelfile
 from striate.base.errors import DataError, DecodeError
 from striate.base.hardware import cores
 from striate.data.names import printable
-from striate.inference import device_named, evaluating
+from striate.inference import answering, device_named, evaluating
 from striate.models.network import Network
 from striate.pictures.decode import PICTURE_SUFFIXES, decode, from_memory
 from striate.pictures.geometry import Geometry
@@ -47,13 +48,18 @@ def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], 
 
 
 class Predictor:
-    """A network with all that it needs to answer: how pictures are prepared, and what its outputs mean."""
+    """A network with all that it needs to answer: how pictures are prepared, and what its outputs mean.
+
+    It answers with the weights that the network has when it first does.
+    """
 
     def __init__(self, network: Network, description: modelfile.Description, *, device: str = "auto") -> None:
         self.description = description
         self.task = task_named(description.task, description.classes)
         self.device = device_named(device)
         self.network = network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with evaluating(self.network):
+            self._answer = answering(self.network, self.device)
 
     def __call__(self, pictures: Picture | Sequence[Picture], *, top: int | None = None) -> Any:
         """Answer one picture, a list of them, or a folder.
@@ -105,6 +111,15 @@ class Predictor:
                 yield from self._answered(good, top)
                 coming = following
 
+    def outputs(self, images: Tensor) -> Tensor:
+        """Prepared pictures, uint8 ``[N, C, H, W]``, to the network's raw outputs, float32 ``[N, ...]``.
+
+        Raises:
+            ModelError: the pictures have other channels or another size than the network takes.
+        """
+        with torch.inference_mode(), evaluating(self.network):
+            return self._answer(self.description.preprocess.normalise(images.to(self.device))).float()
+
     def _prepared(self, pool: ThreadPoolExecutor, pictures: list[Picture]) -> list[tuple[Picture, Any]]:
         return [(picture, pool.submit(self._prepare, picture)) for picture in pictures]
 
@@ -128,9 +143,7 @@ class Predictor:
         if not batch:
             return
         pictures, images, geometries = zip(*batch, strict=True)
-        stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
-        with torch.inference_mode(), evaluating(self.network):
-            outputs = self.network(self.description.preprocess.normalise(stacked)).float()
+        outputs = self.outputs(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))
         predictions = self.task.decode(outputs, geometries)
         for picture, prediction in zip(pictures, predictions, strict=True):
             yield picture, prediction if top is None else self.task.most_probable(prediction, top)

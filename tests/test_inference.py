@@ -1,5 +1,6 @@
 """The one loop from batches to figures."""
 
+import copy
 import os
 
 import numpy as np
@@ -10,8 +11,9 @@ from torch import nn
 from striate.base.errors import ModelError
 from striate.base.hardware import cores
 from striate.data import ArrayHandle, Classes, Loader, Record
-from striate.inference import device_named, evaluating, measure, outputs
+from striate.inference import answering, device_named, evaluating, measure, outputs
 from striate.models import build
+from striate.models.folding import FoldedNetwork
 from striate.pictures.preprocess import Preprocess
 from striate.tasks.classify import Classify
 
@@ -72,6 +74,27 @@ def test_each_module_comes_back_as_it_was(network, records):
         assert not any(module.training for module in network.modules())
         raise RuntimeError("boom")
     assert {name: module.training for name, module in network.named_modules()} == modes
+
+
+def test_networks_of_ours_in_float32_are_folded_on_a_cpu(network):
+    with evaluating(network):
+        assert isinstance(answering(network, CPU), FoldedNetwork)
+        assert answering(network, torch.device("meta")) is network
+        assert answering(network.layer1, CPU) is network.layer1
+        low = copy.deepcopy(network).double()
+        assert answering(low, CPU) is low
+
+
+def test_each_measurement_sees_the_weights_of_the_moment(network, records):
+    once = figures(network, records, 5)
+    with torch.no_grad():
+        network.bn1.weight.mul_(-2)
+    try:
+        assert figures(network, records, 5)["loss"] != pytest.approx(once["loss"], rel=1e-3)
+    finally:
+        with torch.no_grad():
+            network.bn1.weight.div_(-2)
+    assert figures(network, records, 5)["loss"] == pytest.approx(once["loss"], rel=1e-5)
 
 
 def test_whoever_consumes_finds_gradients_on(network, records):

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from striate import modelfile
-from striate.base.errors import DataError, DecodeError
+from striate.base.errors import DataError, DecodeError, ModelError
 from striate.data.records import Classes
 from striate.models import build
 from striate.pictures.preprocess import Preprocess
@@ -245,6 +245,18 @@ def test_a_folder_is_walked_in_order_without_what_is_hidden(tmp_path):
         path.touch()
     found = [path.relative_to(tmp_path).as_posix() for path in pictures_in(tmp_path)]
     assert found == ["c.jpeg", "a/9.webp", "b/1.PNG", "b/2.jpg"]
+
+
+def test_outputs_are_what_the_answers_are_made_of(predictor):
+    pixels = np.stack([drawn(32, 32, seed) for seed in range(3)])
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = predictor.network(PREPROCESS.normalise(images))
+    found = predictor.outputs(images)
+    assert found.dtype is torch.float32
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    with pytest.raises(ModelError, match="expected uint8 images"):
+        predictor.outputs(images.float())
 
 
 def test_answering_leaves_the_network_as_it_was(predictor):

@@ -59,7 +59,7 @@ def batch_norm(
         if training:
             mean, variance = _statistics(library, x, running_mean, running_var, momentum)
         else:
-            mean, variance = running_mean, running_var
+            mean, variance = running_mean.clone(), running_var  # which may move on before backward
         with torch.no_grad():
             how = native.Statistics.of(mean, variance, weight, bias, eps, own=training)
         return native.normalise(x, weight, bias, residual, how, BOUNDS[act])

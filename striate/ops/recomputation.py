@@ -16,39 +16,54 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
-_PROMISE = "_striate_promise"
+# Beside the tensors and not on them, where a tensor that is written to a file would take its promise with it.
+_PROMISES: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
 class Promise:
     """A tensor that can be computed again, once for all who ask.
 
-    ``source``, if there is one, is the only tensor of its shape that it is computed of; see `sources_instead`.
+    ``compute`` is given the sources: tensors, or promises of such, that must not change until then. If there is only
+    one, others may take that instead; see `sources_instead`.
+
+    Raises:
+        RuntimeError: on being asked, if a source was changed in place since.
     """
 
-    __slots__ = ("_compute", "_tensor", "source")
+    __slots__ = ("_compute", "_sources", "_tensor")
 
-    def __init__(self, compute: Callable[[], Tensor], source: Tensor | None = None) -> None:
-        self._compute, self.source = compute, source
+    def __init__(self, compute: Callable[..., Tensor], *sources: "Tensor | Promise") -> None:
+        self._compute = compute
+        self._sources = [each if isinstance(each, Promise) else _AsItWas(each.detach()) for each in sources]
         self._tensor: Tensor | None = None
+
+    @property
+    def source(self) -> "_AsItWas | None":
+        """The one tensor that it is computed of, if there is one."""
+        only = self._sources[0] if len(self._sources) == 1 else None
+        return only if isinstance(only, _AsItWas) else None
 
     def tensor(self) -> Tensor:
         """The tensor, without history."""
         if self._tensor is None:
             with torch.no_grad():
-                self._tensor = self._compute()
+                self._tensor = self._compute(*(each.tensor() for each in self._sources))
         return self._tensor
 
 
 def promises(tensor: Tensor, promise: Promise) -> Tensor:
     """The same tensor, from now on to be computed again. Changing it in place ends the promise."""
-    setattr(tensor, _PROMISE, (promise, tensor._version))
+    _PROMISES[tensor] = (promise, tensor._version)
     return tensor
 
 
 def promised(tensor: Tensor) -> Promise | None:
     """What promises this tensor, as it is now; None if nothing does."""
-    promise, version = getattr(tensor, _PROMISE, (None, 0))
+    if torch.compiler.is_compiling():  # which keeps its own accounts of what backward needs
+        return None
+    promise, version = _PROMISES.get(tensor, (None, 0))
     return promise if promise is not None and tensor._version == version else None
 
 
@@ -59,9 +74,9 @@ def keeping_promises(tensor: Tensor) -> AbstractContextManager[Any]:
         return nullcontext()
     place, shape, strides = tensor.data_ptr(), tensor.shape, tensor.stride()
 
-    def pack(kept: Tensor) -> Tensor | Promise:
+    def pack(kept: Tensor) -> _AsItWas | Promise:
         same = kept.data_ptr() == place and kept.shape == shape and kept.stride() == strides
-        return promise if same and kept.dtype == tensor_type else kept
+        return promise if same and kept.dtype == tensor_type else _AsItWas(kept)
 
     tensor_type = tensor.dtype  # the tensor itself must not live on in `pack`
     return torch.autograd.graph.saved_tensors_hooks(pack, _unpack)
@@ -80,9 +95,26 @@ def sources_instead() -> Iterator[None]:
 _sources = threading.local()
 
 
-def _unpack(kept: Tensor | Promise) -> Tensor:
-    if not isinstance(kept, Promise):
-        return kept
+def _unpack(kept: "_AsItWas | Promise") -> Tensor:
+    if isinstance(kept, _AsItWas):
+        return kept.tensor()
     if kept.source is not None and getattr(_sources, "wanted", False):
-        return kept.source
+        return kept.source.tensor()
     return kept.tensor()
+
+
+class _AsItWas:
+    """A tensor that must not change: autograd itself does not look at those that pass through hooks."""
+
+    __slots__ = ("_tensor", "_version")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor, self._version = tensor, tensor._version
+
+    def tensor(self) -> Tensor:
+        if self._tensor._version != self._version:
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"a tensor of shape {list(self._tensor.shape)}"
+            )
+        return self._tensor

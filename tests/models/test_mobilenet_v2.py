@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from striate.layers import Conv2d
+from striate.layers import BatchNormAct2d, Conv2d
 from striate.models import MODELS, build
 from striate.models.ladder import ladder
 from striate.models.mobilenet_v2 import InvertedUnit, Row, Style
@@ -83,7 +83,7 @@ def test_which_units_have_a_shortcut() -> None:
 @pytest.mark.parametrize("channels", [3, 4])
 def test_a_unit_computed_otherwise(channels: int) -> None:
     torch.manual_seed(0)
-    unit = InvertedUnit(4, Row(1, 3, 1, 6, channels), 1, Style("symmetric", nn.BatchNorm2d), 0.0).eval()
+    unit = InvertedUnit(4, Row(1, 3, 1, 6, channels), 1, Style("symmetric", BatchNormAct2d), 0.0).eval()
     x = 5 * torch.randn(1, 4, 5, 6)
     with torch.no_grad():
         scale = (1 + 1e-5) ** -0.5

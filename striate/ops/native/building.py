@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -88,6 +88,12 @@ def library_file(level: Level) -> Iterator[Path]:
             kept = Path(private) / "kernels.so"
             _compile(level, kept)
         yield kept
+
+
+def forget(path: Path) -> None:
+    """Take a library that cannot be used out of the cache folder, so that whoever comes next builds another."""
+    with suppress(OSError):
+        path.with_suffix(".sha256").unlink(missing_ok=True)
 
 
 def _key(level: Level) -> str:

@@ -1,15 +1,19 @@
 """Whether freshly loaded kernels compute what torch computes: a few shapes with all that can go wrong in them."""
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops.native import depthwise
+from striate.ops.native import depthwise, norm, pointwise
 
 # Window, stride, dilation, padding, size: borders on all sides, rows shorter than a tile, a short block of channels.
 CASES = ((3, 1, 1, 1, (5, 9)), (3, 2, 1, 0, (8, 7)), (5, 1, 1, 2, (9, 6)), (5, 2, 2, 3, (6, 11)), (7, 2, 1, 3, (4, 13)))
 CHANNELS, PICTURES = 19, 2
+NORM = ("input", "residual", "weight", "bias")
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
 
@@ -22,28 +26,69 @@ def first_difference(library: Any) -> str:
 
 def _first_difference(library: Any) -> str:
     generator = torch.Generator().manual_seed(0)
+    for dtype, tolerance in TOLERANCE.items():
+        for what, ours, theirs in chain(
+            _depthwise(library, dtype, generator),
+            _norms(library, dtype, generator),
+            _pointwise(library, dtype, generator),
+        ):
+            if not (ours.float() - theirs).abs().max() <= tolerance * theirs.abs().max():
+                return f"{what}, {str(dtype).removeprefix('torch.')}"
+    return ""
+
+
+Pairs = Iterator[tuple[str, Tensor, Tensor]]
+"""What is compared, as we compute it and as torch does, in float32."""
+
+
+def _maps(generator: torch.Generator, dtype: torch.dtype, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=generator).to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _depthwise(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pairs:
     for window, stride, dilation, before, size in CASES:
         reach = (window - 1) * dilation + 1
         down, across = ((side + 2 * before - reach) // stride + 1 for side in size)
         walk = depthwise.Walk(stride, dilation, (before, before), (down, across))
-        for dtype, tolerance in TOLERANCE.items():
-            x = torch.randn(PICTURES, CHANNELS, *size, generator=generator).to(dtype)
-            x = x.contiguous(memory_format=torch.channels_last)
-            weight = torch.randn(CHANNELS, 1, window, window, generator=generator).to(dtype)
-            gradient = torch.randn(PICTURES, CHANNELS, down, across, generator=generator).to(dtype)
-            gradient = gradient.contiguous(memory_format=torch.channels_last)
-            found = (
-                depthwise.forward(library, x, weight, walk),
-                depthwise.input_gradient(library, gradient, weight, x, walk),
-                depthwise.weight_gradient(library, gradient, weight, x, walk),
-            )
-            wide = [tensor.float() for tensor in (x, weight, gradient)]
-            steps = ((stride, stride), (before, before), (dilation, dilation))
-            y = F.conv2d(wide[0], wide[1], None, *steps, CHANNELS)
-            for_x, for_weight, _ = torch.ops.aten.convolution_backward(
-                wide[2], wide[0], wide[1], None, *steps, False, (0, 0), CHANNELS, [True, True, False]
-            )
-            for name, ours, theirs in zip(("output", "input", "weight"), found, (y, for_x, for_weight), strict=True):
-                if not (ours.float() - theirs).abs().max() <= tolerance * theirs.abs().max():
-                    return f"{name} of a window of {window}, stride {stride}, {str(dtype).removeprefix('torch.')}"
-    return ""
+        x = _maps(generator, dtype, PICTURES, CHANNELS, *size)
+        weight = torch.randn(CHANNELS, 1, window, window, generator=generator).to(dtype)
+        gradient = _maps(generator, dtype, PICTURES, CHANNELS, down, across)
+        steps = ((stride, stride), (before, before), (dilation, dilation))
+        wide = (gradient.float(), x.float(), weight.float())
+        for_x, for_weight, _ = torch.ops.aten.convolution_backward(
+            *wide, None, *steps, False, (0, 0), CHANNELS, [True, True, False]
+        )
+        said = f"of a window of {window}, stride {stride}"
+        y = F.conv2d(*wide[1:], None, *steps, CHANNELS)
+        yield f"output {said}", depthwise.forward(library, x, weight, walk), y
+        yield f"input {said}", depthwise.input_gradient(library, gradient, weight, x, walk), for_x
+        yield f"weight {said}", depthwise.weight_gradient(library, gradient, weight, x, walk), for_weight
+
+
+def _norms(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pairs:
+    x, residual, gradient = (_maps(generator, dtype, PICTURES, CHANNELS, 5, 9) for _ in range(3))
+    mean, variance = norm.statistics(library, x)
+    wide = [tensor.float().requires_grad_() for tensor in (x, residual)]
+    yield "mean of a norm", mean, wide[0].mean((0, 2, 3))
+    yield "variance of a norm", variance, wide[0].var((0, 2, 3), correction=0)
+    weight, bias = (torch.randn(CHANNELS, generator=generator).requires_grad_() for _ in range(2))
+    how = norm.Statistics.of(mean, variance, weight.detach(), bias.detach(), 1e-5, own=True)
+    bounds = (0.0, 6.0)
+    with torch.enable_grad():
+        y = (F.batch_norm(wide[0], None, None, weight, bias, True, 0.0, 1e-5) + wide[1]).clamp(*bounds)
+        theirs = torch.autograd.grad(y, (*wide, weight, bias), gradient.float())
+    result, gated = torch.empty_like(x), torch.empty_like(x)
+    of_parameters = norm.backward(library, gradient, x, residual, gated, result, how, bounds)
+    yield "output of a norm", norm.apply(library, x, residual, how, bounds), y.detach()
+    for name, ours, wanted in zip(NORM, (result, gated, *of_parameters), theirs, strict=True):
+        yield f"{name} of a norm", ours, wanted
+
+
+def _pointwise(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pairs:
+    if dtype is not torch.bfloat16 or not library.pointwise_multiplies():
+        return
+    for outputs in (CHANNELS, 4 * CHANNELS):
+        x = _maps(generator, dtype, PICTURES, 3 * CHANNELS, 5, 9)
+        gradient = _maps(generator, dtype, PICTURES, outputs, 3, 5)
+        wanted = torch.einsum("nohw,nihw->oi", gradient.float(), x[:, :, ::2, ::2].float())[:, :, None, None]
+        yield "weight of a 1x1 window", pointwise.weight_gradient(library, gradient, x, 2, None), wanted

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops.native.library import kernels
+from striate.ops.native.library import in_memory, kernels
 
 WINDOWS, STRIDES = (3, 5, 7), (1, 2)
 LANES = 16
@@ -68,8 +68,8 @@ def suits(x: Tensor, weight: Tensor, stride: tuple[int, ...], dilation: tuple[in
         and weight.shape[2] in WINDOWS
         and stride in ((1, 1), (2, 2))
         and dilation[0] == dilation[1]
-        and x.device.type == "cpu"
         and x.numel() > 0
+        and in_memory(x)
         and x.is_contiguous(memory_format=torch.channels_last)
     )
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from striate.ops.native.building import LEVELS, NotBuiltError, level_for, library_file
+from torch import Tensor
+
+from striate.ops.native.building import LEVELS, NotBuiltError, forget, level_for, library_file
 
 VARIABLE = "STRIATE_NATIVE"
 """Environment variable: "auto" (also unset), "off" for torch alone, or the name of a level."""
@@ -28,19 +30,33 @@ def loaded() -> Loaded:
         return Loaded(None, f"torch alone ({VARIABLE} is off)")
     if wish != "auto" and wish not in {level.name for level in LEVELS}:
         return Loaded(None, f"torch alone ({VARIABLE} is {wish!r}; it is auto, off or a level of instructions)")
+    from striate.ops.native.checking import first_difference
+
     try:
         level = level_for(wish)
         with library_file(level) as path:
-            library = ctypes.CDLL(str(path))
+            try:
+                library = ctypes.CDLL(str(path))
+                difference = first_difference(library)
+            except (OSError, AttributeError) as error:
+                forget(path)
+                return Loaded(None, f"torch alone (the kernels cannot be loaded: {error})")
+            if difference:
+                forget(path)
+                return Loaded(None, f"torch alone (the kernels compute otherwise than torch: {difference})")
     except NotBuiltError as error:
         return Loaded(None, f"torch alone ({error})")
     except OSError as error:
         return Loaded(None, f"torch alone (the kernels cannot be loaded: {error})")
-    from striate.ops.native.checking import first_difference
-
-    if difference := first_difference(library):
-        return Loaded(None, f"torch alone (the kernels compute otherwise than torch: {difference})")
     return Loaded(library, f"kernels of Striate for {level.name}")
+
+
+def in_memory(tensor: Tensor) -> bool:
+    """Whether the tensor has numbers at an address on the CPU: those of traces and of transforms have none."""
+    try:
+        return tensor.device.type == "cpu" and tensor.data_ptr() != 0
+    except RuntimeError:
+        return False
 
 
 def kernels() -> Any:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops.native.library import kernels
+from striate.ops.native.library import in_memory, kernels
 from striate.ops.recomputation import Promise, keeping_promises, promised, promises
 
 Bounds = tuple[float, float]
@@ -47,15 +47,13 @@ class Statistics:
 
 
 class Output(Promise):
-    """A norm's output, computed of its input ``x`` and a residual or None; without a residual ``x`` is its source."""
+    """A norm's output, computed of its input ``x`` and a residual or None."""
 
     __slots__ = ("bounds", "how")
 
-    def __init__(self, x: Tensor, residual: Promise | None, how: Statistics, bounds: Bounds) -> None:
-        super().__init__(
-            lambda: apply(kernels(), x, None if residual is None else residual.tensor(), how, bounds),
-            source=x if residual is None else None,
-        )
+    def __init__(self, x: Tensor, residual: Tensor | None, how: Statistics, bounds: Bounds) -> None:
+        added = () if residual is None else (promised(residual) or residual,)
+        super().__init__(lambda x, residual=None: apply(kernels(), x, residual, how, bounds), x, *added)
         self.how, self.bounds = how, bounds
 
 
@@ -73,10 +71,10 @@ class Map(ctypes.Structure):
 def suits(x: Tensor, residual: Tensor | None) -> bool:
     """Whether there is a kernel for these: float32 or bfloat16, alike, channels-last on a CPU."""
     return (
-        x.device.type == "cpu"
-        and x.dim() == 4
+        x.dim() == 4
         and x.dtype in (torch.float32, torch.bfloat16)
         and x.numel() > 0
+        and in_memory(x)
         and x.is_contiguous(memory_format=torch.channels_last)
         and (residual is None or (residual.shape == x.shape and residual.dtype == x.dtype))
     )
@@ -88,23 +86,9 @@ def normalise(
     """``x`` ``[N, C, H, W]`` scaled and shifted, plus ``residual``, within the activation's ``bounds``."""
     if residual is not None and not residual.is_contiguous(memory_format=torch.channels_last):
         residual = residual.contiguous(memory_format=torch.channels_last)
-    promise = Output(x.detach(), None if residual is None else _kept(residual), how, bounds)
+    promise = Output(x, residual, how, bounds)
     with nullcontext() if residual is None else keeping_promises(residual):
         return promises(_Norm.apply(x, weight, bias, residual, how, bounds), promise)
-
-
-def _kept(residual: Tensor) -> Promise:
-    """Where backward finds the residual: what promises it, or the tensor, which must not have changed."""
-    if promise := promised(residual):
-        return promise
-    kept, version = residual.detach(), residual._version
-
-    def same() -> Tensor:
-        if kept._version != version:
-            raise RuntimeError("a residual was changed in place between the norm that added it and its backward")
-        return kept
-
-    return Promise(same)
 
 
 class _Norm(torch.autograd.Function):
@@ -154,7 +138,7 @@ def _by_torch(
     gated = gradient.float() * ((behind > floor) & (behind < ceiling))
     given = zip((x, weight, bias), ctx.needs_input_grad, strict=False)
     wanted = [tensor for tensor, wants in given if wants and tensor is not None]
-    found = iter(torch.autograd.grad(normalised, wanted, gated, create_graph=True))
+    found = iter(torch.autograd.grad(normalised, wanted, gated, create_graph=True) if wanted else ())
     gradients = [next(found) if wants else None for wants in ctx.needs_input_grad[:3]]
     return (*gradients, gated.to(x.dtype) if ctx.needs_input_grad[3] else None)
 

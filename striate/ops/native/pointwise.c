@@ -59,11 +59,12 @@ static void copy(const uint16_t **rows, int64_t channels, const float *scale, co
     }
 }
 
-/* sums[DOWN, across vectors] += what the pairs of two panels give; rows of sums are `width` numbers apart. */
-INLINE void block(const uint32_t *gradient, const uint32_t *x, float *sums, int64_t pairs, int64_t width, int across) {
+/* sums[DOWN, across vectors] = or, behind the first batch, += what the pairs of two panels give; rows of sums are
+ * `width` numbers apart. */
+INLINE void block(const uint32_t *gradient, const uint32_t *x, float *sums, int64_t pairs, int64_t width, int first, int across) {
     __m512 s[DOWN][ACROSS];
     UNROLL for (int i = 0; i < DOWN; i++)
-        UNROLL for (int j = 0; j < across; j++) s[i][j] = _mm512_loadu_ps(sums + i * width + j * LANES);
+        UNROLL for (int j = 0; j < across; j++) s[i][j] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + i * width + j * LANES);
     for (int64_t p = 0; p < pairs; p++) {
         __m512bh v[ACROSS];
         UNROLL for (int j = 0; j < across; j++) v[j] = (__m512bh)_mm512_loadu_si512(x + (j * pairs + p) * LANES);
@@ -77,7 +78,7 @@ INLINE void block(const uint32_t *gradient, const uint32_t *x, float *sums, int6
 }
 
 /* All sums of a batch of places. */
-static void multiply(const Panels *panels, float *sums, const Product *s) {
+static void multiply(const Panels *panels, float *sums, const Product *s, int first) {
     int64_t pairs = panels->pairs, panel = pairs * LANES, width = blocks(s->inputs) * LANES;
     for (int64_t j = 0, left = blocks(s->inputs); left;) {
         int64_t across = left == 4 || left == 2 ? 2 : left < ACROSS ? left : ACROSS;
@@ -86,9 +87,9 @@ static void multiply(const Panels *panels, float *sums, const Product *s) {
                 const uint32_t *g = panels->gradient + i * panel + half, *x = panels->x + j * panel;
                 float *to = sums + (i * LANES + half) * width + j * LANES;
                 if (i * LANES + half >= s->outputs) continue;
-                if (across == 3) block(g, x, to, pairs, width, 3);
-                if (across == 2) block(g, x, to, pairs, width, 2);
-                if (across == 1) block(g, x, to, pairs, width, 1);
+                if (across == 3) block(g, x, to, pairs, width, first, 3);
+                if (across == 2) block(g, x, to, pairs, width, first, 2);
+                if (across == 1) block(g, x, to, pairs, width, first, 1);
             }
         j += across;
         left -= across;
@@ -111,14 +112,14 @@ static int share(const uint16_t *x, const uint16_t *gradient, const float *scale
         }
         copy(rows, s->outputs, NULL, NULL, s, panels.pairs, panels.gradient);
         copy(seen, s->inputs, scale, shift, s, panels.pairs, panels.x);
-        multiply(&panels, sums, s);
+        multiply(&panels, sums, s, start == from);
     }
     free(panels.x);
     free(panels.gradient);
     return broken;
 }
 
-/* sums is [threads, outputs and inputs rounded up to sixteen], zero at first. 0 if all is well, 1 if there is no memory,
+/* sums is [threads, outputs and inputs rounded up to sixteen]; no thread may be without a place. 0 if all is well, 1 if there is no memory,
  * 2 if this processor cannot multiply bfloat16. */
 int pointwise_weight(const void *x, const void *gradient, const float *scale, const float *shift, float *sums,
                      const Product *s, int threads) {

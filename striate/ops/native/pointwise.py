@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from striate.base.hardware import instructions
 from striate.ops.native import norm
-from striate.ops.native.library import kernels
+from striate.ops.native.library import in_memory, kernels
 from striate.ops.recomputation import keeping_promises, promised, sources_instead
 
 LANES = 16
@@ -46,8 +46,8 @@ def suits(x: Tensor, weight: Tensor, stride: tuple[int, ...], groups: int) -> bo
         and stride[0] == stride[1]
         and min(weight.shape[:2]) >= FEWEST
         and weight.requires_grad
-        and x.device.type == "cpu"
         and x.numel() > 0
+        and in_memory(x)
         and x.is_contiguous(memory_format=torch.channels_last)
         and _multiplies()
     )
@@ -123,7 +123,7 @@ def weight_gradient(library: Any, gradient: Tensor, x: Tensor, stride: int, norm
     how, bounds = normalised or (None, norm.OPEN)
     product = Product(count, height, width, inputs, down, across, outputs, stride, *bounds)
     threads = max(1, min(torch.get_num_threads(), count * down * across // 64))
-    sums = torch.zeros(threads, _padded(outputs), _padded(inputs))
+    sums = torch.empty(threads, _padded(outputs), _padded(inputs))
     tables = (None, None) if how is None else (how.scale, how.shift)
     status = library.pointwise_weight(
         *(ctypes.c_void_p(None if t is None else t.data_ptr()) for t in (x, gradient, *tables, sums)),

@@ -9,10 +9,19 @@ from typing import Any
 
 import pytest
 
-from striate.ops.native import library
+from striate.ops.native import library, pointwise
 from striate.ops.native.building import LEVELS, NotBuiltError, level_for, library_file
 
-NAMES = tuple(level.name for level in LEVELS)
+
+def _possible(name: str) -> bool:
+    try:
+        level_for(name)
+    except NotBuiltError:
+        return False
+    return True
+
+
+NAMES = tuple(level.name for level in LEVELS if _possible(level.name))
 
 
 @cache
@@ -29,8 +38,12 @@ def built(name: str) -> Any:
 
 @contextmanager
 def computing_with(name: str) -> Iterator[Any]:
-    """Within this block the process has the kernels of this level; ``"off"`` is torch alone."""
+    """Within this block the process has the kernels of this level; ``"off"`` is torch alone.
+
+    Kernels are used even where torch has faster ones (AMX): what they compute is the same there.
+    """
     kernels = None if name == "off" else built(name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(library, "loaded", lambda: library.Loaded(kernels, f"tests for {name}"))
+        patch.setattr(pointwise, "_multiplies", lambda: bool(kernels and kernels.pointwise_multiplies()))
         yield kernels

@@ -1,92 +1,192 @@
 """Where the kernels come from, and that a process does without them whatever is in the way."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-
-from striate.ops.native import kernels
-from striate.ops.native.building import LEVELS, NotBuiltError, level_for
-
-PROGRAM = """
 import torch
+
 from striate.layers import Conv2d
-from striate.ops.native import description
-conv = Conv2d(8, 8, 5, stride=2, padding="same", groups=8)
-conv(torch.randn(2, 8, 9, 9).contiguous(memory_format=torch.channels_last)).sum().backward()
-assert conv.weight.grad.isfinite().all()
-print(description())
-"""
+from striate.ops.native import building, checking, kernels
+from striate.ops.native.building import LEVELS, NotBuiltError, level_for, library_file
+from tests.ops.native import levels, situations
+from tests.ops.native.situations import SITUATIONS, Place, Situation, copying
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 has_compiler = pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="there is no C compiler")
+QUICK = {"no compiler", "compiler that fails"}
 
 
-def start(cache: Path, **environment: str) -> subprocess.Popen:
-    settings = {**os.environ, "STRIATE_CACHE": str(cache), "STRIATE_NATIVE": "auto", **environment}
-    return subprocess.Popen([sys.executable, "-c", PROGRAM], env=settings, stdout=subprocess.PIPE, text=True)
+def library(level: str) -> Path:
+    """The library for a level, in the cache of this session; built on the first call."""
+    with library_file(level_for(level)) as path:
+        assert path.is_relative_to(os.environ["STRIATE_CACHE"])
+        return path
 
 
-def said(cache: Path, **environment: str) -> str:
-    process = start(cache, **environment)
-    text, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    return text.strip()
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A folder to set up a situation in, and a compiler that takes no time."""
+    script = tmp_path / "good-cc"
+    script.write_text(f"#!/bin/sh\n{copying(library('auto'))}\n")
+    script.chmod(0o755)
+    return Place(tmp_path, str(script), library)
 
 
-def test_without_a_compiler(tmp_path: Path) -> None:
-    assert said(tmp_path, PATH=str(tmp_path), CC="") == "torch alone (there is no C compiler)"
+@pytest.fixture(scope="session")
+def losses() -> dict[str, list[float]]:
+    """What torch alone makes of the steps."""
+    with levels.computing_with("off"):
+        return {"float32": situations.steps(low=False), "bfloat16": situations.steps(low=True)}
 
 
-def test_a_compiler_that_fails(tmp_path: Path) -> None:
-    broken = tmp_path / "cc"
-    broken.write_text("#!/bin/sh\necho 'no such target' >&2\nexit 1\n")
-    broken.chmod(0o755)
-    assert said(tmp_path, CC=str(broken)) == f"torch alone (the C compiler {broken} fails: no such target)"
-    assert not list((tmp_path / "native").iterdir())
+def start(place: Place, environment: dict[str, str], *, bound: bool = False) -> subprocess.Popen:
+    settings = {**os.environ, "STRIATE_CACHE": str(place.cache), "STRIATE_NATIVE": "auto", **environment}
+    command = [sys.executable, "-m", "tests.ops.native.situations"]
+    if bound:
+        if os.geteuid() == 0 and shutil.which("setpriv") is None:
+            pytest.skip("NO setpriv: permissions do not bind the superuser")
+        command = [*situations.bound(), *command]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=settings, cwd=REPOSITORY, text=True, **pipes)
 
 
-def test_switched_off_and_wishes_nobody_can_grant(tmp_path: Path) -> None:
-    assert said(tmp_path, STRIATE_NATIVE="off") == "torch alone (STRIATE_NATIVE is off)"
-    assert "STRIATE_NATIVE is 'fast'" in said(tmp_path, STRIATE_NATIVE="fast")
-    assert not (tmp_path / "native").exists()
+def answer(process: subprocess.Popen, losses: dict[str, list[float]]) -> str:
+    """What the process says of its kernels; its losses are those of torch alone, and it has nothing to complain of."""
+    text, complaints = process.communicate(timeout=300)
+    assert (process.returncode, complaints) == (0, "")
+    found = json.loads(text)
+    for kind, allowed in (("float32", 1e-4), ("bfloat16", 2e-2)):
+        assert found[kind] == pytest.approx(losses[kind], rel=allowed)
+    return found["said"]
+
+
+def leftovers(place: Place) -> list[str]:
+    """Files in the cache that are neither a library nor its sum."""
+    return [p.name for p in (place.cache / "native").glob("*") if p.suffix not in (".so", ".sha256")]
+
+
+@has_compiler
+@pytest.mark.parametrize(
+    "situation",
+    [pytest.param(s, id=s.name, marks=[] if s.name in QUICK else pytest.mark.slow) for s in SITUATIONS],
+)
+def test_training_goes_on_and_says_how(situation: Situation, place: Place, losses) -> None:
+    if situation.name == "without AVX512" and "avx2" not in levels.NAMES:
+        pytest.skip("this processor has no AVX2")
+    environment = situation.prepare(place)
+    said = answer(start(place, environment, bound=situation.bound), losses)
+    assert re.fullmatch(situation.said.format(level=place.level), said), said
+    assert leftovers(place) == []
 
 
 @pytest.mark.slow
 @has_compiler
-def test_built_once_kept_and_built_again_when_damaged(tmp_path: Path) -> None:
-    wanted = f"kernels of Striate for {level_for('auto').name}"
-    first, second = start(tmp_path), start(tmp_path)  # at once: each has a file of its own until it is whole
-    assert [process.communicate(timeout=120)[0].strip() for process in (first, second)] == [wanted, wanted]
-    (kept,) = (tmp_path / "native").glob("*.so")
-    bytes_before = kept.read_bytes()
-    assert said(tmp_path, PATH=str(tmp_path), CC="") == wanted  # no compiler is needed any more
-    kept.write_bytes(bytes_before[: len(bytes_before) // 2])
-    assert said(tmp_path) == wanted
-    assert len(kept.read_bytes()) == len(bytes_before)
+@pytest.mark.parametrize(
+    "situation",
+    [
+        pytest.param(
+            s,
+            id=s.name,
+        )
+        for s in SITUATIONS
+        if s.name.startswith("compiler")
+    ],
+)
+def test_nothing_is_spoilt_for_who_comes_next(situation: Situation, place: Place, losses) -> None:
+    """With a working compiler, after whatever was in the way before, there are kernels."""
+    answer(start(place, situation.prepare(place)), losses)
+    assert answer(start(place, {"CC": place.compiler}), losses) == f"kernels of Striate for {place.level}"
 
 
 @pytest.mark.slow
 @has_compiler
-def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "native").write_text("in the way")
-    assert said(tmp_path) == f"kernels of Striate for {level_for('auto').name}"
+def test_a_damaged_library_is_replaced(place: Place, losses) -> None:
+    place.keep("auto", b"a text")
+    answer(start(place, {"CC": place.compiler}), losses)
+    assert place.kept("auto").read_bytes() == library("auto").read_bytes()
+    assert answer(start(place, place.no_compiler()), losses) == f"kernels of Striate for {place.level}"
+
+
+@pytest.mark.slow
+@has_compiler
+def test_processes_that_build_at_once(place: Place, losses) -> None:
+    """By the real compiler: each has a file of its own until it is whole, and all compute with the result."""
+    running = [start(place, {}) for _ in range(3)]
+    assert {answer(process, losses) for process in running} == {f"kernels of Striate for {place.level}"}
+    assert leftovers(place) == []
+    assert answer(start(place, place.no_compiler()), losses) == f"kernels of Striate for {place.level}"
+
+
+@pytest.mark.slow
+@has_compiler
+def test_a_process_that_is_killed_while_it_builds_leaves_a_cache_that_works(place: Place, losses) -> None:
+    process = start(place, place.script("sleep 1000"))
+    while not list(place.cache.glob("native/.*.partial")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    assert answer(start(place, {"CC": place.compiler}), losses) == f"kernels of Striate for {place.level}"
+
+
+@pytest.mark.slow
+@has_compiler
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="mounts a tmpfs, as root on Linux"
+)
+@pytest.mark.parametrize("options", ["size=64k", "size=8m,noexec"])
+def test_disks_that_are_full_or_hold_no_programs(options: str, place: Place, losses) -> None:
+    place.cache.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(place.cache)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("NO TMPFS: this machine lets nobody mount one")
+    try:
+        said = answer(start(place, {"CC": place.compiler}), losses)
+    finally:
+        subprocess.run(["umount", "--lazy", place.cache], check=True)
+    assert said.startswith(("kernels of Striate for ", "torch alone ("))
+
+
+@pytest.mark.slow
+@has_compiler
+@pytest.mark.parametrize("situation", [pytest.param(s, id=s.name) for s in SITUATIONS if s.name in QUICK])
+def test_a_network_is_trained(situation: Situation, place: Place, photo_folder) -> None:
+    """By the command line, whose log says how it was computed."""
+    photos = photo_folder(place.folder / "photos", per_class=10, size=32)
+    words = ["train", str(photos), "--model", "mobilenet_v1_025", "--weights", "none", "--size", "32", "--epochs", "1"]
+    settings = {**os.environ, "STRIATE_CACHE": str(place.cache), "STRIATE_NATIVE": "auto", **situation.prepare(place)}
+    command = [sys.executable, "-m", "striate.cli", *words, "--out", str(place.folder / "run")]
+    done = subprocess.run(command, env=settings, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0
+    said = situation.said.format(level=place.level)
+    assert re.search(f"(with|by) {said}", done.stderr), done.stderr
 
 
 @pytest.mark.slow
 @has_compiler
 @pytest.mark.parametrize("level", [level.name for level in LEVELS])
-def test_every_level_of_this_processor(level: str, tmp_path: Path) -> None:
+def test_every_level_of_this_processor(level: str, place: Place, losses) -> None:
+    """By the real compiler, the library of each level."""
     try:
         level_for(level)
     except NotBuiltError:
-        assert (
-            said(tmp_path, STRIATE_NATIVE=level) == f"torch alone (there are no kernels for this processor ({level}))"
-        )
+        wanted = f"torch alone (there are no kernels for this processor ({level}))"
     else:
-        assert said(tmp_path, STRIATE_NATIVE=level) == f"kernels of Striate for {level}"
+        wanted = f"kernels of Striate for {level}"
+    assert answer(start(place, {"STRIATE_NATIVE": level}), losses) == wanted
+
+
+def test_a_wish_that_nobody_can_grant(place: Place, losses) -> None:
+    said = answer(start(place, {"STRIATE_NATIVE": "fast"}), losses)
+    assert said == "torch alone (STRIATE_NATIVE is 'fast'; it is auto, off or a level of instructions)"
+    assert not place.cache.exists()
 
 
 @has_compiler
@@ -101,3 +201,54 @@ def test_the_first_question_may_come_in_the_middle_of_a_step(around: str) -> Non
 def test_this_process_has_them() -> None:
     if os.environ.get("STRIATE_NATIVE", "auto") == "auto" and LEVELS:
         assert kernels() is not None
+
+
+# Whether a library is what it should be
+
+
+class Idle:
+    """A library, one of whose functions does nothing."""
+
+    def __init__(self, whole: object, name: str) -> None:
+        self.whole, self.name = whole, name
+
+    def __getattr__(self, name: str) -> object:
+        return (lambda *words: 0) if name == self.name else getattr(self.whole, name)
+
+
+FUNCTIONS = sorted(
+    {
+        name
+        for source in building.SOURCES
+        for name in re.findall(r"^(?:int|void) (\w+)\(", building._text(source).decode(), re.MULTILINE)
+    }
+    - {"pointwise_multiplies"}
+)
+
+
+@has_compiler
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_library_whose_function_does_nothing_is_refused(function: str) -> None:
+    whole = levels.built("auto")
+    assert checking.first_difference(whole) == ""
+    if function.startswith("pointwise") and not whole.pointwise_multiplies():
+        pytest.skip("this processor does not multiply bfloat16")
+    assert checking.first_difference(Idle(whole, function)) != ""
+
+
+@has_compiler
+def test_checking_leaves_no_trace_in_somebodys_random_numbers() -> None:
+    torch.manual_seed(3)
+    wanted = torch.randn(4)
+    torch.manual_seed(3)
+    checking.first_difference(levels.built("auto"))
+    assert torch.equal(torch.randn(4), wanted)
+
+
+@has_compiler
+def test_a_step_without_kernels_never_asks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inference loads no library: torch is the faster one there."""
+    monkeypatch.setattr("striate.ops.native.library.loaded", lambda: pytest.fail("the library was loaded"))
+    convolve = Conv2d(8, 8, 5, padding="same", groups=8)
+    with torch.no_grad():
+        convolve(torch.randn(1, 8, 9, 9).contiguous(memory_format=torch.channels_last))

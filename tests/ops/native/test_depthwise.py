@@ -1,104 +1,202 @@
 """Our kernels against torch's convolution in float64, in shapes drawn at random; and what lies around their results."""
 
 import ctypes
+import math
+from dataclasses import dataclass
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from striate.ops import conv2d
 from striate.ops import depthwise as rules
 from striate.ops.native import depthwise, description, kernels
+from tests.ops.native import levels
+from tests.ops.native.placing import LAYOUTS, Fenced, placed
 
 pytestmark = pytest.mark.skipif(kernels() is None, reason=description())
 
-ROUNDING = {torch.float32: 2e-6, torch.bfloat16: 8e-3}  # of the largest number of the result
+UNIT = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8}  # what rounding to the nearest may lose
+ARITHMETIC = 1e-6  # what a sum in float32 may lose of the sum of what is added up
+
+RUNS = [
+    pytest.param("auto", 30),
+    *(pytest.param(name, 250, marks=pytest.mark.slow) for name in levels.NAMES),
+]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One convolution: how large, how the window walks, and where things lie."""
+
+    seed: int
+    channels: int
+    size: tuple[int, int]
+    pictures: int
+    window: int
+    stride: int
+    dilation: int
+    padding: object
+    dtype: torch.dtype
+    bias: bool
+    gradient: str
+    offset: int
 
 
 @st.composite
-def calls(draw):
+def calls(draw) -> Call:
     window = draw(st.sampled_from(depthwise.WINDOWS))
-    padding = draw(st.sampled_from(["same", "symmetric", "valid", 1, ((0, 3), (2, 1))]))
+    padding = draw(st.sampled_from(["same", "symmetric", "valid", 1, ((0, 3), (2, 1)), ((9, 0), (0, 8))]))
     dilation = draw(st.sampled_from([1, 1, 1, 2, 3]))
-    reach = (window - 1) * dilation + 1
-    least = 1 if padding in ("same", "symmetric") else reach
-    return {
-        "channels": draw(st.integers(2, 70)),
-        "size": (draw(st.integers(least, 40)), draw(st.integers(least, 40))),
-        "pictures": draw(st.integers(1, 3)),
-        "window": window,
-        "stride": draw(st.sampled_from(depthwise.STRIDES)),
-        "dilation": dilation,
-        "padding": padding,
-        "dtype": draw(st.sampled_from(list(ROUNDING))),
-        "bias": draw(st.booleans()),
-        "offset": draw(st.integers(0, 3)),
-    }
+    least = 1 if padding in ("same", "symmetric") else (window - 1) * dilation + 1
+    return Call(
+        seed=draw(st.integers(0, 2**16)),
+        channels=draw(st.integers(1, 70)),
+        size=(draw(st.integers(least, 40)), draw(st.integers(least, 40))),
+        pictures=draw(st.integers(1, 3)),
+        window=window,
+        stride=draw(st.sampled_from(depthwise.STRIDES)),
+        dilation=dilation,
+        padding=padding,
+        dtype=draw(st.sampled_from(list(UNIT))),
+        bias=draw(st.booleans()),
+        gradient=draw(st.sampled_from([*LAYOUTS, "one_number"])),
+        offset=draw(st.integers(0, 17)),
+    )
 
 
-def channels_last(values, offset: int):
-    """The same numbers, channels-last, beginning ``offset`` numbers behind where memory was given."""
-    count, channels, height, width = values.shape
-    memory = torch.empty(values.numel() + offset, dtype=values.dtype)[offset:]
-    placed = memory.view(count, height, width, channels).permute(0, 3, 1, 2)
-    return placed.copy_(values)
+def drawn(call: Call) -> tuple[list[Tensor], dict]:
+    """The map, the window and the bias, asking for gradients; and how the window walks."""
+    torch.manual_seed(call.seed)
+    x = placed(torch.randn(call.pictures, call.channels, *call.size).to(call.dtype), "channels_last", call.offset)
+    tensors = [x, torch.randn(call.channels, 1, call.window, call.window).to(call.dtype)]
+    tensors += [torch.randn(call.channels).to(call.dtype)] * call.bias
+    arguments = {"stride": call.stride, "dilation": call.dilation, "padding": call.padding, "groups": call.channels}
+    return [tensor.requires_grad_() for tensor in tensors], arguments
 
 
-@given(calls())
-@settings(max_examples=200)
-def test_outputs_and_gradients_equal_torchs_in_float64(call) -> None:
-    torch.manual_seed(0)
-    dtype, channels, window = call["dtype"], call["channels"], call["window"]
-    x = channels_last(torch.randn(call["pictures"], channels, *call["size"]).to(dtype), call["offset"])
-    tensors = [x, torch.randn(channels, 1, window, window).to(dtype)]
-    tensors += [torch.randn(channels).to(dtype)] if call["bias"] else []
-    arguments = {name: call[name] for name in ("stride", "dilation", "padding")} | {"groups": channels}
-    ours = [tensor.requires_grad_() for tensor in tensors]
-    theirs = [tensor.detach().double().requires_grad_() for tensor in tensors]
-    steps = ((call["stride"],) * 2, (call["dilation"],) * 2)
-    expected = dtype if dtype == torch.float32 or rules.slow_in_bfloat16((window, window), *steps) else None
-    assert rules.kernel_type(x, ours[1], *steps, channels) == expected
-    found, wanted = conv2d(*ours, **arguments), conv2d(*theirs, **arguments)
-    assert found.dtype == dtype
-    gradient = torch.randn_like(found)
-    found.backward(gradient)
-    wanted.backward(gradient.double())
-    pairs = [(found, wanted), *((a.grad, b.grad) for a, b in zip(ours, theirs, strict=True))]
-    for a, b in pairs:
-        assert a is not None and a.shape == b.shape
-        assert (a.double() - b).abs().max() <= ROUNDING[dtype] * b.abs().max() + 1e-12
+def incoming(call: Call, y: Tensor) -> Tensor:
+    if call.gradient == "one_number":  # what the backward of a sum sends
+        return torch.full((), 1.5, dtype=call.dtype).expand(y.shape)
+    return placed(torch.randn(y.shape).to(call.dtype), call.gradient, call.offset)
 
 
-@given(calls())
-@settings(max_examples=100)
-def test_nothing_is_written_beside_the_results(call) -> None:
-    window, channels, stride, dilation = (call[name] for name in ("window", "channels", "stride", "dilation"))
-    reach = (window - 1) * dilation + 1
-    outputs = tuple((side + 2 * reach - reach) // stride + 1 for side in call["size"])  # padded all around
-    before, dtype = (reach, reach), call["dtype"]
-    count, (height, width) = call["pictures"], call["size"]
-    shape = depthwise.Shape(count, height, width, channels, *outputs, window, stride, dilation, *before)
-    low, library = int(dtype == torch.bfloat16), kernels()
-    x = torch.randn(count * height * width * channels).to(dtype)
-    gradient = torch.randn(count * outputs[0] * outputs[1] * channels).to(dtype)
-    rows = torch.randn(window * window * (-(-channels // 16) * 16))
-    for function, sources, size, kind in (
-        (library.depthwise_forward, (x, rows), gradient.numel(), dtype),
-        (library.depthwise_input, (gradient, rows), x.numel(), dtype),
-        (library.depthwise_weight, (x, gradient), 2 * rows.numel(), torch.float32),
-    ):
-        fence = 64 + call["offset"]
-        memory = torch.full((size + 2 * fence,), 7.0, dtype=kind)
-        memory[fence:-fence] = 0
-        places = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (*sources, memory[fence:])]
-        function(*places, ctypes.byref(shape), low, 2)
-        assert bool((memory[:fence] == 7).all()) and bool((memory[-fence:] == 7).all())
+def check(call: Call) -> None:
+    ours, arguments = drawn(call)
+    # A single map is no group; torch's own convolution serves it.
+    by_kernels = call.channels > 1
+    kind = rules.kernel_type(ours[0], ours[1], (call.stride,) * 2, (call.dilation,) * 2, call.channels)
+    assert kind == (call.dtype if by_kernels else None)
+    wide = [tensor.detach().double().requires_grad_() for tensor in ours]
+    positive = [tensor.detach().abs().requires_grad_() for tensor in wide]
+    found, wanted, added = (conv2d(*tensors, **arguments) for tensors in (ours, wide, positive))
+    assert found.dtype == call.dtype
+    gradient = incoming(call, found)
+    pairs = [
+        (found, wanted, added),
+        *zip(
+            torch.autograd.grad(found, ours, gradient),
+            torch.autograd.grad(wanted, wide, gradient.double()),
+            torch.autograd.grad(added, positive, gradient.double().abs()),
+            strict=True,
+        ),
+    ]
+    roundings = 1.01 if by_kernels and not call.bias else 2.02  # the bias is added to what was rounded already
+    for name, (mine, exact, sums) in zip(("y", "x", "weight", "bias"), pairs, strict=False):
+        # What is cancelled by the bias was rounded before it was.
+        rounded = UNIT[call.dtype] * (sums if name == "y" and call.bias else exact.abs())
+        allowed = roundings * rounded + ARITHMETIC * sums + 1e-30
+        assert mine.shape == exact.shape
+        assert ((mine.double() - exact).abs() <= allowed).all(), name
+
+
+@pytest.mark.parametrize(("level", "examples"), RUNS)
+def test_outputs_and_gradients_equal_torchs_in_float64(level: str, examples: int) -> None:
+    @given(calls())
+    @settings(max_examples=examples)
+    def holds(call: Call) -> None:
+        check(call)
+
+    with levels.computing_with(level):
+        holds()
+
+
+@pytest.mark.parametrize(("level", "examples"), RUNS)
+def test_nothing_is_written_beside_the_results(level: str, examples: int) -> None:
+    """And nothing beside the maps is read: there stands what is no number, and none of it comes out."""
+
+    @given(calls(), st.integers(1, 5), st.tuples(*[st.integers(0, 25)] * 4))
+    @settings(max_examples=examples)
+    def holds(call: Call, threads: int, sides: tuple[int, int, int, int]) -> None:
+        reach = (call.window - 1) * call.dilation + 1
+        ahead, behind = sides[:2], sides[2:]
+        outputs = tuple(
+            max(1, (side + a + b - reach) // call.stride + 1)
+            for side, a, b in zip(call.size, ahead, behind, strict=True)
+        )
+        shape = depthwise.Shape(
+            call.pictures, *call.size, call.channels, *outputs, call.window, call.stride, call.dilation, *ahead
+        )
+        x = placed(torch.randn(call.pictures, call.channels, *call.size).to(call.dtype), "channels_last", call.offset)
+        gradient = placed(torch.randn(call.pictures, call.channels, *outputs).to(call.dtype), "channels_last", 1)
+        rows = torch.randn(call.window**2 * (-(-call.channels // 16) * 16))
+        low = int(call.dtype == torch.bfloat16)
+        for function, sources, size, kind in (
+            (library.depthwise_forward, (x, rows), gradient.numel(), call.dtype),
+            (library.depthwise_input, (gradient, rows), x.numel(), call.dtype),
+            (library.depthwise_weight, (x, gradient), threads * rows.numel(), torch.float32),
+        ):
+            fenced = Fenced.of(size, kind, call.offset)
+            places = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (*sources, fenced.inside)]
+            function(*places, ctypes.byref(shape), low, threads)
+            assert fenced.whole
+            assert fenced.inside.isfinite().all()
+
+    with levels.computing_with(level) as library:
+        holds()
+
+
+@pytest.mark.parametrize("examples", [pytest.param(20), pytest.param(250, marks=pytest.mark.slow)])
+def test_what_is_no_number_comes_out_where_torch_lets_it(examples: int) -> None:
+    """Infinities too. Outputs and the input's gradient have them in the same places, the weight's in the same map."""
+
+    @given(calls(), st.sampled_from([math.nan, math.inf, -math.inf]), st.integers(0, 2**30), st.sampled_from("xg"))
+    @settings(max_examples=examples)
+    def holds(call: Call, value: float, place: int, where: str) -> None:
+        results = []
+        for level in ("auto", "off"):
+            with levels.computing_with(level):
+                tensors, arguments = drawn(call)
+                tensors = [tensor.float().detach().requires_grad_() for tensor in tensors]
+                if where == "x":
+                    broken(tensors[0], place, value)
+                y = conv2d(*tensors, **arguments)
+                gradient = torch.randn(y.shape).contiguous(memory_format=torch.channels_last)
+                if where == "g":
+                    broken(gradient, place, value)
+                results.append([y, *torch.autograd.grad(y, tensors, gradient)])
+        for name, ours, theirs in zip(("y", "x", "weight", "bias"), *results, strict=False):
+            if name == "weight":  # places that a tap leaves out are multiplied by zero, by torch others than by us
+                mine, exact = ((~weight.isfinite()).any(dim=(1, 2, 3)) for weight in (ours, theirs))
+                assert mine.sum() <= 1
+                # Windows that see nothing but padding do not count for us.
+                assert (mine >= exact).all() or not isinstance(call.padding, str)
+            else:
+                assert torch.equal(ours.isfinite(), theirs.isfinite()), name
+
+    levels.built("auto")
+    holds()
+
+
+def broken(tensor: Tensor, place: int, value: float) -> None:
+    tensor.detach()[torch.unravel_index(torch.tensor(place % tensor.numel()), tensor.shape)] = value
 
 
 def test_gradients_of_gradients() -> None:
     torch.manual_seed(0)
-    x = channels_last(torch.randn(2, 5, 6, 7), 0).requires_grad_()
+    x = placed(torch.randn(2, 5, 6, 7), "channels_last").requires_grad_()
     weight = torch.randn(5, 1, 3, 3, requires_grad=True)
     twice = []
     for first, second in (
@@ -141,11 +239,10 @@ def test_what_stays_with_torch(change) -> None:
 
 
 def test_autocast_decides_the_type() -> None:
-    x = channels_last(torch.randn(1, 4, 8, 8), 0)
+    x = placed(torch.randn(1, 4, 8, 8), "channels_last")
     weight = torch.randn(4, 1, 3, 3, requires_grad=True)
     assert rules.kernel_type(x, weight, (1, 1), (1, 1), 4) == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
-        assert rules.kernel_type(x, weight, (1, 1), (1, 1), 4) is None  # torch's own are the faster ones
         assert rules.kernel_type(x, weight, (2, 2), (1, 1), 4) == torch.bfloat16
         y = conv2d(x, weight, stride=2, groups=4, padding="same")
         assert y.dtype == torch.bfloat16

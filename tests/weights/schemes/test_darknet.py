@@ -45,7 +45,7 @@ def test_batch_norm_belongs_to_its_convolution(foreign_of) -> None:
         torch.from_numpy(arrays[f"conv0/{leaf}"]) for leaf in ("weight", "bias", "gamma", "mean", "variance")
     )
     beta, gamma, mean, variance = (each.reshape(64, 1, 1) for each in numbers)
-    wanted = (torch.conv2d(images, kernel, padding=1) - mean) / (variance + 1e-5).sqrt() * gamma + beta
+    wanted = ((torch.conv2d(images, kernel, padding=1) - mean) / (variance + 1e-5).sqrt() * gamma + beta).relu()
     with torch.no_grad():
         torch.testing.assert_close(network.bn1_1(network.conv1_1(images)), wanted, rtol=1e-4, atol=1e-4)
 

@@ -1,0 +1,204 @@
+"""Our weight gradients of 1x1 convolutions against torch's in float64, behind a norm and without one."""
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from striate.ops import conv2d
+from striate.ops.batch_normalization import BOUNDS, batch_norm
+from striate.ops.native import kernels, pointwise
+from tests.ops.native.levels import computing_with
+from tests.ops.native.placing import LAYOUTS, Fenced, placed
+
+pytestmark = pytest.mark.skipif(
+    not (kernels() and kernels().pointwise_multiplies()), reason="this processor does not multiply bfloat16"
+)
+
+UNIT = 2.0**-8  # what rounding to bfloat16 may lose
+ARITHMETIC = 2e-6  # what sums in float32 may lose of the sum of what is added up
+EXAMPLES = [pytest.param(20), pytest.param(250, marks=pytest.mark.slow)]
+
+
+@pytest.fixture(autouse=True)
+def by_kernels() -> Iterator[None]:
+    with computing_with("auto"):
+        yield
+
+
+@dataclass(frozen=True)
+class Call:
+    """One 1x1 convolution: how large, what stands before it, and where things lie."""
+
+    seed: int
+    inputs: int
+    outputs: int
+    pictures: int
+    size: tuple[int, int]
+    stride: int
+    act: str | None
+    residual: bool
+    bias: bool
+    autocast: bool
+    gradient: str
+    offset: int
+
+
+@st.composite
+def calls(draw) -> Call:
+    act = draw(st.sampled_from([None, *BOUNDS]))
+    return Call(
+        seed=draw(st.integers(0, 2**16)),
+        inputs=draw(st.integers(pointwise.FEWEST, 70)),
+        outputs=draw(st.integers(pointwise.FEWEST, 70)),
+        pictures=draw(st.integers(2, 4)),
+        size=(draw(st.integers(1, 40)), draw(st.integers(1, 40))),
+        stride=draw(st.integers(1, 3)),
+        act=act,
+        residual=act is not None and draw(st.booleans()),
+        bias=draw(st.booleans()),
+        autocast=draw(st.booleans()),
+        gradient=draw(st.sampled_from(LAYOUTS)),
+        offset=draw(st.integers(0, 17)),
+    )
+
+
+def map_and_seen(call: Call) -> tuple[Tensor, Tensor]:
+    """What the convolution reads, in bfloat16: given, or the output of a norm; and the leaf behind it."""
+    shape = (call.pictures, call.inputs, *call.size)
+    x = placed(torch.randn(shape).bfloat16(), "channels_last", call.offset).requires_grad_()
+    if call.act is None:
+        return x, x
+    residual = placed(torch.randn(shape).bfloat16(), "channels_last") if call.residual else None
+    statistics = torch.zeros(call.inputs), torch.ones(call.inputs)
+    weight, bias = torch.randn(call.inputs, requires_grad=True), torch.randn(call.inputs)
+    how = {"training": True, "momentum": 0.1, "eps": 1e-3, "act": call.act, "residual": residual}
+    return batch_norm(x, *statistics, weight, bias, **how), x
+
+
+def parameters(call: Call) -> list[Tensor]:
+    dtype = torch.float32 if call.autocast else torch.bfloat16
+    shapes = [(call.outputs, call.inputs, 1, 1)] + [(call.outputs,)] * call.bias
+    return [torch.randn(shape).to(dtype).requires_grad_() for shape in shapes]
+
+
+def check(call: Call) -> None:
+    torch.manual_seed(call.seed)
+    seen, leaf = map_and_seen(call)
+    given = parameters(call)
+    with torch.autocast("cpu", torch.bfloat16, enabled=call.autocast):
+        y = conv2d(seen, *given, stride=call.stride)
+    assert y.grad_fn.name() == "_PointwiseBackward" and y.dtype == torch.bfloat16
+    # The weight is rounded to bfloat16 before it is multiplied; its gradient is summed in float32.
+    wide = [tensor.detach().bfloat16().double().contiguous().requires_grad_() for tensor in (seen, *given)]
+    gradient = placed(torch.randn(y.shape).bfloat16(), call.gradient, call.offset)
+    found = torch.autograd.grad(y, [seen, *given, leaf], gradient)
+    exact = torch.autograd.grad(conv2d(*wide, stride=call.stride), wide, gradient.double())
+    positive = [tensor.detach().abs().requires_grad_() for tensor in wide]
+    sums = torch.autograd.grad(conv2d(*positive, stride=call.stride), positive, gradient.double().abs())
+    for name, ours, theirs, added in zip(("x", "weight", "bias"), found, exact, sums, strict=False):
+        exactly = name == "weight" and ours.dtype == torch.float32
+        unit = 2.0**-24 if exactly else UNIT
+        assert ((ours.double() - theirs).abs() <= 1.01 * unit * theirs.abs() + ARITHMETIC * added).all(), name
+    assert found[-1].isfinite().all()
+
+
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_gradients_equal_torchs_in_float64(examples: int) -> None:
+    @given(calls())
+    @settings(max_examples=examples)
+    def holds(call: Call) -> None:
+        check(call)
+
+    holds()
+
+
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_nothing_is_written_beside_the_sums(examples: int) -> None:
+    """And nothing of the maps is read: around them are numbers that are none."""
+
+    @given(calls(), st.integers(1, 5))
+    @settings(max_examples=examples)
+    def holds(call: Call, threads: int) -> None:
+        down, across = (-(-side // call.stride) for side in call.size)
+        bounds = BOUNDS[call.act or "none"]
+        sizes = (call.pictures, *call.size, call.inputs, down, across, call.outputs)
+        product = pointwise.Product(*sizes, call.stride, *bounds)
+        x = placed(torch.randn(call.pictures, call.inputs, *call.size).bfloat16(), "channels_last", call.offset)
+        gradient = placed(torch.randn(call.pictures, call.outputs, down, across).bfloat16(), "channels_last", 1)
+        tables = [torch.randn(call.inputs) for _ in range(2)] if call.act else [None, None]
+        width = [-(-channels // 16) * 16 for channels in (call.outputs, call.inputs)]
+        sums = Fenced.of(threads * width[0] * width[1], torch.float32, call.offset)
+        places = [ctypes.c_void_p(None if t is None else t.data_ptr()) for t in (x, gradient, *tables, sums.inside)]
+        assert kernels().pointwise_weight(*places, ctypes.byref(product), threads) == 0
+        assert sums.whole
+        each = sums.inside.view(threads, *width).sum(0)
+        assert each.isfinite().all()
+        assert not each[call.outputs :].any() and not each[:, call.inputs :].any()
+
+    holds()
+
+
+def ready(act: str | None = "relu", *, dtype: torch.dtype = torch.bfloat16) -> tuple[Tensor, Tensor, Tensor]:
+    """A map, its leaf, and a weight."""
+    leaf = placed(torch.randn(2, 32, 6, 5).to(dtype), "channels_last").requires_grad_()
+    weight = torch.randn(40, 32, 1, 1, requires_grad=True)
+    if act is None:
+        return leaf, leaf, weight
+    statistics = torch.zeros(32), torch.ones(32)
+    return batch_norm(leaf, *statistics, training=True, momentum=0.1, eps=1e-3, act=act), leaf, weight
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_behind_a_norm_in_float32(alone: bool) -> None:
+    """Autocast rounds between the two, so what the convolution reads is not what the norm can give again."""
+    found = []
+    for by in ("auto", "off"):
+        torch.manual_seed(0)
+        with computing_with(by), torch.autocast("cpu", torch.bfloat16):
+            seen, leaf, weight = ready(dtype=torch.float32)
+            y = conv2d(seen, weight)
+            found.append(torch.autograd.grad(y.float().exp().sum(), [weight] if alone else [weight, leaf]))
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours - theirs).norm() <= 0.02 * theirs.norm()
+
+
+@pytest.mark.parametrize("act", [None, "relu6"])
+def test_gradients_of_gradients(act: str | None) -> None:
+    twice = []
+    for by in ("auto", "off"):
+        torch.manual_seed(0)
+        with computing_with(by), torch.autocast("cpu", torch.bfloat16):
+            seen, leaf, weight = ready(act)
+            y = conv2d(seen, weight)
+            inner = torch.autograd.grad(y.float().square().mean(), [weight, leaf], create_graph=True)
+            outer = torch.autograd.grad(sum(g.float().square().sum() for g in inner), [weight, leaf])
+            twice.append([*inner, *outer])
+    for ours, theirs in zip(*twice, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert (ours - theirs).float().norm() <= 0.03 * theirs.float().norm()
+
+
+def test_a_weight_that_was_changed_is_noticed() -> None:
+    seen, _, weight = ready()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = conv2d(seen, weight)
+    with torch.no_grad():
+        weight.mul_(2)
+    with pytest.raises(RuntimeError, match=r"changed in place|by an inplace"):
+        y.float().sum().backward()
+
+
+def test_a_graph_that_is_kept_gives_the_same_gradients_again() -> None:
+    seen, leaf, weight = ready()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = conv2d(seen, weight)
+    gradient = torch.randn_like(y)
+    first = torch.autograd.grad(y, [leaf, weight], gradient, retain_graph=True)
+    again = torch.autograd.grad(y, [leaf, weight], gradient)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
