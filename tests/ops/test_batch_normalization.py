@@ -208,7 +208,7 @@ def all_in_bfloat16(by: str, *, create_graph: bool) -> list[Tensor]:
     "create_graph",
     [
         False,
-        pytest.param(True, marks=pytest.mark.xfail(strict=False, reason="batch norm by torch with mixed types")),
+        pytest.param(True, marks=pytest.mark.xfail(strict=True, reason="batch norm by torch with mixed types")),
     ],
 )
 def test_everything_in_bfloat16(create_graph: bool) -> None:

@@ -1,7 +1,7 @@
 /* Batch norm, residual addition and activation in one pass over channels-last maps, and the gradients of all three.
  *
- * A map is [rows, channels], contiguous, float or bfloat16. An activation is a floor and a ceiling: (0, inf) is ReLU,
- * (0, 6) ReLU6, (-inf, inf) none. Rows are taken as one long line of vectors: after `turn` of them the channels begin
+ * A map is [rows, channels], contiguous, float or bfloat16. An activation is a floor and a ceiling: (0, 6) is ReLU6;
+ * a bound that is not there is no number, as ReLU's ceiling. Rows are taken as one long line of vectors: after `turn` of them the channels begin
  * anew, so tables spread over a turn serve any number of channels without short vectors in each row. Sums are kept in
  * float over a few hundred rows, then in double. The second pass over a map goes backwards: what the first one read
  * last is still in the cache. */
@@ -66,6 +66,7 @@ typedef struct {
     const void *gradient, *x, *residual; /* residual is NULL where nothing was added */
     void *gated;                         /* where the gated gradient is kept; NULL if it is computed again */
     const float *scale, *shift, *mean;
+    int own; /* whether the statistics are the batch's own, which depend on x */
 } Behind;
 
 INLINE floats gated_at(const Behind *b, floats x, floats a, floats s, Map m, int64_t i, int64_t lanes, int low) {
@@ -100,7 +101,7 @@ INLINE void input_block(const Behind *b, const float *slope, const float *offset
         int64_t i = (start + r) * turn + j;
         floats x = load(at(b->x, i, low), lanes, low), g;
         g = b->gated ? load(at(b->gated, i, low), lanes, low) : gated_at(b, x, a, c, m, i, lanes, low);
-        store((void *)at(result, i, low), g * a + x * k + o, lanes, low);
+        store((void *)at(result, i, low), b->own ? g * a + x * k + o : g * a, lanes, low);
     }
 }
 
@@ -275,7 +276,7 @@ int norm_backward(const void *gradient, const void *x, const void *residual, voi
     int broken = !desk(&d, turn, threads, 5);
     if (!broken) {
         float *slope = d.tables + 3 * turn, *offset = d.tables + 4 * turn;
-        Behind b = {gradient, x, residual, gated, d.tables, d.tables + turn, d.tables + 2 * turn};
+        Behind b = {gradient, x, residual, gated, d.tables, d.tables + turn, d.tables + 2 * turn, rate != 0};
         spread(scale, m->channels, turn, d.tables);
         spread(shift, m->channels, turn, d.tables + turn);
         spread(mean, m->channels, turn, d.tables + 2 * turn);

@@ -184,7 +184,8 @@ def backward(
 
 
 def _map(x: Tensor, bounds: Bounds = OPEN) -> Map:
-    return Map(x.numel() // x.shape[1], x.shape[1], *bounds)
+    # No comparison with what is no number is true, so that not even an infinity reaches a bound that is not there.
+    return Map(x.numel() // x.shape[1], x.shape[1], *(math.nan if math.isinf(bound) else bound for bound in bounds))
 
 
 def _how(x: Tensor) -> tuple[int, int]:

@@ -312,7 +312,7 @@ def break_and_check(call: Call, faults: list[tuple[str, int, float]]) -> None:
 @pytest.mark.parametrize("examples", [pytest.param(20), pytest.param(250, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "training",
-    [True, pytest.param(False, marks=pytest.mark.xfail(strict=False, reason="a whole channel's gradient is none"))],
+    [True, False],
 )
 def test_what_is_no_number_and_infinities_go_the_ways_they_go_in_torch(training: bool, examples: int) -> None:
     @given(broken_calls())
