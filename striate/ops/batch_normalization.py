@@ -68,7 +68,7 @@ def batch_norm(
         y = y.add_(residual) if y.dtype == residual.dtype else y + residual
     if act == "none":
         return y
-    return F.relu_(y) if act == "relu" else F.hardtanh_(y, 0.0, 6.0)
+    return F.relu_(y) if act == "relu" else F.hardtanh_(y, *BOUNDS[act])
 
 
 def _by_kernels(x: Tensor, weight: Tensor | None, residual: Tensor | None) -> bool:

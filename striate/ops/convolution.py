@@ -160,21 +160,6 @@ def _convolution(
     padding: Paddings,
 ) -> Tensor:
     _check(op, axes, x, weight, groups)
-    with keeping_promises(x):
-        return _checked(op, axes, x, weight, bias, stride, dilation, groups, padding)
-
-
-def _checked(
-    op: str,
-    axes: int,
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Size,
-    dilation: Size,
-    groups: int,
-    padding: Paddings,
-) -> Tensor:
     strides, dilations = each_axis(op, "stride", stride, axes), each_axis(op, "dilation", dilation, axes)
     paddings = each_padding(op, padding, axes)
     every = list(zip(x.shape[2:], weight.shape[2:], strides, dilations, paddings, strict=True))
@@ -245,10 +230,12 @@ def _convolve(
     groups: int,
 ) -> Tensor:
     if depthwise.wants_float32_backward(x, weight, stride=stride, dilation=dilation, groups=groups):
-        return depthwise.conv2d_float32_backward(
-            x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
-        )
-    y: Tensor = _TORCH[len(stride) - 1](x, weight, bias, stride, padding, dilation, groups)
+        with keeping_promises(x):
+            return depthwise.conv2d_float32_backward(
+                x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
+            )
+    with keeping_promises(x):
+        y: Tensor = _TORCH[len(stride) - 1](x, weight, bias, stride, padding, dilation, groups)
     return kept(y, like=x)
 
 

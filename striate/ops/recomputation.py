@@ -72,14 +72,17 @@ def keeping_promises(tensor: Tensor) -> AbstractContextManager[Any]:
     promise = promised(tensor)
     if promise is None:
         return nullcontext()
-    place, shape, strides = tensor.data_ptr(), tensor.shape, tensor.stride()
+    place = _place(tensor)  # the tensor itself must not live on in `pack`
 
     def pack(kept: Tensor) -> _AsItWas | Promise:
-        same = kept.data_ptr() == place and kept.shape == shape and kept.stride() == strides
-        return promise if same and kept.dtype == tensor_type else _AsItWas(kept)
+        return promise if _place(kept) == place else _AsItWas(kept)
 
-    tensor_type = tensor.dtype  # the tensor itself must not live on in `pack`
     return torch.autograd.graph.saved_tensors_hooks(pack, _unpack)
+
+
+def _place(tensor: Tensor) -> tuple[object, ...]:
+    """What two tensors of the same numbers have in common."""
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
 
 
 @contextmanager

@@ -89,7 +89,7 @@ INLINE void weight_tile(const void **rows, const void *line, floats *sums, int64
         }
 }
 
-/* G rows of the window, from tap row `i0` on, over one row of outputs. */
+/* G neighbouring rows of the window over one row of outputs. */
 INLINE void weight_rows(const void **rows, const void *line, float *to, const Shape *s, int64_t lanes, int G, int K, int S,
                         int low) {
     floats sums[MOST];

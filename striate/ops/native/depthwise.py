@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops.native.library import in_memory, kernels
+from striate.ops.native.library import kernels
+from striate.ops.native.tensors import address, is_low, lies_as_wanted, padded
+from striate.ops.recomputation import keeping_promises
 
 WINDOWS, STRIDES = (3, 5, 7), (1, 2)
-LANES = 16
 Pair = tuple[int, int]
 
 
@@ -63,14 +64,11 @@ def suits(x: Tensor, weight: Tensor, stride: tuple[int, ...], dilation: tuple[in
     """
     return (
         groups > 1
-        and x.dim() == 4
         and weight.shape == (groups, 1, weight.shape[2], weight.shape[2])
         and weight.shape[2] in WINDOWS
-        and stride in ((1, 1), (2, 2))
+        and stride in [(step, step) for step in STRIDES]
         and dilation[0] == dilation[1]
-        and x.numel() > 0
-        and in_memory(x)
-        and x.is_contiguous(memory_format=torch.channels_last)
+        and lies_as_wanted(x)
     )
 
 
@@ -79,7 +77,8 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, walk: Walk, dtype: 
 
     Gradients come in the types of what was given.
     """
-    return _Depthwise.apply(x, weight, bias, walk, dtype)
+    with keeping_promises(x):
+        return _Depthwise.apply(x, weight, bias, walk, dtype)
 
 
 class _Depthwise(torch.autograd.Function):
@@ -141,8 +140,8 @@ def forward(library: Any, x: Tensor, weight: Tensor, walk: Walk) -> Tensor:
     """The convolution in the type of ``x``."""
     shape = _shape(x, weight, walk)
     y = torch.empty((shape.n, shape.c, shape.oh, shape.ow), dtype=x.dtype, memory_format=torch.channels_last)
-    rows = _rows(weight)
-    library.depthwise_forward(_at(x), _at(rows), _at(y), ctypes.byref(shape), _low(x), torch.get_num_threads())
+    rows, threads = _rows(weight), torch.get_num_threads()
+    library.depthwise_forward(address(x), address(rows), address(y), ctypes.byref(shape), is_low(x), threads)
     return y
 
 
@@ -152,7 +151,7 @@ def input_gradient(library: Any, gradient: Tensor, weight: Tensor, x: Tensor, wa
     result = torch.empty_like(x)
     rows, gradient = _rows(weight), gradient.to(x.dtype)
     threads = torch.get_num_threads()
-    library.depthwise_input(_at(gradient), _at(rows), _at(result), ctypes.byref(shape), _low(x), threads)
+    library.depthwise_input(address(gradient), address(rows), address(result), ctypes.byref(shape), is_low(x), threads)
     return result
 
 
@@ -160,9 +159,9 @@ def weight_gradient(library: Any, gradient: Tensor, weight: Tensor, x: Tensor, w
     """The gradient of ``weight`` ``[C, 1, k, k]``, summed and given in float32."""
     shape = _shape(x, weight, walk)
     threads = min(torch.get_num_threads(), shape.n * shape.oh)
-    sums = torch.zeros(threads, shape.window**2, _padded(shape.c))
+    sums = torch.zeros(threads, shape.window**2, padded(shape.c))
     gradient = gradient.to(x.dtype)
-    library.depthwise_weight(_at(x), _at(gradient), _at(sums), ctypes.byref(shape), _low(x), threads)
+    library.depthwise_weight(address(x), address(gradient), address(sums), ctypes.byref(shape), is_low(x), threads)
     return sums.sum(0)[:, : shape.c].t().reshape(weight.shape)
 
 
@@ -176,18 +175,6 @@ def _shape(x: Tensor, weight: Tensor, walk: Walk) -> Shape:
 def _rows(weight: Tensor) -> Tensor:
     """``[C, 1, k, k]`` as float32 ``[k * k, C]``, filled up with zeros to a multiple of the lanes."""
     channels = len(weight)
-    rows = torch.zeros(weight[0].numel(), _padded(channels))
+    rows = torch.zeros(weight[0].numel(), padded(channels))
     rows[:, :channels] = weight.reshape(channels, -1).t()
     return rows
-
-
-def _padded(channels: int) -> int:
-    return -(-channels // LANES) * LANES
-
-
-def _at(tensor: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr())
-
-
-def _low(x: Tensor) -> int:
-    return int(x.dtype == torch.bfloat16)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from torch import Tensor
-
 from striate.ops.native.building import LEVELS, NotBuiltError, forget, level_for, library_file
 
 VARIABLE = "STRIATE_NATIVE"
@@ -49,14 +47,6 @@ def loaded() -> Loaded:
     except OSError as error:
         return Loaded(None, f"torch alone (the kernels cannot be loaded: {error})")
     return Loaded(library, f"kernels of Striate for {level.name}")
-
-
-def in_memory(tensor: Tensor) -> bool:
-    """Whether the tensor has numbers at an address on the CPU: those of traces and of transforms have none."""
-    try:
-        return tensor.device.type == "cpu" and tensor.data_ptr() != 0
-    except RuntimeError:
-        return False
 
 
 def kernels() -> Any:

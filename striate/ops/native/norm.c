@@ -1,15 +1,16 @@
 /* Batch norm, residual addition and activation in one pass over channels-last maps, and the gradients of all three.
  *
- * A map is [rows, channels], contiguous, float or bfloat16. An activation is a floor and a ceiling: (0, 6) is ReLU6;
- * a bound that is not there is no number, as ReLU's ceiling. Rows are taken as one long line of vectors: after `turn` of them the channels begin
- * anew, so tables spread over a turn serve any number of channels without short vectors in each row. Sums are kept in
- * float over a few hundred rows, then in double. The second pass over a map goes backwards: what the first one read
- * last is still in the cache. */
+ * A map is [rows, channels], contiguous, float or bfloat16. An activation is a floor and a ceiling: (0, 6) is ReLU6; a
+ * bound that is not there is no number, as ReLU's ceiling. Rows are taken as one long line of vectors: after `turn`
+ * numbers the channels begin anew, so tables spread over a turn serve any number of channels without short vectors in
+ * each row. Sums are kept in float over a few hundred turns, then in double. The second pass over a map goes backwards:
+ * what the first one read last is still in the cache. */
 #include "vectors.h"
 #include <stdlib.h>
 
 #define ROWS 4    /* turns taken together: tables are loaded once for all, and additions do not wait for each other */
 #define FLUSH 256 /* turns after which float sums go into the double ones */
+#define PIVOTS 16 /* rows that pivots are taken from */
 
 typedef struct {
     int64_t rows, channels;
@@ -169,32 +170,27 @@ static void statistics_part(const void *x, const float *pivot, float *part, doub
 #define GRADIENT(start, j, lanes, count) gradient_block(&b, part, m, line.turn, start, j, lanes, count, low)
 #define INPUT(start, j, lanes, count) input_block(&b, slope, offset, result, m, line.turn, start, j, lanes, count, low)
 
-static void gradient_part(const Behind *given, float *part, double *sums, Map m, Line line, int t, int threads, int low) {
-    Behind b = *given;
-    if (b.residual && b.gated) {
-        BY_TYPE(SUM_UP(GRADIENT))
-    } else if (b.residual) {
-        b.gated = NULL;
-        BY_TYPE(SUM_UP(GRADIENT))
-    } else {
-        b.residual = b.gated = NULL;
-        BY_TYPE(SUM_UP(GRADIENT))
+/* Whether something was added and whether the gated gradient is kept become constants, too. */
+#define BY_PRESENCE(pass)                \
+    {                                    \
+        Behind b = *given;               \
+        if (b.residual && b.gated) {     \
+            BY_TYPE(pass)                \
+        } else if (b.residual) {         \
+            b.gated = NULL;              \
+            BY_TYPE(pass)                \
+        } else {                         \
+            b.residual = b.gated = NULL; \
+            BY_TYPE(pass)                \
+        }                                \
     }
-}
 
-static void input_part(const Behind *given, const float *slope, const float *offset, void *result, Map m, Line line,
-                       int t, int threads, int low) {
-    Behind b = *given;
-    if (b.gated) {
-        BY_TYPE(WRITE_BACKWARDS(INPUT))
-    } else if (b.residual) {
-        b.gated = NULL;
-        BY_TYPE(WRITE_BACKWARDS(INPUT))
-    } else {
-        b.residual = b.gated = NULL;
-        BY_TYPE(WRITE_BACKWARDS(INPUT))
-    }
-}
+static void gradient_part(const Behind *given, float *part, double *sums, Map m, Line line, int t, int threads, int low)
+    BY_PRESENCE(SUM_UP(GRADIENT))
+
+static void input_part(const Behind *given, const float *slope, const float *offset, void *result, Map m, Line line, int t,
+                       int threads, int low)
+    BY_PRESENCE(WRITE_BACKWARDS(INPUT))
 
 /* Memory of one call: per thread sums in float and double, and tables over a turn. NULL if there is none. */
 typedef struct {
@@ -225,16 +221,26 @@ static void fold(const Desk *d, const Map *m, int64_t turn, int threads, int64_t
         }
 }
 
+/* A number near each channel's mean, over a turn: squares of what is left do not cancel. The mean of a few rows from all
+ * over the map, so that a single odd one does no harm. */
+static void pivots(const void *x, const Map *m, int64_t turn, int low, float *to) {
+    int64_t count = m->rows < PIVOTS ? m->rows : PIVOTS;
+    for (int64_t c = 0; c < m->channels; c += LANES) {
+        int64_t lanes = m->channels - c < LANES ? m->channels - c : LANES;
+        floats sum = {0};
+        for (int64_t k = 0; k < count; k++) sum += load(at(x, m->rows * k / count * m->channels + c, low), lanes, low);
+        store(to + c, sum / all(count), lanes, 0);
+    }
+    for (int64_t i = m->channels; i < turn; i++) to[i] = to[i - m->channels];
+}
+
 /* Mean and variance (of all, not of a sample) of each channel. 0 if all is well, 1 if there is no memory. */
 int norm_statistics(const void *x, float *mean, float *variance, const Map *m, int low, int threads) {
     Line line = line_of(m);
     Desk d;
     int broken = !desk(&d, line.turn, threads, 1);
     if (!broken) {
-        for (int64_t i = 0; i < line.turn; i++) { /* any value of the channel keeps the squares from cancelling */
-            floats v = load(at(x, i % m->channels, low), 1, low);
-            d.tables[i] = v[0];
-        }
+        pivots(x, m, line.turn, low, d.tables);
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int t = 0; t < threads; t++)
             statistics_part(x, d.tables, d.parts + 2 * line.turn * t, d.sums + 2 * line.turn * t, line, t, threads, low);

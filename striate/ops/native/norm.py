@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops.native.library import in_memory, kernels
+from striate.ops.native.library import kernels
+from striate.ops.native.tensors import address, done, is_low, lies_as_wanted
 from striate.ops.recomputation import Promise, keeping_promises, promised, promises
 
 Bounds = tuple[float, float]
 OPEN: Bounds = (-math.inf, math.inf)
+_SUMS = "the sums of a batch norm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,8 @@ class Map(ctypes.Structure):
 def suits(x: Tensor, residual: Tensor | None) -> bool:
     """Whether there is a kernel for these: float32 or bfloat16, alike, channels-last on a CPU."""
     return (
-        x.dim() == 4
-        and x.dtype in (torch.float32, torch.bfloat16)
-        and x.numel() > 0
-        and in_memory(x)
-        and x.is_contiguous(memory_format=torch.channels_last)
+        x.dtype in (torch.float32, torch.bfloat16)
+        and lies_as_wanted(x)
         and (residual is None or (residual.shape == x.shape and residual.dtype == x.dtype))
     )
 
@@ -133,7 +132,8 @@ def _by_torch(
     """The same gradients through operations that can be differentiated again, in float32."""
     how, (floor, ceiling) = ctx.how, ctx.bounds
     mean, variance = (None, None) if how.own else (how.mean, how.inverse**-2 - how.eps)
-    normalised = F.batch_norm(x.float(), mean, variance, weight, bias, how.own, 0.0, how.eps)
+    scale, shift = (None if parameter is None else parameter.float() for parameter in (weight, bias))
+    normalised = F.batch_norm(x.float(), mean, variance, scale, shift, how.own, 0.0, how.eps)
     behind = normalised.detach() if residual is None else normalised.detach() + residual.float()
     gated = gradient.float() * ((behind > floor) & (behind < ceiling))
     given = zip((x, weight, bias), ctx.needs_input_grad, strict=False)
@@ -149,15 +149,17 @@ def _by_torch(
 def statistics(library: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance (of all, not of a sample) of each channel of ``[N, C, H, W]``, float32 ``[C]``."""
     mean, variance = torch.empty(x.shape[1]), torch.empty(x.shape[1])
-    _done(library.norm_statistics(_at(x), _at(mean), _at(variance), ctypes.byref(_map(x)), *_how(x)))
+    tables = address(mean), address(variance)
+    done(library.norm_statistics(address(x), *tables, ctypes.byref(_map(x)), *_how(x)), _SUMS)
     return mean, variance
 
 
 def apply(library: Any, x: Tensor, residual: Tensor | None, how: Statistics, bounds: Bounds) -> Tensor:
     """The output, in the type of ``x``."""
     y = torch.empty_like(x)
-    tables = _at(how.scale), _at(how.shift)
-    _done(library.norm_apply(_at(x), _at(residual), _at(y), *tables, ctypes.byref(_map(x, bounds)), *_how(x)))
+    tables = address(how.scale), address(how.shift)
+    maps = address(x), address(residual), address(y)
+    done(library.norm_apply(*maps, *tables, ctypes.byref(_map(x, bounds)), *_how(x)), _SUMS)
     return y
 
 
@@ -176,10 +178,10 @@ def backward(
     ``residual`` is what was added before an activation, otherwise None.
     """
     for_weight, for_bias = torch.empty_like(how.mean), torch.empty_like(how.mean)
-    maps = [_at(tensor) for tensor in (gradient, x, residual, gated, result)]
-    tables = [_at(table) for table in (how.mean, how.inverse, how.scale, how.shift, for_weight, for_bias)]
+    maps = [address(tensor) for tensor in (gradient, x, residual, gated, result)]
+    tables = [address(table) for table in (how.mean, how.inverse, how.scale, how.shift, for_weight, for_bias)]
     rate = ctypes.c_double(x.shape[1] / x.numel() if how.own else 0.0)
-    _done(library.norm_backward(*maps, *tables, rate, ctypes.byref(_map(x, bounds)), *_how(x)))
+    done(library.norm_backward(*maps, *tables, rate, ctypes.byref(_map(x, bounds)), *_how(x)), _SUMS)
     return for_weight, for_bias
 
 
@@ -189,13 +191,4 @@ def _map(x: Tensor, bounds: Bounds = OPEN) -> Map:
 
 
 def _how(x: Tensor) -> tuple[int, int]:
-    return int(x.dtype == torch.bfloat16), torch.get_num_threads()
-
-
-def _at(tensor: Tensor | None) -> ctypes.c_void_p:
-    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
-
-
-def _done(status: int) -> None:
-    if status:
-        raise MemoryError("there is no memory for the sums of a batch norm")
+    return is_low(x), torch.get_num_threads()

@@ -5,7 +5,6 @@ way into its panels, so that the output need not exist a second time. The refere
 """
 
 import ctypes
-import math
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
@@ -14,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.base.hardware import instructions
+from striate.base.hardware import AMX, instructions
 from striate.ops.native import norm
-from striate.ops.native.library import in_memory, kernels
+from striate.ops.native.library import kernels
+from striate.ops.native.tensors import address, done, lies_as_wanted, padded
 from striate.ops.recomputation import keeping_promises, promised, sources_instead
 
-LANES = 16
 FEWEST = 24
 """Channels below which torch is the faster one, since most of a panel would be empty."""
 
@@ -46,9 +45,7 @@ def suits(x: Tensor, weight: Tensor, stride: tuple[int, ...], groups: int) -> bo
         and stride[0] == stride[1]
         and min(weight.shape[:2]) >= FEWEST
         and weight.requires_grad
-        and x.numel() > 0
-        and in_memory(x)
-        and x.is_contiguous(memory_format=torch.channels_last)
+        and lies_as_wanted(x)
         and _multiplies()
     )
 
@@ -57,7 +54,7 @@ def suits(x: Tensor, weight: Tensor, stride: tuple[int, ...], groups: int) -> bo
 def _multiplies() -> bool:
     """Whether the kernels can multiply bfloat16 here, and torch has nothing faster for it (AMX)."""
     library = kernels()
-    return library is not None and bool(library.pointwise_multiplies()) and "amx_bf16" not in instructions()
+    return library is not None and bool(library.pointwise_multiplies()) and AMX not in instructions()
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
@@ -123,17 +120,8 @@ def weight_gradient(library: Any, gradient: Tensor, x: Tensor, stride: int, norm
     how, bounds = normalised or (None, norm.OPEN)
     product = Product(count, height, width, inputs, down, across, outputs, stride, *bounds)
     threads = max(1, min(torch.get_num_threads(), count * down * across // 64))
-    sums = torch.empty(threads, _padded(outputs), _padded(inputs))
+    sums = torch.empty(threads, padded(outputs), padded(inputs))
     tables = (None, None) if how is None else (how.scale, how.shift)
-    status = library.pointwise_weight(
-        *(ctypes.c_void_p(None if t is None else t.data_ptr()) for t in (x, gradient, *tables, sums)),
-        ctypes.byref(product),
-        threads,
-    )
-    if status:
-        raise MemoryError("there is no memory for the panels of a matrix product")
+    given = [address(tensor) for tensor in (x, gradient, *tables, sums)]
+    done(library.pointwise_weight(*given, ctypes.byref(product), threads), "the panels of a matrix product")
     return (sums[0] if threads == 1 else sums.sum(0))[:outputs, :inputs].reshape(outputs, inputs, 1, 1)
-
-
-def _padded(channels: int) -> int:
-    return math.ceil(channels / LANES) * LANES

@@ -1,0 +1,47 @@
+"""What the C functions are told of tensors: where they lie, in which type, and how many lanes their channels fill."""
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+LANES = 16
+"""Numbers of a vector, as in vectors.h."""
+
+
+def lies_as_wanted(tensor: Tensor) -> bool:
+    """Whether a map ``[N, C, H, W]`` is there for a kernel: at an address on the CPU, channels-last, not empty.
+
+    Tensors of traces and of transforms have no address.
+    """
+    if tensor.dim() != 4 or tensor.device.type != "cpu" or tensor.numel() == 0:
+        return False
+    try:
+        return tensor.data_ptr() != 0 and tensor.is_contiguous(memory_format=torch.channels_last)
+    except RuntimeError:
+        return False
+
+
+def address(tensor: Tensor | None) -> ctypes.c_void_p:
+    """The address of its first number; NULL for None."""
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
+
+
+def is_low(tensor: Tensor) -> int:
+    """1 for bfloat16, 0 for float32: ``low`` of the C functions."""
+    return int(tensor.dtype == torch.bfloat16)
+
+
+def padded(channels: int) -> int:
+    """The channels of whole vectors that hold so many."""
+    return -(-channels // LANES) * LANES
+
+
+def done(status: int, what: str) -> None:
+    """See that a C function had the memory it asked for.
+
+    Raises:
+        MemoryError: it had not.
+    """
+    if status:
+        raise MemoryError(f"there is no memory for {what}")
