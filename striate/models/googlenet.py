@@ -76,7 +76,7 @@ MODULES = (
     Row("inception5b", 384, 192, 384, 48, 128, 128),
 )
 BLOCKS = {
-    "stem": ("conv1.conv", "conv1.bn"),
+    "stem": ("conv1.conv", "conv1.bn", "conv1.act"),
     "stage2": ("maxpool1", "norm1", "conv2", "conv3", "norm2"),
     "stage3": ("maxpool2", "inception3a", "inception3b"),
     "stage4a": ("maxpool3", "inception4a"),
@@ -160,16 +160,17 @@ BATCH_NORM = Form(
 
 
 class ConvAct(nn.Module):
-    """A convolution with a batch norm or a bias, and ReLU: ``conv``, and ``bn``, which ends in the ReLU."""
+    """A convolution with a batch norm or a bias, and ReLU: ``conv``, ``bn``, and ``act`` where the norm has no ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, window: int, batch_norm: bool, stride: int = 1) -> None:
         super().__init__()
         self.conv = Conv2d(in_channels, out_channels, window, stride=stride, padding="symmetric", bias=not batch_norm)
-        self.bn = BatchNormAct2d(out_channels, eps=1e-3, act="relu") if batch_norm else nn.ReLU(inplace=True)
+        self.bn = BatchNormAct2d(out_channels, eps=1e-3, act="relu") if batch_norm else nn.Identity()
+        self.act = nn.Identity() if batch_norm else nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, in, H, W]`` to ``[N, out, H / stride, W / stride]``."""
-        return self.bn(self.conv(x))
+        return self.act(self.bn(self.conv(x)))
 
 
 class Inception(nn.Module):
