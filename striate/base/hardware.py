@@ -16,6 +16,11 @@ _CGROUP = Path("/sys/fs/cgroup")
 _UNKNOWN_MEMORY = 4 << 30  # what we assume where the system tells nothing: a small laptop
 
 
+AMX = "amx_bf16"
+BFLOAT16 = frozenset({"avx512_bf16", AMX, "bf16"})
+"""The kernel's words for instructions that multiply bfloat16; AMX is Intel's matrix tiles."""
+
+
 @dataclass(frozen=True, slots=True)
 class Processor:
     """The processor as far as it matters here.
@@ -51,8 +56,8 @@ def processor(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> Processor:
     return Processor(
         name=fields.get("model name") or platform.processor() or platform.machine() or "unknown processor",
         cores=cores(proc=proc, cgroup=cgroup),
-        bfloat16=not flags.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"}),
-        amx="amx_bf16" in flags,
+        bfloat16=not flags.isdisjoint(BFLOAT16),
+        amx=AMX in flags,
     )
 
 

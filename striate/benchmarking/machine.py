@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from striate import __version__
-from striate.base.hardware import cores, instructions, processor
+from striate.base.hardware import AMX, BFLOAT16, cores, instructions, processor
 
 _WORDS: Mapping[str, str] = {
-    "amx_bf16": "AMX",
+    AMX: "AMX",
     "avx512_bf16": "AVX512-BF16",
     "avx512f": "AVX512",
     "avx2": "AVX2",
@@ -30,12 +30,12 @@ class Machine:
     @property
     def amx(self) -> bool:
         """Whether the processor has Intel's matrix tiles for bfloat16."""
-        return "AMX" in self.instructions
+        return _WORDS[AMX] in self.instructions
 
     @property
     def bfloat16(self) -> bool:
         """Whether the processor multiplies bfloat16."""
-        return not {"AMX", "AVX512-BF16", "BF16"}.isdisjoint(self.instructions)
+        return any(_WORDS[flag] in self.instructions for flag in BFLOAT16)
 
     def __str__(self) -> str:
         said = ", ".join(self.instructions) or "no vector instructions that are known"

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from striate.layers import (
     LocalResponseNorm,
     MaxPool2d,
 )
+from striate.models.ladder import counted_multiply_adds
 from striate.models.network import Network
 from striate.ops.axes import Size, each_axis, each_padding
 from striate.ops.plain import (
@@ -68,12 +70,9 @@ def plain_torch(network: Network, size: tuple[int, int], *, float32_depthwise: b
 
 def multiply_adds(network: Network, size: tuple[int, int]) -> int:
     """One for each use of a weight by a convolution or a dense layer, for one picture of ``size``."""
-    counted: list[int] = []
-
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        counted.append(layer.get_parameter("weight").numel() * (output[0].numel() // output.shape[1]))
-
-    _watched(network, size, (Conv2d, nn.Linear), lambda _: count)
+    ghost = _ghost(network)
+    with counted_multiply_adds(ghost) as counted:
+        _run(ghost, size)
     return sum(counted)
 
 
@@ -97,17 +96,28 @@ def _sides(network: Network, size: tuple[int, int]) -> dict[str, Sides]:
     """Of each module with a window, by its path, the places before and after each axis."""
     found: dict[str, Sides] = {}
 
-    def watcher(path: str) -> Callable[..., None]:
-        def look(layer: _Windowed, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            axes = zip(
-                inputs[0].shape[2:], *_window(layer), each_padding(path, layer.padding, 2, pools=True), strict=True
-            )
-            found[path] = [padding_amounts(*axis) for axis in axes]
+    def look(path: str, layer: _Windowed, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        paddings = each_padding(path, layer.padding, 2, pools=True)
+        axes = zip(inputs[0].shape[2:], *_window(layer), paddings, strict=True)
+        found[path] = [padding_amounts(*axis) for axis in axes]
 
-        return look
-
-    _watched(network, size, (Conv2d, MaxPool2d), watcher)
+    ghost = _ghost(network)
+    for path, module in ghost.named_modules():
+        if isinstance(module, _Windowed):
+            module.register_forward_hook(partial(look, path))
+    _run(ghost, size)
     return found
+
+
+def _ghost(network: Network) -> Network:
+    """A copy of the network without numbers, in evaluation mode."""
+    return copy.deepcopy(network).to("meta").eval()
+
+
+def _run(ghost: Network, size: tuple[int, int]) -> None:
+    """One picture of ``size`` through it, without numbers either."""
+    with torch.no_grad():
+        ghost(torch.zeros(1, ghost.in_channels, *size, device="meta"))
 
 
 def _window(layer: _Windowed) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
@@ -119,21 +129,6 @@ def _window(layer: _Windowed) -> tuple[tuple[int, int], tuple[int, int], tuple[i
 def _both(name: str, value: Size) -> tuple[int, int]:
     height, width = each_axis("plain_torch", name, value, 2)
     return height, width
-
-
-def _watched(
-    network: Network,
-    size: tuple[int, int],
-    kinds: tuple[type[nn.Module], ...],
-    watcher: Callable[[str], Callable[..., None]],
-) -> None:
-    """Run a copy of the network on no numbers at all, and let the watcher of each module's path see what it does."""
-    ghost = copy.deepcopy(network).to("meta").eval()
-    for path, module in ghost.named_modules():
-        if isinstance(module, kinds):
-            module.register_forward_hook(watcher(path))
-    with torch.no_grad():
-        ghost(torch.zeros(1, network.in_channels, *size, device="meta"))
 
 
 def _plain(module: nn.Module, sides: Sides | None, float32_depthwise: bool) -> nn.Module | None:

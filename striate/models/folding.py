@@ -63,7 +63,7 @@ class FoldedNetwork:
         Raises:
             ModelError: the images do not fit the network.
         """
-        self.network._check_images(images)
+        self.network.check_images(images)
         height, width = images.shape[2:]
         if memory_format(images) != torch.channels_last:  # all maps would be in the order of the images
             images = torch.empty_like(images, memory_format=torch.channels_last).copy_(images)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -81,6 +82,24 @@ def ladder(name: str) -> Ladder:
     return Ladder(name, tuple(images.shape[1:]), rungs)
 
 
+@contextmanager
+def counted_multiply_adds(module: nn.Module) -> Iterator[list[int]]:
+    """What each convolution and dense layer of a module multiplies for one picture, as they run within the block."""
+    counted: list[int] = []
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        places = output[0].numel() // output.shape[1]
+        counted.append(layer.get_parameter("weight").numel() * places)
+
+    weighing = [layer for layer in module.modules() if isinstance(layer, Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in weighing]
+    try:
+        yield counted
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def _climb(network: Network, x: Tensor) -> Iterator[Rung]:
     for block, paths in network.blocks.items():
         for path in paths:
@@ -99,17 +118,8 @@ def _climb(network: Network, x: Tensor) -> Iterator[Rung]:
 
 
 def _step(block: str, path: str, module: nn.Module, x: Tensor) -> tuple[Tensor, Rung]:
-    counted: list[int] = []
-
-    def count(layer: nn.Module, _: object, output: Tensor) -> None:
-        places = output[0].numel() // output.shape[1]
-        counted.append(layer.get_parameter("weight").numel() * places)
-
-    weighing = [layer for layer in module.modules() if isinstance(layer, Conv2d | nn.Linear)]
-    hooks = [layer.register_forward_hook(count) for layer in weighing]
-    y = module(x)
-    for hook in hooks:
-        hook.remove()
+    with counted_multiply_adds(module) as counted:
+        y = module(x)
     return y, Rung(block, path, _described(module), tuple(y.shape[1:]), parameter_count(module), sum(counted))
 
 

@@ -78,7 +78,7 @@ class Network(nn.Module):
         if last < first:
             raise ModelError(f"block {stop!r} comes before block {start!r}; the order is {', '.join(names)}")
         if first == 0:
-            self._check_images(x)
+            self.check_images(x)
         for name in names[first : last + 1]:
             for path in self.blocks[name]:
                 x = self.get_submodule(path)(x)
@@ -114,7 +114,12 @@ class Network(nn.Module):
             )
         return names.index(block)
 
-    def _check_images(self, images: Tensor) -> None:
+    def check_images(self, images: Tensor) -> None:
+        """See that images ``[N, C, H, W]`` fit the network.
+
+        Raises:
+            ModelError: they do not; says which do.
+        """
         name, shape = type(self).__name__, list(images.shape)
         if images.dim() != 4 or images.shape[1] != self.in_channels:
             raise ModelError(
