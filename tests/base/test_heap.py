@@ -38,7 +38,32 @@ def test_pages_are_not_asked_for_again():
     assert given_back > 5_000  # of 10,240 pages
 
 
-def test_nothing_happens_with_other_c_libraries(monkeypatch):
-    monkeypatch.setattr(heap, "_glibc", lambda: None)
+class Recorder:
+    """A C library that writes down what it is asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def mallopt(self, what, value):
+        self.asked.append((what, value))
+
+    def malloc_trim(self, kept):
+        self.asked.append(("trim", kept))
+
+
+def test_what_is_set_is_put_back_also_after_an_error(monkeypatch):
+    library = Recorder()
+    monkeypatch.setattr(heap, "_glibc", lambda: library)
+    with pytest.raises(KeyError), heap.freed_memory_kept():
+        set_at_first = list(library.asked)
+        raise KeyError
+    trim_threshold, mmap_max = -1, -4  # as in malloc.h
+    assert set_at_first == [(trim_threshold, 2**31 - 1), (mmap_max, 0)]
+    assert library.asked[2:] == [(trim_threshold, 128 * 1024), (mmap_max, 65536), ("trim", 0)]
+
+
+def test_another_c_library_is_asked_for_nothing(monkeypatch):
+    monkeypatch.setattr(heap.ctypes, "CDLL", lambda name: Recorder())  # which is none of glibc's: it has no version
+    assert heap._glibc() is None
     with heap.freed_memory_kept():
         heap.keep_freed_memory()

@@ -8,6 +8,7 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -144,12 +145,26 @@ def _compiler() -> str:
 
 
 def _run(command: list[str], folder: str) -> None:
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            command, check=False, cwd=folder, capture_output=True, text=True, errors="replace", timeout=SECONDS
-        )
+        with subprocess.Popen(
+            command, cwd=folder, stdout=pipe, stderr=pipe, text=True, errors="replace", start_new_session=True
+        ) as process:
+            try:
+                _, errors = process.communicate(timeout=SECONDS)
+            except BaseException:
+                _end(process)
+                raise
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotBuiltError(f"the C compiler {command[0]} cannot be run ({type(error).__name__})") from error
-    if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["it says nothing"])[0][:200]
+    if process.returncode != 0:
+        said = (errors.strip().splitlines() or ["it says nothing"])[0][:200]
         raise NotBuiltError(f"the C compiler {command[0]} fails: {said}")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """A compiler and the programs that it has started."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()

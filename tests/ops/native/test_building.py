@@ -252,3 +252,14 @@ def test_a_step_without_kernels_never_asks_for_them(monkeypatch: pytest.MonkeyPa
     convolve = Conv2d(8, 8, 5, padding="same", groups=8)
     with torch.no_grad():
         convolve(torch.randn(1, 8, 9, 9).contiguous(memory_format=torch.channels_last))
+
+
+def test_a_compiler_that_takes_too_long_leaves_nobody_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "SECONDS", 0.5)
+    compiler, child = tmp_path / "cc", tmp_path / "child"
+    compiler.write_text(f"#!/bin/sh\nsleep 1000 &\necho $! > {child}\nwait\n")
+    compiler.chmod(0o755)
+    with pytest.raises(building.NotBuiltError, match="TimeoutExpired"):
+        building._run([str(compiler)], str(tmp_path))
+    state = Path(f"/proc/{child.read_text().strip()}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
