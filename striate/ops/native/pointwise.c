@@ -27,6 +27,10 @@ typedef struct { /* one thread's: panels [channels / 16, pairs, 16] of both maps
 
 INLINE int64_t blocks(int64_t channels) { return (channels + LANES - 1) / LANES; }
 
+/* Numbers of a row of sums: an odd count of vectors, since rows that lie a power of two apart drive each other out of
+ * the nearest cache. */
+INLINE int64_t width_of(const Product *s) { return (blocks(s->inputs) | 1) * LANES; }
+
 /* Sixteen pairs of the numbers of two places. */
 INLINE __m512i pair(__m256i first, __m256i second) {
     return _mm512_or_si512(_mm512_cvtepu16_epi32(first), _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 16));
@@ -48,10 +52,13 @@ static void copy(const uint16_t **rows, int64_t channels, const float *scale, co
     floats floor = (floats)_mm512_set1_ps(s->floor), ceiling = (floats)_mm512_set1_ps(s->ceiling);
     for (int64_t b = 0; b < blocks(channels); b++) {
         int64_t c = b * LANES, lanes = channels - c < LANES ? channels - c : LANES;
+        int64_t ahead = c + 2 * LANES < channels ? 2 * LANES : 2 * pairs * channels - c;
         floats a = {0}, o = {0};
         if (scale) a = load(scale + c, lanes, 0), o = load(shift + c, lanes, 0);
         for (int64_t p = 0; p < 2 * pairs; p += 2, to += LANES) {
             const uint16_t *first = rows[p] ? rows[p] + c : NULL, *second = rows[p + 1] ? rows[p + 1] + c : NULL;
+            __builtin_prefetch(first + ahead);
+            __builtin_prefetch(second + ahead);
             __m512i both = scale ? pair(normalised(first, lanes, a, o, floor, ceiling), normalised(second, lanes, a, o, floor, ceiling))
                                  : pair(numbers(first, lanes), numbers(second, lanes));
             _mm512_storeu_si512(to, both);
@@ -79,7 +86,7 @@ INLINE void block(const uint32_t *gradient, const uint32_t *x, float *sums, int6
 
 /* All sums of a batch of places. */
 static void multiply(const Panels *panels, float *sums, const Product *s, int first) {
-    int64_t pairs = panels->pairs, panel = pairs * LANES, width = blocks(s->inputs) * LANES;
+    int64_t pairs = panels->pairs, panel = pairs * LANES, width = width_of(s);
     for (int64_t j = 0, left = blocks(s->inputs); left;) {
         int64_t across = left == 4 || left == 2 ? 2 : left < ACROSS ? left : ACROSS;
         for (int64_t i = 0; i < blocks(s->outputs); i++)
@@ -123,7 +130,7 @@ static int share(const uint16_t *x, const uint16_t *gradient, const float *scale
  * 2 if this processor cannot multiply bfloat16. */
 int pointwise_weight(const void *x, const void *gradient, const float *scale, const float *shift, float *sums,
                      const Product *s, int threads) {
-    int64_t places = s->n * s->oh * s->ow, each = blocks(s->outputs) * LANES * blocks(s->inputs) * LANES;
+    int64_t places = s->n * s->oh * s->ow, each = blocks(s->outputs) * LANES * width_of(s);
     int broken = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(| : broken)
     for (int t = 0; t < threads; t++)

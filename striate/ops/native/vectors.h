@@ -55,6 +55,14 @@ INLINE floats load(const void *from, int64_t lanes, int low) {
     return v;
 }
 
+#define AHEAD 4096 /* numbers: a few pages of memory, beyond which processors do not look ahead by themselves */
+
+/* The numbers from `i` on, while those that are `ahead` of them (or behind, in a pass that goes backwards) are asked for. */
+INLINE floats stream(const void *map, int64_t i, int64_t ahead, int64_t lanes, int low) {
+    __builtin_prefetch(at(map, i + ahead, low));
+    return load(at(map, i, low), lanes, low);
+}
+
 INLINE void store(void *to, floats v, int64_t lanes, int low) {
 #ifdef __AVX512F__
     if (lanes < LANES) {
