@@ -14,7 +14,7 @@ from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
 from striate.tasks.task import Task
 from striate.training.averaging import AveragedWeights
-from striate.training.optimizers import clip, optimizer_for, set_rate
+from striate.training.optimizers import clip, optimizer_for, set_rate, take_step
 from striate.training.stages import set_mode
 from striate.training.statistics import RunningStatistics
 
@@ -108,7 +108,7 @@ class Learner:
             self._pending.append((loss.detach(), self.progress.step + 1, names))
         if self.recipe.clip_norm:
             clip(self.network, self.recipe.clip_norm)
-        self.optimizer.step()
+        take_step(self.optimizer)
         self.optimizer.zero_grad(set_to_none=True)
         if self.average:
             self.average.update()

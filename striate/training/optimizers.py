@@ -1,7 +1,9 @@
 """Optimizers over the parameters that learn."""
 
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from striate.recipe import Recipe
@@ -23,6 +25,42 @@ def optimizer_for(network: nn.Module, recipe: Recipe) -> Optimizer:
     if recipe.optimizer == "sgd":
         return SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
     return AdamW(groups, lr=0.0, betas=(recipe.momentum, 0.999), fused=True)
+
+
+def take_step(optimizer: Optimizer) -> None:
+    """Let the optimizer take its step; weights, gradients and state keep their shapes and memory formats.
+
+    The fused step of torch copies channels-last gradients (a third of its time), only to go through them in the order
+    of memory after all. So it is shown what it wants to see: the same memory, as tensors in that order.
+    """
+    turned = [
+        parameter
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        if parameter.grad is not None
+        and parameter.dim() == 4
+        and parameter.is_contiguous(memory_format=torch.channels_last)
+        and not parameter.is_contiguous()
+    ]
+    for parameter in turned:  # the fused step does not look whether both lie alike
+        parameter.grad = parameter.grad.contiguous(memory_format=torch.channels_last)
+    _turn(optimizer, turned, (0, 2, 3, 1))
+    try:
+        optimizer.step()
+    finally:
+        _turn(optimizer, turned, (0, 3, 1, 2))
+
+
+def _turn(optimizer: Optimizer, parameters: Sequence[Tensor], axes: tuple[int, ...]) -> None:
+    """Put the axes of parameters, of their gradients and of what the optimizer keeps for each into another order."""
+    for parameter in parameters:
+        shape, gradient, kept = parameter.shape, parameter.grad, optimizer.state[parameter]
+        parameter.grad = None
+        parameter.data = parameter.data.permute(axes)
+        parameter.grad = None if gradient is None else gradient.permute(axes)
+        for name, value in kept.items():
+            if isinstance(value, Tensor) and value.shape == shape:
+                kept[name] = value.permute(axes)
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:

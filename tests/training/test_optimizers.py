@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from striate.training.optimizers import clip, optimizer_for, set_rate
+from striate.training.optimizers import clip, optimizer_for, set_rate, take_step
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
@@ -50,6 +50,41 @@ def test_sgd_is_nesterovs(workshop, two_stages):
         set_rate(optimizer, 0.1 / (step + 1))
         optimizer.step()
     torch.testing.assert_close(weight.detach().double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+@pytest.mark.parametrize("gradients", [torch.contiguous_format, torch.channels_last])
+def test_a_step_is_the_same_in_all_memory_formats_and_copies_no_kernel(workshop, two_stages, kind, gradients):
+    networks = [workshop(two_stages).network() for _ in range(2)]
+    networks[1].to(memory_format=torch.channels_last)
+    networks[1].load_state_dict(networks[0].state_dict())
+    optimizers = [optimizer_for(network, dataclasses.replace(two_stages, optimizer=kind)) for network in networks]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        for pair in zip(*(network.parameters() for network in networks), strict=True):
+            drawn = torch.randn(pair[0].shape, generator=generator)
+            pair[0].grad = drawn.clone()
+            pair[1].grad = drawn.clone(memory_format=gradients if drawn.dim() == 4 else torch.preserve_format)
+        for optimizer in optimizers:
+            set_rate(optimizer, 0.1)
+        optimizers[0].step()
+        with torch.profiler.profile() as seen:
+            take_step(optimizers[1])
+    for pair in zip(*(network.parameters() for network in networks), strict=True):
+        torch.testing.assert_close(*(parameter.detach() for parameter in pair), rtol=0, atol=0)
+        kept = [optimizer.state[parameter] for optimizer, parameter in zip(optimizers, pair, strict=True)]
+        for name, value in kept[0].items():
+            torch.testing.assert_close(value, kept[1][name], rtol=0, atol=0)
+    weight = networks[1].conv2.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+    assert all(each.stride() == weight.stride() for each in (weight.grad, *kept_of(optimizers[1], weight)))
+    copied = sum(event.count for event in seen.key_averages() if event.key == "aten::clone")
+    assert copied == 0 or gradients is torch.contiguous_format
+
+
+def kept_of(optimizer, parameter):
+    """What the optimizer keeps of the parameter's own shape."""
+    return [each for each in optimizer.state[parameter].values() if each.shape == parameter.shape]
 
 
 @pytest.mark.parametrize("most", [0.1, 3.0, 1e6])

@@ -13,6 +13,12 @@ typedef struct {
     float floor, ceiling; /* of the activation behind the norm, if x is to be normalised */
 } Product;
 
+INLINE int64_t blocks(int64_t channels) { return (channels + LANES - 1) / LANES; }
+
+/* Numbers of a row of sums: an odd count of vectors, since rows that lie a power of two apart drive each other out of
+ * the nearest cache. */
+int64_t pointwise_width(int64_t inputs) { return (blocks(inputs) | 1) * LANES; }
+
 #ifdef __AVX512BF16__
 
 #define MOST 256   /* places at a time: panels of so many stay in the nearest caches */
@@ -24,12 +30,6 @@ typedef struct { /* one thread's: panels [channels / 16, pairs, 16] of both maps
     uint32_t *x, *gradient;
     int64_t pairs;
 } Panels;
-
-INLINE int64_t blocks(int64_t channels) { return (channels + LANES - 1) / LANES; }
-
-/* Numbers of a row of sums: an odd count of vectors, since rows that lie a power of two apart drive each other out of
- * the nearest cache. */
-INLINE int64_t width_of(const Product *s) { return (blocks(s->inputs) | 1) * LANES; }
 
 /* Sixteen pairs of the numbers of two places. */
 INLINE __m512i pair(__m256i first, __m256i second) {
@@ -46,7 +46,13 @@ INLINE __m256i normalised(const uint16_t *row, int64_t lanes, floats scale, floa
     return (__m256i)narrow(clamp(load(row, lanes, 1) * scale + shift, floor, ceiling));
 }
 
-/* Rows of twice as many places as `pairs`, NULL behind the last one, into panels. `scale` is NULL where numbers are copied as they are. */
+/* What lies so far ahead will be wanted soon. */
+INLINE void ask(const uint16_t *row, int64_t ahead) {
+    if (row) __builtin_prefetch(row + ahead);
+}
+
+/* Rows of twice as many places as `pairs`, NULL behind the last one, into panels. `scale` is NULL where numbers are
+ * copied as they are. Each row is asked for its next line of the cache, and at its end for that of the next panels. */
 static void copy(const uint16_t **rows, int64_t channels, const float *scale, const float *shift, const Product *s,
                  int64_t pairs, uint32_t *to) {
     floats floor = (floats)_mm512_set1_ps(s->floor), ceiling = (floats)_mm512_set1_ps(s->ceiling);
@@ -57,8 +63,8 @@ static void copy(const uint16_t **rows, int64_t channels, const float *scale, co
         if (scale) a = load(scale + c, lanes, 0), o = load(shift + c, lanes, 0);
         for (int64_t p = 0; p < 2 * pairs; p += 2, to += LANES) {
             const uint16_t *first = rows[p] ? rows[p] + c : NULL, *second = rows[p + 1] ? rows[p + 1] + c : NULL;
-            __builtin_prefetch(first + ahead);
-            __builtin_prefetch(second + ahead);
+            ask(first, ahead);
+            ask(second, ahead);
             __m512i both = scale ? pair(normalised(first, lanes, a, o, floor, ceiling), normalised(second, lanes, a, o, floor, ceiling))
                                  : pair(numbers(first, lanes), numbers(second, lanes));
             _mm512_storeu_si512(to, both);
@@ -86,7 +92,7 @@ INLINE void block(const uint32_t *gradient, const uint32_t *x, float *sums, int6
 
 /* All sums of a batch of places. */
 static void multiply(const Panels *panels, float *sums, const Product *s, int first) {
-    int64_t pairs = panels->pairs, panel = pairs * LANES, width = width_of(s);
+    int64_t pairs = panels->pairs, panel = pairs * LANES, width = pointwise_width(s->inputs);
     for (int64_t j = 0, left = blocks(s->inputs); left;) {
         int64_t across = left == 4 || left == 2 ? 2 : left < ACROSS ? left : ACROSS;
         for (int64_t i = 0; i < blocks(s->outputs); i++)
@@ -126,16 +132,25 @@ static int share(const uint16_t *x, const uint16_t *gradient, const float *scale
     return broken;
 }
 
-/* sums is [threads, outputs and inputs rounded up to sixteen]; no thread may be without a place. 0 if all is well, 1 if there is no memory,
- * 2 if this processor cannot multiply bfloat16. */
+/* result is [outputs, inputs]; sums is [threads, outputs rounded up to sixteen, `pointwise_width`]; no thread may be
+ * without a place. 0 if all is well, 1 if there is no memory, 2 if this processor cannot multiply bfloat16. */
 int pointwise_weight(const void *x, const void *gradient, const float *scale, const float *shift, float *sums,
-                     const Product *s, int threads) {
-    int64_t places = s->n * s->oh * s->ow, each = blocks(s->outputs) * LANES * width_of(s);
+                     float *result, const Product *s, int threads) {
+    int64_t places = s->n * s->oh * s->ow, width = pointwise_width(s->inputs), each = blocks(s->outputs) * LANES * width;
     int broken = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(| : broken)
     for (int t = 0; t < threads; t++)
         broken |= share(x, gradient, scale, shift, sums + t * each, s, places * t / threads, places * (t + 1) / threads);
-    return broken;
+    if (broken) return 1;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < s->outputs; i++)
+        for (int64_t j = 0; j < s->inputs; j += LANES) {
+            int64_t lanes = s->inputs - j < LANES ? s->inputs - j : LANES;
+            floats sum = {0};
+            for (int t = 0; t < threads; t++) sum += load(sums + t * each + i * width + j, lanes, 0);
+            store(result + i * s->inputs + j, sum, lanes, 0);
+        }
+    return 0;
 }
 
 /* Whether there is anything here for this processor. */
@@ -146,8 +161,8 @@ int pointwise_multiplies(void) { return 1; }
 int pointwise_multiplies(void) { return 0; }
 
 int pointwise_weight(const void *x, const void *gradient, const float *scale, const float *shift, float *sums,
-                     const Product *s, int threads) {
-    (void)x, (void)gradient, (void)scale, (void)shift, (void)sums, (void)s, (void)threads;
+                     float *result, const Product *s, int threads) {
+    (void)x, (void)gradient, (void)scale, (void)shift, (void)sums, (void)result, (void)s, (void)threads;
     return 2;
 }
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from striate.base.hardware import AMX, instructions
 from striate.ops.native import norm
 from striate.ops.native.library import kernels
-from striate.ops.native.tensors import LANES, address, done, lies_as_wanted, padded
+from striate.ops.native.tensors import address, done, lies_as_wanted, padded
 from striate.ops.recomputation import keeping_promises, promised, sources_instead
 
 FEWEST = 24
@@ -120,8 +120,9 @@ def weight_gradient(library: Any, gradient: Tensor, x: Tensor, stride: int, norm
     how, bounds = normalised or (None, norm.OPEN)
     product = Product(count, height, width, inputs, down, across, outputs, stride, *bounds)
     threads = max(1, min(torch.get_num_threads(), count * down * across // 64))
-    sums = torch.empty(threads, padded(outputs), padded(inputs) | LANES)
+    sums = torch.empty(threads, padded(outputs), library.pointwise_width(ctypes.c_int64(inputs)))
+    result = torch.empty(outputs, inputs, 1, 1)
     tables = (None, None) if how is None else (how.scale, how.shift)
-    given = [address(tensor) for tensor in (x, gradient, *tables, sums)]
+    given = [address(tensor) for tensor in (x, gradient, *tables, sums, result)]
     done(library.pointwise_weight(*given, ctypes.byref(product), threads), "the panels of a matrix product")
-    return sums[:, :outputs, :inputs].sum(0).reshape(outputs, inputs, 1, 1)
+    return result

@@ -17,11 +17,11 @@ void pointwise_case(void) {
     const void *x = fuzz_numbers(s.n * h * w * s.inputs, 2), *gradient = fuzz_numbers(s.n * s.oh * s.ow * s.outputs, 2);
     const float *scale = fuzz_numbers(s.inputs, 4), *shift = fuzz_numbers(s.inputs, 4);
     if (!normalised) scale = shift = NULL;
-    int64_t each = (s.outputs + LANES - 1) / LANES * LANES * ((s.inputs + LANES - 1) / LANES * LANES);
-    float *sums = fuzz_memory(threads * each, 4);
+    int64_t each = (s.outputs + LANES - 1) / LANES * LANES * pointwise_width(s.inputs), count = s.outputs * s.inputs;
+    float *sums = fuzz_memory(threads * each, 4), *result = fuzz_memory(count, 4);
     for (int round = 0; round < 2; round++) {
         memset(sums, 0, threads * each * 4);
-        if (pointwise_weight(x, gradient, scale, shift, sums, &s, threads)) fuzz_fail("no memory for panels");
-        fuzz_compare("gradient of the weight", sums, threads * each, 4, round);
+        if (pointwise_weight(x, gradient, scale, shift, sums, result, &s, threads)) fuzz_fail("no memory for panels");
+        fuzz_compare("gradient of the weight", result, count, 4, round);
     }
 }
