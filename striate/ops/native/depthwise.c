@@ -13,12 +13,19 @@ typedef struct {
 #define MOST 14 /* sums of the weight's gradient that are kept in registers */
 #define UNROLL _Pragma("GCC unroll 32")
 
-INLINE int64_t padded(const Shape *s) { return (s->c + LANES - 1) & -LANES; }
+INLINE int64_t padded(const Shape *s) { return (s->c + 15) & -16; } /* blocks of sixteen, whatever vectors hold */
 
 /* A number of a row, or zero beside it; `inside` says that it need not be asked. */
 INLINE floats beside(const void *row, int64_t at_, int64_t size, const Shape *s, int64_t lanes, int inside, int low) {
     if (inside || (uint64_t)at_ < (uint64_t)size) return load(at(row, at_ * s->c, low), lanes, low);
     return (floats){0};
+}
+
+/* Rows that the next row of outputs will read, asked for while this one is computed: a block of channels' share of
+ * `count` rows from `row` on, of `width` places. At the end of a picture they are the first of the next. */
+INLINE void ask(const void *map, int64_t row, int64_t count, int64_t width, const Shape *s, int64_t c0, int low) {
+    int64_t line = low ? 32 : 16, from = (row * s->c + count * c0) * width;
+    for (int64_t i = 0; i < count * LANES * width; i += line) __builtin_prefetch(at(map, from + i, low));
 }
 
 /* Up to TILE neighbours of one row of outputs: `count` rows of x, each with its row of weights. */
@@ -53,6 +60,7 @@ INLINE void forward_dilated(const void **rows, const float **taps, int count, vo
 /* Forward: one row of outputs, one block of channels. */
 INLINE void forward_row(const void *x, const float *weight, void *y, const Shape *s, int64_t n, int64_t oh, int64_t c0,
                         int64_t lanes, int K, int S, int low) {
+    ask(x, n * s->h + oh * S - s->top + (K - 1) * s->dilation + 1, S, s->w, s, c0, low);
     const void *rows[WIDEST];
     const float *taps[WIDEST];
     int count = 0;
@@ -120,6 +128,8 @@ INLINE void weight_row(const void *x, const void *gradient, float *sums, const S
     const void *line = at(gradient, (n * s->oh + oh) * s->ow * s->c + c0, low), *rows[WIDEST];
     float *to = sums + c0;
     int count = 0, done = 0;
+    ask(x, n * s->h + oh * S - s->top + (K - 1) * s->dilation + 1, S, s->w, s, c0, low);
+    ask(gradient, n * s->oh + oh + 1, 1, s->ow, s, c0, low);
     for (int k = 0; k < K; k++) {
         int64_t ih = oh * S - s->top + k * s->dilation;
         if (ih < 0) to += K * padded(s);
@@ -172,6 +182,7 @@ INLINE void input_dilated(const void **rows, const float **taps, int count, void
 /* Gradient of the input: one row of inputs, one block of channels. */
 INLINE void input_row(const void *gradient, const float *weight, void *result, const Shape *s, int64_t n, int64_t ih,
                       int64_t c0, int64_t lanes, int K, int S, int low) {
+    if ((ih + s->top) % S == 0) ask(gradient, n * s->oh + (ih + s->top) / S + 1, 1, s->ow, s, c0, low);
     const void *rows[WIDEST];
     const float *taps[WIDEST];
     int count = 0;

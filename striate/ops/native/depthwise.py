@@ -41,12 +41,6 @@ class Walk:
         )
         return bottom, right
 
-    def alike(self, size: Pair, window: int) -> bool:
-        """Whether as much padding after as before gives the same outputs: a window may leave the last places unread."""
-        reach = (window - 1) * self.dilation + 1
-        axes = zip(size, self.before, self.outputs, strict=True)
-        return all((side + 2 * lead - reach) // self.stride + 1 == count for side, lead, count in axes)
-
 
 class Shape(ctypes.Structure):
     """``Shape`` of depthwise.c."""
@@ -87,11 +81,7 @@ class _Depthwise(torch.autograd.Function):
         low, light = x.to(dtype), weight.to(dtype)
         ctx.save_for_backward(low, weight)
         ctx.walk, ctx.types = walk, (x.dtype, None if bias is None else bias.dtype)
-        height, width = low.shape[2:]
-        if walk.alike((height, width), weight.shape[2]):  # torch pads so by itself, and its forward is the faster one
-            y = F.conv2d(low, light, None, walk.stride, walk.before, walk.dilation, len(weight))
-        else:
-            y = forward(kernels(), low, light, walk)
+        y = forward(kernels(), low, light, walk)
         return y if bias is None else y.add_(bias.to(dtype)[:, None, None])
 
     @staticmethod

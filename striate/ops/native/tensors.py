@@ -1,12 +1,12 @@
-"""What the C functions are told of tensors: where they lie, in which type, and how many lanes their channels fill."""
+"""What the C functions are told of tensors: where they lie, in which type, and how many blocks their channels fill."""
 
 import ctypes
 
 import torch
 from torch import Tensor
 
-LANES = 16
-"""Numbers of a vector, as in vectors.h."""
+BLOCK = 16
+"""Weights and sums are filled up to whole blocks of so many channels, whatever vectors the processor has."""
 
 
 def lies_as_wanted(tensor: Tensor) -> bool:
@@ -33,8 +33,8 @@ def is_low(tensor: Tensor) -> int:
 
 
 def padded(channels: int) -> int:
-    """The channels of whole vectors that hold so many."""
-    return -(-channels // LANES) * LANES
+    """The channels of whole blocks that hold so many."""
+    return -(-channels // BLOCK) * BLOCK
 
 
 def done(status: int, what: str) -> None:

@@ -1,19 +1,23 @@
-/* Sixteen numbers at a time, by the compiler's own vector types: the same source is AVX2, AVX-512 or NEON.
+/* A vector of numbers at a time, by the compiler's own vector types: the same source is AVX2, AVX-512 or NEON.
  *
  * Numbers are float or bfloat16 in memory (`low` says which, and is a constant wherever it matters) and float in
- * registers. The last block of channels may be shorter than sixteen; what is missing is zero and is never stored. */
+ * registers. The last block of channels may be shorter than a vector; what is missing is zero and is never stored. */
 #include <stdint.h>
 #include <string.h>
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
+#ifdef __AVX512F__
 #define LANES 16
+#else
+#define LANES 8 /* of sixteen, sums would not fit into the registers */
+#endif
 #define INLINE static inline __attribute__((always_inline))
 
-typedef float floats __attribute__((vector_size(64)));
-typedef uint32_t words __attribute__((vector_size(64)));
-typedef uint16_t halves __attribute__((vector_size(32)));
+typedef float floats __attribute__((vector_size(4 * LANES)));
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
 
 INLINE const void *at(const void *start, int64_t index, int low) { return (const char *)start + index * (low ? 2 : 4); }
 
