@@ -1,5 +1,6 @@
 """Where bfloat16 gains: decided by a rule before the run, never by a stopwatch in it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,15 +52,19 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
     return Precision(torch.bfloat16, "this processor multiplies in it; losses and norms stay in float32")
 
 
-def kernels_for(network: nn.Module, device: torch.device) -> str:
+def kernels_for(network: nn.Module, device: torch.device, tell: Callable[[str], None] = lambda text: None) -> str:
     """Whose kernels train the network, in a few words; "" if it has nothing that ours compute, or not on a CPU.
 
     Ours compute batch norms, depthwise windows and what 1x1 windows learn. Asking builds them, where a network needs
-    them and this machine does not have them yet.
+    them and this machine does not have them yet; ``tell`` hears of it before, since it takes a while.
     """
     needed = any(
         isinstance(module, BatchNormAct2d)
         or (isinstance(module, Conv2d) and (module.groups > 1 == module.weight.shape[1] or module.window == (1, 1)))
         for module in network.modules()
     )
-    return native.description() if needed and device.type == "cpu" else ""
+    if not needed or device.type != "cpu":
+        return ""
+    if native.will_take_seconds():
+        tell("compiling kernels for this processor; that takes some ten seconds, once")
+    return native.description()

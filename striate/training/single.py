@@ -65,7 +65,7 @@ def train_one(
         recipe = _with_tail(folder, recipe, call.controls.extend)
     task = task_named(recipe.task, parts.classes).fitted(recipe, parts.select("train"))
     description = setting.description_for(parts, call.fingerprint, recipe, task, preprocess, fold)
-    kernels = kernels_for(ready.network, call.device)
+    kernels = kernels_for(ready.network, call.device, lambda text: call.watch(Notice(text)))
     learner = Learner(ready.network, task, recipe, preprocess, call.device, ready.precision.dtype, kernels)
     around = Surroundings(
         training=_loader(parts, "train", learner, call),

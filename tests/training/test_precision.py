@@ -54,3 +54,13 @@ def test_only_networks_with_something_to_compute_ask_for_kernels(monkeypatch):
     assert kernels_for(nn.Sequential(grouped, depthwise), CPU) == "whose kernels"
     assert kernels_for(nn.Sequential(grouped, nn.Linear(2, 2)), CPU) == ""
     assert kernels_for(depthwise, torch.device("cuda")) == ""
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_who_has_to_wait_for_a_compiler_is_told_before(monkeypatch, waits):
+    said = []
+    monkeypatch.setattr(native, "will_take_seconds", lambda: waits)
+    monkeypatch.setattr(native, "description", lambda: f"told {len(said)}")
+    assert kernels_for(BatchNormAct2d(8), CPU, said.append) == f"told {int(waits)}"
+    assert kernels_for(nn.Linear(2, 2), CPU, said.append) == ""
+    assert len(said) == waits

@@ -253,12 +253,12 @@ def test_an_early_stopped_run_is_extended_from_where_it_stopped(digits, tmp_path
 def test_a_run_says_whose_kernels_it_has_and_when_they_change(digits, tmp_path, monkeypatch):
     changes = {"model": "mobilenet_v1_025", "size": [32, 32], "batch_size": 16, "stages": [{"epochs": 1, "rate": 0.01}]}
     events = []
-    monkeypatch.setattr(single, "kernels_for", lambda network, device: "kernels of one machine")
+    monkeypatch.setattr(single, "kernels_for", lambda network, device, tell: "kernels of one machine")
     striate.train(digits, changes=changes, out=tmp_path, on_event=events.append)
     (began,) = [event for event in events if isinstance(event, RunStarted)]
     assert began.reason.endswith("; trained with kernels of one machine")
     assert checkpoint.read_header(tmp_path / "last.safetensors").kernels == "kernels of one machine"
-    monkeypatch.setattr(single, "kernels_for", lambda network, device: "torch alone")
+    monkeypatch.setattr(single, "kernels_for", lambda network, device, tell: "torch alone")
     striate.train(digits, out=tmp_path, controls=Controls(extend=1), on_event=events.append)
     (text,) = [event.text for event in events if isinstance(event, Notice) and "kernels" in event.text]
     assert "until here the run was trained with kernels of one machine, from here on with torch alone" in text

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -20,7 +21,7 @@ from pathlib import Path
 from striate.base.atomic import replace_file
 from striate.base.errors import OutputError
 from striate.base.folders import cache_folder
-from striate.base.hardware import instructions
+from striate.base.hardware import cores, instructions
 
 SOURCES = ("depthwise.c", "norm.c", "pointwise.c")
 HEADERS = ("vectors.h",)
@@ -80,10 +81,9 @@ def library_file(level: Level) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="striate-native-") as private:
         try:
-            folder = cache_folder() / "native"
-            folder.mkdir(parents=True, exist_ok=True)
-            kept = folder / f"{level.name}-{_key(level)}.so"
+            kept = _place(level)
             if not _whole(kept):
+                kept.parent.mkdir(parents=True, exist_ok=True)
                 _keep(level, kept)
         except (OSError, OutputError):  # the folder cannot be written to: build for this process alone
             kept = Path(private) / "kernels.so"
@@ -91,10 +91,19 @@ def library_file(level: Level) -> Iterator[Path]:
         yield kept
 
 
+def will_be_compiled(level: Level) -> bool:
+    """Whether asking for the library of a level now takes the seconds of a compiler."""
+    return bool(_compilers()) and not _whole(_place(level))
+
+
 def forget(path: Path) -> None:
     """Take a library that cannot be used out of the cache folder, so that whoever comes next builds another."""
     with suppress(OSError):
         path.with_suffix(".sha256").unlink(missing_ok=True)
+
+
+def _place(level: Level) -> Path:
+    return cache_folder() / "native" / f"{level.name}-{_key(level)}.so"
 
 
 def _key(level: Level) -> str:
@@ -126,22 +135,24 @@ def _keep(level: Level, path: Path) -> None:
 
 
 def _compile(level: Level, target: Path) -> None:
-    compiler = _compiler()
+    if not (found := _compilers()):
+        raise NotBuiltError("there is no C compiler")
+    compiler = found[0]
     with tempfile.TemporaryDirectory(prefix="striate-native-") as folder:
         for name in (*SOURCES, *HEADERS):
             (Path(folder) / name).write_bytes(_text(name))
-        objects = []
-        for name in SOURCES:
-            objects.append(f"{name}.o")
-            _run([compiler, *FLAGS, *level.flags, "-c", name, "-o", objects[-1]], folder)
+        objects = [f"{name}.o" for name in SOURCES]
+        commands = [
+            [compiler, *FLAGS, *level.flags, "-c", name, "-o", to] for name, to in zip(SOURCES, objects, strict=True)
+        ]
+        with ThreadPoolExecutor(cores()) as pool:
+            list(pool.map(lambda command: _run(command, folder), commands))
         _run([compiler, "-shared", *objects, "-o", str(target.absolute())], folder)
 
 
-def _compiler() -> str:
-    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
-        if name and (found := shutil.which(name)):
-            return found
-    raise NotBuiltError("there is no C compiler")
+def _compilers() -> list[str]:
+    """The compilers that there are, the wished one first."""
+    return [found for name in (os.environ.get("CC"), "cc", "gcc", "clang") if name and (found := shutil.which(name))]
 
 
 def _run(command: list[str], folder: str) -> None:

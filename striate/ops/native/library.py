@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from striate.ops.native.building import LEVELS, NotBuiltError, forget, level_for, library_file
+from striate.base.errors import OutputError
+from striate.ops.native.building import LEVELS, NotBuiltError, forget, level_for, library_file, will_be_compiled
 
 VARIABLE = "STRIATE_NATIVE"
 """Environment variable: "auto" (also unset), "off" for torch alone, or the name of a level."""
@@ -47,6 +48,17 @@ def loaded() -> Loaded:
     except OSError as error:
         return Loaded(None, f"torch alone (the kernels cannot be loaded: {error})")
     return Loaded(library, f"kernels of Striate for {level.name}")
+
+
+def will_take_seconds() -> bool:
+    """Whether the first who asks this process for kernels waits for a compiler."""
+    wish = os.environ.get(VARIABLE) or "auto"
+    if loaded.cache_info().currsize or wish == "off":
+        return False
+    try:
+        return will_be_compiled(level_for(wish))
+    except (NotBuiltError, OSError, OutputError):
+        return False
 
 
 def kernels() -> Any:

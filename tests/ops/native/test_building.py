@@ -67,6 +67,18 @@ def answer(process: subprocess.Popen, losses: dict[str, list[float]]) -> str:
     return found["said"]
 
 
+@has_compiler
+def test_whether_a_compiler_will_be_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    level = level_for("auto")
+    library("auto")
+    assert not building.will_be_compiled(level)
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path))
+    assert building.will_be_compiled(level)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    assert not building.will_be_compiled(level)
+
+
 def leftovers(place: Place) -> list[str]:
     """Files in the cache that are neither a library nor its sum."""
     return [p.name for p in (place.cache / "native").glob("*") if p.suffix not in (".so", ".sha256")]
