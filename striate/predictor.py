@@ -58,7 +58,8 @@ class Predictor:
         self.task = task_named(description.task, description.classes)
         self.device = device_named(device)
         self.network = network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        with evaluating(self.network):
+        self._modules = tuple(self.network.modules())
+        with evaluating(self._modules):
             self._answer = answering(self.network, self.device)
 
     def __call__(self, pictures: Picture | Sequence[Picture], *, top: int | None = None) -> Any:
@@ -117,7 +118,7 @@ class Predictor:
         Raises:
             ModelError: the pictures have other channels or another size than the network takes.
         """
-        with torch.inference_mode(), evaluating(self.network):
+        with torch.inference_mode(), evaluating(self._modules):
             return self._answer(self.description.preprocess.normalise(images.to(self.device))).float()
 
     def _prepared(self, pool: ThreadPoolExecutor, pictures: list[Picture]) -> list[tuple[Picture, Any]]:

@@ -70,14 +70,14 @@ def test_each_module_comes_back_as_it_was(network, records):
     figures(network, records, 5)
     assert {name: module.training for name, module in network.named_modules()} == modes
     assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
-    with pytest.raises(RuntimeError, match="boom"), evaluating(network):
+    with pytest.raises(RuntimeError, match="boom"), evaluating(tuple(network.modules())):
         assert not any(module.training for module in network.modules())
         raise RuntimeError("boom")
     assert {name: module.training for name, module in network.named_modules()} == modes
 
 
 def test_networks_of_ours_in_float32_are_folded_on_a_cpu(network):
-    with evaluating(network):
+    with evaluating(tuple(network.modules())):
         assert isinstance(answering(network, CPU), FoldedNetwork)
         assert answering(network, torch.device("meta")) is network
         assert answering(network.layer1, CPU) is network.layer1
