@@ -29,6 +29,8 @@ from striate.ops.axes import (
     sides,
     surely,
 )
+from striate.ops.native import kernels
+from striate.ops.native import pooling as native
 from striate.ops.recomputation import keeping_promises
 from striate.ops.shapes import output_size, reach
 
@@ -160,6 +162,8 @@ def _pool(
     every = list(zip(x.shape[2:], windows, strides, dilations, paddings, strict=True))
     amounts = sides(op, x, every)
     _check_each_sees(op, x, every, amounts)
+    if kind == "max" and _by_kernels(x, windows):
+        return native.largest(x, _walk(every, amounts))
     if kind == "max" or _torch_has_a_mean(x, windows, dilations):
         if padding == "ceil" and known(x):
             return _torch_pool(kind, x, windows, strides, (0,) * axes, dilations, ceil=True)
@@ -177,6 +181,19 @@ def _pool(
     real = x.new_ones((1, 1, *x.shape[2:]))  # of which the mean is the share of each window that is not padding
     means = [_mean(padded(part, every, amounts), windows, strides, dilations) for part in (x, real)]
     return means[0] / means[1]
+
+
+def _by_kernels(x: Tensor, windows: tuple[int, ...]) -> bool:
+    """Whether our kernels should compute this very call: they are for what will be differentiated, as all of them."""
+    watched = torch.is_grad_enabled() and x.requires_grad
+    return watched and known(x) and native.suits(x, windows) and kernels() is not None
+
+
+def _walk(every: Sequence[Axis], amounts: Sequence[tuple[int, int]]) -> native.Walk:
+    (_, high, down, tall, _), (_, wide, across, broad, _) = every
+    (top, _), (left, _) = amounts
+    outputs = (output_size(*every[0]), output_size(*every[1]))
+    return native.Walk((high, wide), (down, across), (tall, broad), (top, left), outputs)
 
 
 def _torch_has_a_mean(x: Tensor, windows: tuple[int, ...], dilations: tuple[int, ...]) -> bool:

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops.native import depthwise, norm, pointwise
+from striate.ops.native import depthwise, norm, pointwise, pooling
 
 # Window, stride, dilation, padding, size: borders on all sides, rows shorter than a tile, a short block of channels.
 CASES = ((3, 1, 1, 1, (5, 9)), (3, 2, 1, 0, (8, 7)), (5, 1, 1, 2, (9, 6)), (5, 2, 2, 3, (6, 11)), (7, 2, 1, 3, (4, 13)))
 CHANNELS, PICTURES = 19, 2
+# Window, stride, dilation, padding, size: windows alone and over each other, clipped on all sides, in gaps.
+POOLS = ((2, 2, 1, 0, (6, 9)), (3, 2, 1, 1, (8, 7)), (3, 1, 1, 1, (5, 9)), (5, 3, 1, 2, (9, 6)), (2, 3, 2, 1, (8, 8)))
 NORM = ("input", "residual", "weight", "bias")
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
@@ -31,6 +33,7 @@ def _first_difference(library: Any) -> str:
             _depthwise(library, dtype, generator),
             _norms(library, dtype, generator),
             _pointwise(library, dtype, generator),
+            _pools(library, dtype, generator),
         ):
             if not (ours.float() - theirs).abs().max() <= tolerance * theirs.abs().max():
                 return f"{what}, {str(dtype).removeprefix('torch.')}"
@@ -92,3 +95,21 @@ def _pointwise(library: Any, dtype: torch.dtype, generator: torch.Generator) -> 
         gradient = _maps(generator, dtype, PICTURES, outputs, 3, 5)
         wanted = torch.einsum("nohw,nihw->oi", gradient.float(), x[:, :, ::2, ::2].float())[:, :, None, None]
         yield "weight of a 1x1 window", pointwise.weight_gradient(library, gradient, x, 2, None), wanted
+
+
+def _pools(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pairs:
+    for window, stride, dilation, before, size in POOLS:
+        # Whole numbers, many of them equal; in one place none at all.
+        x = _maps(generator, dtype, PICTURES, 3 * CHANNELS, *size).round()
+        x[1, 2, 3, 4] = torch.nan
+        wide = x.float().requires_grad_()
+        with torch.enable_grad():
+            y = F.max_pool2d(wide, window, stride, before, dilation)
+        gradient = _maps(generator, dtype, *y.shape)
+        wanted = torch.autograd.grad(y, wide, gradient.float())[0]
+        steps = (window, window), (stride, stride), (dilation, dilation), (before, before)
+        walk = pooling.Walk(*steps, (y.shape[2], y.shape[3]))
+        found, places = pooling.forward(library, x, walk)
+        said = f"of a pool of {window}, stride {stride}"
+        yield f"output {said}", found.nan_to_num(9.0), y.detach().nan_to_num(9.0)
+        yield f"input {said}", pooling.backward(library, gradient, places, walk, size), wanted

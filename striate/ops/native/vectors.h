@@ -17,6 +17,7 @@
 
 typedef float floats __attribute__((vector_size(4 * LANES)));
 typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+typedef int32_t signed_words __attribute__((vector_size(4 * LANES)));
 typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
 
 INLINE const void *at(const void *start, int64_t index, int low) { return (const char *)start + index * (low ? 2 : 4); }
@@ -31,12 +32,12 @@ INLINE floats widen(halves v) {
 }
 
 /* To the nearest, ties to even; what is no number stays none. The processor's own instruction takes numbers below 1e-38
- * for zero, otherwise it gives the same. */
+ * for zero, otherwise it gives the same. Without it nothing is compared: compilers do that number by number. */
 INLINE halves narrow(floats v) {
 #ifdef __AVX512BF16__
     return (halves)_mm512_cvtneps_pbh((__m512)v);
 #else
-    words bits = (words)v, nan = (words)(v != v);
+    words bits = (words)v, nan = (words)((signed_words)(0x7f800000 - (bits & 0x7fffffff)) >> 31);
     words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
     return __builtin_convertvector((nan & 0x7fc0) | (~nan & rounded), halves);
 #endif

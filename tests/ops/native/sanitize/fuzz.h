@@ -39,6 +39,7 @@ void fuzz_fail(const char *format, ...) __attribute__((format(printf, 1, 2), nor
 void depthwise_case(void);
 void norm_case(void);
 void pointwise_case(void);
+void pooling_case(void);
 
 /* Faults made on purpose: a run must end with a message for each. */
 void planted_read(void);
