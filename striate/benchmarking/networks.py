@@ -12,6 +12,7 @@ from striate.layers import (
     Conv2d,
     DepthwiseConv2d,
     GlobalAveragePool,
+    Linear,
     LocalResponseNorm,
     MaxPool2d,
 )
@@ -28,6 +29,7 @@ from striate.ops.plain import (
 from striate.ops.shapes import padding_amounts
 
 _Windowed = Conv2d | MaxPool2d
+_REPLACED = (BatchNormAct2d, LocalResponseNorm, GlobalAveragePool, Linear, MaxPool2d, Conv2d, DepthwiseConv2d)
 
 
 class PlainNorm(nn.Module):
@@ -53,11 +55,11 @@ class PlainNorm(nn.Module):
 
 
 def plain_torch(network: Network, size: tuple[int, int], *, float32_depthwise: bool = False) -> Network:
-    """A copy of a network in which convolutions, norms and pools are torch's own modules; weights are copied too.
+    """A copy of a network in which convolutions, norms, pools and dense layers are torch's own modules.
 
-    SAME paddings become the amounts that they are for pictures of ``size`` (height, width), so the copy is for that
-    size alone. Layers that torch has no module for, and average pools, stay as they are. ``float32_depthwise`` lets
-    the depthwise windows for which torch has no fast bfloat16 backward compute it in float32.
+    Weights are copied too. SAME paddings become the amounts that they are for pictures of ``size`` (height, width), so
+    the copy is for that size alone. Layers that torch has no module for, and average pools, stay as they are.
+    ``float32_depthwise`` lets the depthwise windows for which torch has no fast bfloat16 backward compute in float32.
     """
     sides = _sides(network, size)
     plain = copy.deepcopy(network)
@@ -133,9 +135,11 @@ def _both(name: str, value: Size) -> tuple[int, int]:
 
 def _plain(module: nn.Module, sides: Sides | None, float32_depthwise: bool) -> nn.Module | None:
     """What stands for a module, or None if it stays: classes made from these compute something else."""
-    if type(module) not in (BatchNormAct2d, LocalResponseNorm, GlobalAveragePool, MaxPool2d, Conv2d, DepthwiseConv2d):
+    if type(module) not in _REPLACED:
         return None
     match module:
+        case Linear():
+            return _plain_linear(module)
         case BatchNormAct2d():
             return PlainNorm(module)
         case LocalResponseNorm():
@@ -157,3 +161,9 @@ def _plain(module: nn.Module, sides: Sides | None, float32_depthwise: bool) -> n
                 float32_depthwise=float32_depthwise,
             )
     return None
+
+
+def _plain_linear(layer: Linear) -> nn.Linear:
+    plain = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None)
+    plain.load_state_dict(layer.state_dict())
+    return plain

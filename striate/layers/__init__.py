@@ -1,8 +1,8 @@
 """Modules over `striate.ops`: what networks are put together from.
 
-Every layer with a window is here, so that a padding means one thing; for what has none (batch norm, linear,
-activations, dropout) networks use torch's own modules. Parameter names are torch's.
-Offers convolutions, pools, LocalResponseNorm, blocks that many papers share, and how weights begin.
+Every layer with a window is here, so that a padding means one thing; for what has none (activations,
+dropout, small dense layers) networks use torch's own modules. Parameter names are torch's.
+Offers convolutions, pools, Linear, LocalResponseNorm, blocks that many papers share, and how weights begin.
 """
 
 from striate.layers.blocks import ConvNormAct, SqueezeExcite
@@ -16,6 +16,7 @@ from striate.layers.convolution import (
     DepthwiseConv2d,
     SeparableConv2d,
 )
+from striate.layers.dense import Linear
 from striate.layers.initialization import begin_he_, bilinear_weights, he_fan_out_
 from striate.layers.normalization import BatchNormAct2d, LocalResponseNorm
 from striate.layers.pooling import (
@@ -41,6 +42,7 @@ __all__ = [
     "ConvTranspose3d",
     "DepthwiseConv2d",
     "SeparableConv2d",
+    "Linear",
     "begin_he_",
     "bilinear_weights",
     "he_fan_out_",

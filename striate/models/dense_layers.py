@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from striate.layers import Linear
 from striate.models.network import Network
 
 HIDDEN = 4096
@@ -13,8 +14,8 @@ def add_dense_layers(network: Network, inputs: int, *, classes: int, dropout: fl
     ``inputs`` are the numbers of the last maps. In which order they run, the network's blocks say.
     """
     network.add_module("flatten", nn.Flatten())
-    network.add_module("fc6", nn.Linear(inputs, HIDDEN))
+    network.add_module("fc6", Linear(inputs, HIDDEN))
     network.add_module("drop6", nn.Dropout(dropout))
-    network.add_module("fc7", nn.Linear(HIDDEN, HIDDEN))
+    network.add_module("fc7", Linear(HIDDEN, HIDDEN))
     network.add_module("drop7", nn.Dropout(dropout))
-    network.add_module("fc8", nn.Linear(HIDDEN, classes))
+    network.add_module("fc8", Linear(HIDDEN, classes))

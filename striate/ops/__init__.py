@@ -1,11 +1,12 @@
 """Functions on tensors and on plain integers: windows, paddings, convolutions, pools, normalization across channels.
 
 The truth about windows is `shapes` (no torch); `convolution`, `transposed` and `pooling` compute by it, `axes` is what
-they share, `depthwise` knows what is slow. `layouts` turns TensorFlow's tensors into ours.
+they share, `depthwise` knows what is slow, `dense` has no windows. `layouts` turns TensorFlow's tensors into ours.
 Offers the functions of all these, and `ResponseNorm`, `Window` and `Field`.
 """
 
 from striate.ops.convolution import conv1d, conv2d, conv3d, depthwise_conv2d, separable_conv2d
+from striate.ops.dense import linear
 from striate.ops.layouts import from_tensorflow, to_tensorflow
 from striate.ops.normalization import ResponseNorm, local_response_normalization
 from striate.ops.pooling import (
@@ -39,6 +40,7 @@ __all__ = [
     "conv3d",
     "depthwise_conv2d",
     "separable_conv2d",
+    "linear",
     "from_tensorflow",
     "to_tensorflow",
     "ResponseNorm",

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from striate.benchmarking.networks import multiply_adds, plain_torch, with_statistics
-from striate.layers import BatchNormAct2d, Conv2d
+from striate.layers import BatchNormAct2d, Conv2d, Linear
 from striate.models import MODELS, build
 from striate.ops.plain import Float32Backward
 
@@ -47,10 +47,11 @@ def test_it_learns_the_same(name):
         torch.testing.assert_close(theirs.grad, ours.grad, rtol=1e-3, atol=1e-3 * size, msg=path)
 
 
-@pytest.mark.parametrize("name", NAMES[:5])
+@pytest.mark.parametrize("name", [*NAMES[:5], "alexnet"])
 def test_nothing_of_ours_is_left_that_computes_otherwise(name):
-    plain = plain_torch(build(name, classes=10, seed=0), SIZE)
-    assert not [path for path, module in plain.named_modules() if isinstance(module, Conv2d | BatchNormAct2d)]
+    network = build(name, classes=10, seed=0)
+    plain, ours = plain_torch(network, network.size or SIZE), Conv2d | BatchNormAct2d | Linear
+    assert not [path for path, module in plain.named_modules() if isinstance(module, ours)]
 
 
 def test_it_shares_no_weights():

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops.native import depthwise, norm, pointwise, pooling
+from striate.ops.native import dense, depthwise, norm, pointwise, pooling
 
 # Window, stride, dilation, padding, size: borders on all sides, rows shorter than a tile, a short block of channels.
 CASES = ((3, 1, 1, 1, (5, 9)), (3, 2, 1, 0, (8, 7)), (5, 1, 1, 2, (9, 6)), (5, 2, 2, 3, (6, 11)), (7, 2, 1, 3, (4, 13)))
 CHANNELS, PICTURES = 19, 2
 # Window, stride, dilation, padding, size: windows alone and over each other, clipped on all sides, in gaps.
 POOLS = ((2, 2, 1, 0, (6, 9)), (3, 2, 1, 1, (8, 7)), (3, 1, 1, 1, (5, 9)), (5, 3, 1, 2, (9, 6)), (2, 3, 2, 1, (8, 8)))
+DENSE = ((3, 800, 23), (13, 67, 41))  # rows, inputs, outputs: more than a tile of inputs, more than a block of rows
 NORM = ("input", "residual", "weight", "bias")
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
@@ -34,6 +35,7 @@ def _first_difference(library: Any) -> str:
             _norms(library, dtype, generator),
             _pointwise(library, dtype, generator),
             _pools(library, dtype, generator),
+            _dense(library, dtype, generator),
         ):
             if not (ours.float() - theirs).abs().max() <= tolerance * theirs.abs().max():
                 return f"{what}, {str(dtype).removeprefix('torch.')}"
@@ -113,3 +115,13 @@ def _pools(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pair
         said = f"of a pool of {window}, stride {stride}"
         yield f"output {said}", found.nan_to_num(9.0), y.detach().nan_to_num(9.0)
         yield f"input {said}", pooling.backward(library, gradient, places, walk, size), wanted
+
+
+def _dense(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pairs:
+    for rows, inputs, outputs in DENSE:
+        x, gradient = (torch.randn(rows, count, generator=generator).to(dtype) for count in (inputs, outputs))
+        weight, bias = torch.randn(outputs, inputs, generator=generator), torch.randn(outputs, generator=generator)
+        said = f"of a dense layer of {rows} rows"
+        yield f"output {said}", dense.forward(library, x, weight, bias), F.linear(x.float(), weight, bias)
+        yield f"input {said}", dense.input_gradient(library, gradient, weight), gradient.float() @ weight
+        yield f"weight {said}", dense.weight_gradient(library, gradient, x), gradient.float().t() @ x.float()

@@ -14,10 +14,19 @@ def lies_as_wanted(tensor: Tensor) -> bool:
 
     Tensors of traces and of transforms have no address.
     """
-    if tensor.dim() != 4 or tensor.device.type != "cpu" or tensor.numel() == 0:
+    return tensor.dim() == 4 and _there(tensor, torch.channels_last)
+
+
+def lies_in_rows(tensor: Tensor) -> bool:
+    """The same of a matrix, row after row without gaps."""
+    return tensor.dim() == 2 and _there(tensor, torch.contiguous_format)
+
+
+def _there(tensor: Tensor, memory_format: torch.memory_format) -> bool:
+    if tensor.device.type != "cpu" or tensor.numel() == 0:
         return False
     try:
-        return tensor.data_ptr() != 0 and tensor.is_contiguous(memory_format=torch.channels_last)
+        return tensor.data_ptr() != 0 and tensor.is_contiguous(memory_format=memory_format)
     except RuntimeError:
         return False
 

@@ -65,7 +65,11 @@ static void hit(int signal) {
 static const struct {
     const char *name;
     void (*run)(void);
-} KERNELS[] = {{"depthwise", depthwise_case}, {"norm", norm_case}, {"pointwise", pointwise_case}, {"pooling", pooling_case}},
+} KERNELS[] = {{"dense", dense_case},
+               {"depthwise", depthwise_case},
+               {"norm", norm_case},
+               {"pointwise", pointwise_case},
+               {"pooling", pooling_case}},
   FAULTS[] = {{"read", planted_read},           {"write", planted_write},       {"write_ahead", planted_write_ahead},
               {"forgotten", planted_forgotten}, {"overflow", planted_overflow}, {"race", planted_race}};
 

@@ -1,0 +1,318 @@
+/* Dense layers for a few rows: y = x W^T + b and its gradients, with float32 weights read straight from their memory.
+ *
+ * With so few rows a layer costs what its weights cost to move, so each pass moves them once. Inputs are taken a tile at
+ * a time: x, or the sums of its gradient, then stay in the nearest caches while all weights go by. A sum is always added
+ * up in the same order, whatever the number of threads. Vectors are as wide as registers are, since all of these are
+ * sums that must stay in them. */
+#include "vectors.h"
+#include <stdlib.h>
+#if defined(__AVX2__) && !defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define WIDTH 16 /* numbers of a register */
+#define TALL 8   /* rows of one block of sums */
+#elif defined(__AVX2__)
+#define WIDTH 8
+#define TALL 4 /* there are half as many registers */
+#else
+#define WIDTH 4
+#define TALL 8
+#endif
+#define WIDE 3            /* and its outputs, or its vectors of inputs */
+#define DOWN (TALL / 2)   /* outputs of one block of the weight's gradient */
+#define ACROSS (2 * WIDE) /* and its vectors of inputs */
+#define CHUNK 16          /* outputs that go into the gradient of x together */
+#define TILE 768          /* inputs at a time: whole blocks of any width */
+#define ALIGNED 64
+#define UNROLL _Pragma("GCC unroll 8")
+
+/* In a register from here on: compilers read it from memory anew for each multiplication, and wait for that. */
+#ifdef __aarch64__
+#define HELD(v) __asm__("" : "+w"(v))
+#else
+#define HELD(v) __asm__("" : "+v"(v))
+#endif
+
+typedef float vector __attribute__((vector_size(4 * WIDTH)));
+
+typedef struct {
+    int64_t rows, inputs, outputs;
+} Dense;
+
+INLINE vector take(const float *from) {
+    vector v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+INLINE vector take_part(const float *from, int64_t lanes) {
+    if (lanes >= WIDTH) return take(from);
+    vector v = {0};
+    memcpy(&v, from, 4 * lanes);
+    return v;
+}
+
+INLINE void put(float *to, vector v, int64_t lanes) { memcpy(to, &v, 4 * (lanes < WIDTH ? lanes : WIDTH)); }
+
+INLINE vector everywhere(float v) { return v - (vector){0}; }
+
+/* to[DOWN] += the totals of as many vectors. */
+INLINE void add_totals(float *to, const vector *s) {
+#ifdef __AVX512F__
+    __m512 a = _mm512_add_ps(_mm512_unpacklo_ps((__m512)s[0], (__m512)s[1]), _mm512_unpackhi_ps((__m512)s[0], (__m512)s[1]));
+    __m512 b = _mm512_add_ps(_mm512_unpacklo_ps((__m512)s[2], (__m512)s[3]), _mm512_unpackhi_ps((__m512)s[2], (__m512)s[3]));
+    __m512 c = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(c), _mm512_extractf32x8_ps(c, 1));
+    __m128 all = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), all));
+#else
+    UNROLL for (int r = 0; r < DOWN; r++) {
+        float sum = 0;
+        UNROLL for (int k = 0; k < WIDTH; k++) sum += s[r][k];
+        to[r] += sum;
+    }
+#endif
+}
+
+/* To whole vectors that nobody reads soon: past the caches, where there is such an instruction. */
+INLINE void put_past(float *to, vector v) {
+#if defined(__AVX512F__)
+    _mm512_stream_ps(to, (__m512)v);
+#elif defined(__AVX2__)
+    _mm256_stream_ps(to, (__m256)v);
+#else
+    memcpy(to, &v, sizeof v);
+#endif
+}
+
+INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+INLINE int64_t blocks(int64_t rows) { return (rows + TALL - 1) / TALL; }
+
+INLINE int64_t padded(int64_t rows) { return blocks(rows) * TALL; }
+
+static float *room(int64_t numbers) { return aligned_alloc(ALIGNED, (numbers * 4 + ALIGNED - 1) / ALIGNED * ALIGNED); }
+
+/* A tile of x, `count` inputs of each row; what is missing of the last block of rows, and of the last vector, is zero. */
+static void copy_tile(const float *x, const Dense *d, int64_t count, float *to) {
+    int64_t whole = (count + WIDTH - 1) / WIDTH * WIDTH;
+    for (int64_t r = 0; r < padded(d->rows); r++, to += TILE) {
+        int64_t there = r < d->rows ? count : 0;
+        memcpy(to, x + (there ? r * d->inputs : 0), 4 * there);
+        memset(to + there, 0, 4 * (whole - there));
+    }
+}
+
+/* Gradients [rows, outputs] as [blocks of rows, outputs, TALL]: what is multiplied with one vector stands together. */
+static float *by_blocks(const float *gradient, const Dense *d) {
+    float *all = room(padded(d->rows) * d->outputs), *to = all;
+    if (!all) return NULL;
+    for (int64_t b = 0; b < blocks(d->rows); b++)
+        for (int64_t o = 0; o < d->outputs; o++)
+            for (int64_t r = b * TALL; r < (b + 1) * TALL; r++) *to++ = r < d->rows ? gradient[r * d->outputs + o] : 0;
+    return all;
+}
+
+/* Sums of DOWN rows and `across` outputs, one vector of inputs further. */
+INLINE void forward_step(vector (*s)[DOWN], const float *x, const float *weight, int64_t inputs, int64_t lanes, int across, int ask) {
+    vector v[DOWN];
+    if (ask) {
+        UNROLL for (int k = 0; k < across; k++) __builtin_prefetch(weight + (k + across) * inputs);
+    }
+    UNROLL for (int r = 0; r < DOWN; r++) {
+        v[r] = take(x + r * TILE);
+        HELD(v[r]);
+    }
+    UNROLL for (int k = 0; k < across; k++) {
+        vector w = take_part(weight + k * inputs, lanes);
+        HELD(w);
+        UNROLL for (int r = 0; r < DOWN; r++) s[k][r] += v[r] * w;
+    }
+}
+
+/* sums[across, DOWN], `rows` numbers apart, += products of `count` inputs. With `ask`, the weights that come next are
+ * asked for. */
+INLINE void forward_block(const float *x, const float *weight, float *sums, const Dense *d, int64_t count, int across,
+                          int64_t ask, int64_t asked) {
+    vector s[ACROSS][DOWN];
+    UNROLL for (int k = 0; k < across; k++)
+        UNROLL for (int r = 0; r < DOWN; r++) s[k][r] = (vector){0};
+    int64_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH) forward_step(s, x + i, weight + i, d->inputs, WIDTH, across, i >= ask && i < asked);
+    if (i < count) forward_step(s, x + i, weight + i, d->inputs, count - i, across, 0);
+    UNROLL for (int k = 0; k < across; k++) add_totals(sums + k * padded(d->rows), s[k]);
+}
+
+static void forward_blocks(const float *x, const float *weight, float *sums, const Dense *d, int64_t count, int across) {
+    for (int64_t r = 0; r < d->rows; r += DOWN) {
+        int64_t ask = count * r / d->rows, asked = count * (r + DOWN) / d->rows;
+        if (across == ACROSS) forward_block(x + r * TILE, weight, sums + r, d, count, ACROSS, ask, asked);
+        else forward_block(x + r * TILE, weight, sums + r, d, count, 1, 0, 0);
+    }
+}
+
+/* One thread's share of the outputs; sums are [outputs, rows], for there a block adds to neighbours. */
+static void forward_part(const float *x, const float *weight, const float *bias, float *y, float *sums, float *desk, const Dense *d,
+                         int64_t from, int64_t to) {
+    int64_t rows = padded(d->rows);
+    memset(sums + from * rows, 0, 4 * (to - from) * rows);
+    for (int64_t i = 0; i < d->inputs; i += TILE) {
+        int64_t count = smaller(TILE, d->inputs - i), o = from;
+        const float *w = weight + i;
+        copy_tile(x + i, d, count, desk);
+        for (; o + ACROSS <= to; o += ACROSS) forward_blocks(desk, w + o * d->inputs, sums + o * rows, d, count, ACROSS);
+        for (; o < to; o++) forward_blocks(desk, w + o * d->inputs, sums + o * rows, d, count, 1);
+    }
+    for (int64_t r = 0; r < d->rows; r++)
+        for (int64_t o = from; o < to; o++) y[r * d->outputs + o] = sums[o * rows + r] + (bias ? bias[o] : 0);
+}
+
+/* sums[TALL, wide vectors] += what `count` outputs send back. From `next` on the next chunk of
+ * weights is asked for, row by row. */
+INLINE void input_block(const float *gradient, const float *weight, float *sums, int64_t inputs, int64_t count, int64_t lanes,
+                        int wide, const float *next) {
+    vector s[TALL][WIDE], w[WIDE];
+    UNROLL for (int r = 0; r < TALL; r++)
+        UNROLL for (int j = 0; j < wide; j++) s[r][j] = take(sums + r * TILE + j * WIDTH);
+    for (int64_t k = 0; k < count; k++, gradient += TALL, weight += inputs) {
+        UNROLL for (int j = 0; j < wide; j++) {
+            if (next) __builtin_prefetch(next + (k * WIDE + j) * WIDTH);
+            w[j] = take_part(weight + j * WIDTH, lanes);
+        }
+        UNROLL for (int r = 0; r < TALL; r++) {
+            vector g = everywhere(gradient[r]);
+            UNROLL for (int j = 0; j < wide; j++) s[r][j] += g * w[j];
+        }
+    }
+    UNROLL for (int r = 0; r < TALL; r++)
+        UNROLL for (int j = 0; j < wide; j++) put(sums + r * TILE + j * WIDTH, s[r][j], WIDTH);
+}
+
+/* One thread's share of the inputs, so that no two threads add to the same sums. */
+static void input_part(const float *gradient, const float *weight, float *result, float *desk, const Dense *d, int64_t from,
+                       int64_t to) {
+    for (int64_t i = from; i < to; i += TILE) {
+        int64_t width = smaller(TILE, to - i);
+        memset(desk, 0, 4 * padded(d->rows) * TILE);
+        for (int64_t o = 0; o < d->outputs; o += CHUNK) {
+            int64_t count = smaller(CHUNK, d->outputs - o);
+            for (int64_t j = 0; j < width;) {
+                int wide = j + WIDE * WIDTH <= width ? WIDE : 1;
+                const float *w = weight + o * d->inputs + i + j;
+                const float *next = weight + (o + CHUNK + j * CHUNK / TILE) * d->inputs + i + j * CHUNK % TILE;
+                for (int64_t b = 0; b < blocks(d->rows); b++) {
+                    const float *g = gradient + (b * d->outputs + o) * TALL;
+                    float *sums = desk + b * TALL * TILE + j;
+                    if (wide == WIDE && b == 0) input_block(g, w, sums, d->inputs, count, WIDTH, WIDE, next);
+                    else if (wide == WIDE) input_block(g, w, sums, d->inputs, count, WIDTH, WIDE, NULL);
+                    else input_block(g, w, sums, d->inputs, count, width - j, 1, NULL);
+                }
+                j += wide * WIDTH;
+            }
+        }
+        for (int64_t r = 0; r < d->rows; r++) memcpy(result + r * d->inputs + i, desk + r * TILE, 4 * width);
+    }
+}
+
+/* The weight's gradient for `down` outputs and `across` vectors of inputs. */
+INLINE void weight_block(const float *gradient, const float *x, float *to, const Dense *d, int64_t lanes, int down, int across,
+                         int past) {
+    vector s[DOWN][ACROSS], v[ACROSS];
+    UNROLL for (int k = 0; k < down; k++)
+        UNROLL for (int j = 0; j < across; j++) s[k][j] = (vector){0};
+    for (int64_t r = 0; r < d->rows; r += TALL, gradient += d->outputs * TALL)
+        for (int64_t q = 0; q < smaller(TALL, d->rows - r); q++, x += TILE) {
+            UNROLL for (int j = 0; j < across; j++) v[j] = take(x + j * WIDTH);
+            UNROLL for (int k = 0; k < down; k++) {
+                vector g = everywhere(gradient[k * TALL + q]);
+                UNROLL for (int j = 0; j < across; j++) s[k][j] += g * v[j];
+            }
+        }
+    UNROLL for (int k = 0; k < down; k++)
+        UNROLL for (int j = 0; j < across; j++) {
+            if (past) put_past(to + k * d->inputs + j * WIDTH, s[k][j]);
+            else put(to + k * d->inputs + j * WIDTH, s[k][j], lanes);
+        }
+}
+
+/* A row of blocks: `down` outputs, `count` inputs. */
+static void weight_blocks(const float *gradient, const float *x, float *to, const Dense *d, int64_t count, int down, int past) {
+    int64_t i = 0;
+    for (; i + ACROSS * WIDTH <= count; i += ACROSS * WIDTH) {
+        if (down == DOWN && past) weight_block(gradient, x + i, to + i, d, WIDTH, DOWN, ACROSS, 1);
+        else if (down == DOWN) weight_block(gradient, x + i, to + i, d, WIDTH, DOWN, ACROSS, 0);
+        else weight_block(gradient, x + i, to + i, d, WIDTH, 1, ACROSS, 0);
+    }
+    for (; i < count; i += WIDTH) {
+        if (down == DOWN) weight_block(gradient, x + i, to + i, d, count - i, DOWN, 1, 0);
+        else weight_block(gradient, x + i, to + i, d, count - i, 1, 1, 0);
+    }
+}
+
+/* One thread's share of the outputs. */
+static void weight_part(const float *gradient, const float *x, float *result, float *desk, const Dense *d, int64_t from, int64_t to) {
+    int past = (uintptr_t)result % sizeof(vector) == 0 && d->inputs % WIDTH == 0;
+    for (int64_t i = 0; i < d->inputs; i += TILE) {
+        int64_t count = smaller(TILE, d->inputs - i), o = from;
+        copy_tile(x + i, d, count, desk);
+        for (; o + DOWN <= to; o += DOWN) weight_blocks(gradient + o * TALL, desk, result + o * d->inputs + i, d, count, DOWN, past);
+        for (; o < to; o++) weight_blocks(gradient + o * TALL, desk, result + o * d->inputs + i, d, count, 1, past);
+    }
+#ifdef __AVX2__
+    if (past) _mm_sfence(); /* such stores wait for nobody */
+#endif
+}
+
+/* Room for a tile of all rows, for each thread. */
+static float *desks(const Dense *d, int threads) { return room(threads * padded(d->rows) * TILE); }
+
+INLINE float *desk_of(float *all, const Dense *d, int t) { return all + t * padded(d->rows) * TILE; }
+
+/* y = x W^T + b; bias may be NULL. 0 if all is well, 1 if there is no memory, as for the others. */
+int dense_forward(const float *x, const float *weight, const float *bias, float *y, const Dense *d, int threads) {
+    float *all = desks(d, threads), *sums = room(d->outputs * padded(d->rows));
+    if (all && sums) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int t = 0; t < threads; t++) {
+            int64_t from = d->outputs * t / threads, to = d->outputs * (t + 1) / threads;
+            forward_part(x, weight, bias, y, sums, desk_of(all, d, t), d, from, to);
+        }
+    }
+    int broken = !all || !sums;
+    free(all);
+    free(sums);
+    return broken;
+}
+
+/* The gradient of x. */
+int dense_input(const float *gradient, const float *weight, float *result, const Dense *d, int threads) {
+    float *all = desks(d, threads), *sent = by_blocks(gradient, d);
+    int64_t lines = (d->inputs + LANES - 1) / LANES; /* of the cache, which no two threads share */
+    if (all && sent) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int t = 0; t < threads; t++) {
+            int64_t from = lines * t / threads * LANES, to = smaller(lines * (t + 1) / threads * LANES, d->inputs);
+            input_part(sent, weight, result, desk_of(all, d, t), d, from, to);
+        }
+    }
+    int broken = !all || !sent;
+    free(all);
+    free(sent);
+    return broken;
+}
+
+/* The gradient of the weight. */
+int dense_weight(const float *gradient, const float *x, float *result, const Dense *d, int threads) {
+    float *all = desks(d, threads), *sent = by_blocks(gradient, d);
+    if (all && sent) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int t = 0; t < threads; t++)
+            weight_part(sent, x, result, desk_of(all, d, t), d, d->outputs * t / threads, d->outputs * (t + 1) / threads);
+    }
+    int broken = !all || !sent;
+    free(all);
+    free(sent);
+    return broken;
+}
