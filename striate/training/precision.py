@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from striate.base.hardware import Processor
-from striate.layers import BatchNormAct2d, Conv2d, MaxPool2d
+from striate.layers import BatchNormAct2d, Conv2d, Linear, MaxPool2d
 from striate.ops import native
 
 PrecisionName = Literal["float32", "bfloat16"]
@@ -55,11 +55,12 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
 def kernels_for(network: nn.Module, device: torch.device, tell: Callable[[str], None] = lambda text: None) -> str:
     """Whose kernels train the network, in a few words; "" if it has nothing that ours compute, or not on a CPU.
 
-    Ours compute batch norms, max pools, depthwise windows and what 1x1 windows learn. Asking builds them, where a
-    network needs them and this machine does not have them yet; ``tell`` hears of it before, since it takes a while.
+    Ours compute batch norms, max pools, depthwise windows, what 1x1 windows learn, and the large dense layers of the
+    classics. Asking builds them, where a network needs them and this machine does not have them yet; ``tell`` hears of
+    it before, since it takes a while.
     """
     needed = any(
-        isinstance(module, BatchNormAct2d | MaxPool2d)
+        isinstance(module, BatchNormAct2d | MaxPool2d | Linear)
         or (isinstance(module, Conv2d) and (module.groups > 1 == module.weight.shape[1] or module.window == (1, 1)))
         for module in network.modules()
     )

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from striate.base.hardware import Processor
-from striate.layers import BatchNormAct2d, Conv2d, MaxPool2d
+from striate.layers import BatchNormAct2d, Conv2d, Linear, MaxPool2d
 from striate.ops import native
 from striate.training.precision import WIDE, choose, kernels_for
 
@@ -52,6 +52,7 @@ def test_only_networks_with_something_to_compute_ask_for_kernels(monkeypatch):
     assert kernels_for(BatchNormAct2d(8), CPU) == "whose kernels"
     assert kernels_for(Conv2d(8, 8, 1), CPU) == "whose kernels"
     assert kernels_for(MaxPool2d(2), CPU) == "whose kernels"
+    assert kernels_for(Linear(2, 2), CPU) == "whose kernels"
     assert kernels_for(nn.Sequential(grouped, depthwise), CPU) == "whose kernels"
     assert kernels_for(nn.Sequential(grouped, nn.Linear(2, 2)), CPU) == ""
     assert kernels_for(depthwise, torch.device("cuda")) == ""
