@@ -26,7 +26,7 @@ from striate.ops.axes import (
     surely,
 )
 from striate.ops.native import depthwise as native
-from striate.ops.native import pointwise
+from striate.ops.native import products
 from striate.ops.recomputation import keeping_promises
 from striate.ops.shapes import output_size
 
@@ -168,10 +168,11 @@ def _convolution(
         before = (amounts[0][0], amounts[1][0])
         walk = native.Walk(strides[0], dilations[0], before, (output_size(*every[0]), output_size(*every[1])))
         return native.convolve(x, weight, bias, walk, dtype)
-    if axes == 2 and _multiplied_by_kernels(x, weight, strides, groups, amounts):
-        return pointwise.convolve(x, weight, bias, strides[0])
     if all(surely(before == after) for before, after in amounts) and not _misread(x, weight, strides, amounts):
-        return _convolve(x, weight, bias, strides, tuple(before for before, _ in amounts), dilations, groups)
+        leads = tuple(before for before, _ in amounts)
+        if axes == 2 and _multiplied_by_kernels(x, weight, strides, leads, dilations, groups):
+            return products.convolve(x, weight, bias, strides[0], (leads[0], leads[1]))
+        return _convolve(x, weight, bias, strides, leads, dilations, groups)
     if known(x) and not depthwise.will_be_differentiated(x, weight):
         # Whole strides more of padding before shift every window by whole outputs: torch can then pad both sides
         # alike, and the first outputs are thrown away. That copies the output, never the (larger) input.
@@ -184,16 +185,20 @@ def _convolution(
 
 
 def _multiplied_by_kernels(
-    x: Tensor, weight: Tensor, strides: tuple[int, ...], groups: int, amounts: Sequence[tuple[int, int]]
+    x: Tensor,
+    weight: Tensor,
+    strides: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilations: tuple[int, ...],
+    groups: int,
 ) -> bool:
-    """Whether this is a 1x1 convolution whose weight's gradient our kernels should compute: in training, bfloat16."""
+    """Whether our kernels should compute the gradient of this convolution's weight: in training, bfloat16."""
     return (
-        weight.shape[2:] == (1, 1)
-        and not torch.compiler.is_compiling()
-        and all(before == after == 0 for before, after in amounts)
+        not torch.compiler.is_compiling()
+        and known(x)
         and depthwise.will_be_differentiated(x, weight)
         and depthwise.computed_in_bfloat16(x, weight)
-        and pointwise.suits(x, weight, strides, groups)
+        and products.suits(x, weight, strides, padding, dilations, groups)
     )
 
 

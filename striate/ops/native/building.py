@@ -23,8 +23,8 @@ from striate.base.errors import OutputError
 from striate.base.folders import cache_folder
 from striate.base.hardware import cores, instructions
 
-SOURCES = ("dense.c", "depthwise.c", "norm.c", "pointwise.c", "pooling.c")
-HEADERS = ("vectors.h",)
+SOURCES = ("depthwise.c", "dense.c", "norm.c", "pointwise.c", "pooling.c", "windows.c")
+HEADERS = ("vectors.h", "products.h")
 FLAGS = ("-O3", "-fPIC", "-fopenmp", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
 SECONDS = 120.0
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops.native import dense, depthwise, norm, pointwise, pooling
+from striate.ops.native import dense, depthwise, norm, pointwise, pooling, windows
 
 # Window, stride, dilation, padding, size: borders on all sides, rows shorter than a tile, a short block of channels.
 CASES = ((3, 1, 1, 1, (5, 9)), (3, 2, 1, 0, (8, 7)), (5, 1, 1, 2, (9, 6)), (5, 2, 2, 3, (6, 11)), (7, 2, 1, 3, (4, 13)))
@@ -16,6 +16,8 @@ CHANNELS, PICTURES = 19, 2
 # Window, stride, dilation, padding, size: windows alone and over each other, clipped on all sides, in gaps.
 POOLS = ((2, 2, 1, 0, (6, 9)), (3, 2, 1, 1, (8, 7)), (3, 1, 1, 1, (5, 9)), (5, 3, 1, 2, (9, 6)), (2, 3, 2, 1, (8, 8)))
 DENSE = ((3, 800, 23), (13, 67, 41))  # rows, inputs, outputs: more than a tile of inputs, more than a block of rows
+# Size, padding: as much as there may be, and none.
+WINDOWS = (((3, 3), (1, 1)), ((2, 5), (1, 0)))
 NORM = ("input", "residual", "weight", "bias")
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
@@ -97,6 +99,14 @@ def _pointwise(library: Any, dtype: torch.dtype, generator: torch.Generator) -> 
         gradient = _maps(generator, dtype, PICTURES, outputs, 3, 5)
         wanted = torch.einsum("nohw,nihw->oi", gradient.float(), x[:, :, ::2, ::2].float())[:, :, None, None]
         yield "weight of a 1x1 window", pointwise.weight_gradient(library, gradient, x, 2, None), wanted
+        for size, before in WINDOWS:
+            down, across = (side + 2 * lead - n + 1 for side, lead, n in zip(x.shape[2:], before, size, strict=True))
+            gradient = _maps(generator, dtype, PICTURES, outputs, down, across)
+            weight = torch.zeros(outputs, 3 * CHANNELS, *size)
+            steps = (None, (1, 1), before, (1, 1), False, (0, 0), 1, [False, True, False])
+            _, wanted, _ = torch.ops.aten.convolution_backward(gradient.float(), x.float(), weight, *steps)
+            found = windows.weight_gradient(library, gradient, x, size, before, None)
+            yield f"weight of a window of {size}", found, wanted
 
 
 def _pools(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pairs:

@@ -5,7 +5,6 @@
  * up in the same order, whatever the number of threads. Vectors are as wide as registers are, since all of these are
  * sums that must stay in them. */
 #include "vectors.h"
-#include <stdlib.h>
 #if defined(__AVX2__) && !defined(__AVX512F__)
 #include <immintrin.h>
 #endif
@@ -25,7 +24,6 @@
 #define ACROSS (2 * WIDE) /* and its vectors of inputs */
 #define CHUNK 16          /* outputs that go into the gradient of x together */
 #define TILE 768          /* inputs at a time: whole blocks of any width */
-#define ALIGNED 64
 #define UNROLL _Pragma("GCC unroll 8")
 
 /* In a register from here on: compilers read it from memory anew for each multiplication, and wait for that. */
@@ -93,8 +91,6 @@ INLINE int64_t blocks(int64_t rows) { return (rows + TALL - 1) / TALL; }
 
 INLINE int64_t padded(int64_t rows) { return blocks(rows) * TALL; }
 
-static float *room(int64_t numbers) { return aligned_alloc(ALIGNED, (numbers * 4 + ALIGNED - 1) / ALIGNED * ALIGNED); }
-
 /* A tile of x, `count` inputs of each row; what is missing of the last block of rows, and of the last vector, is zero. */
 static void copy_tile(const float *x, const Dense *d, int64_t count, float *to) {
     int64_t whole = (count + WIDTH - 1) / WIDTH * WIDTH;
@@ -107,7 +103,7 @@ static void copy_tile(const float *x, const Dense *d, int64_t count, float *to) 
 
 /* Gradients [rows, outputs] as [blocks of rows, outputs, TALL]: what is multiplied with one vector stands together. */
 static float *by_blocks(const float *gradient, const Dense *d) {
-    float *all = room(padded(d->rows) * d->outputs), *to = all;
+    float *all = room(4 * padded(d->rows) * d->outputs), *to = all;
     if (!all) return NULL;
     for (int64_t b = 0; b < blocks(d->rows); b++)
         for (int64_t o = 0; o < d->outputs; o++)
@@ -266,13 +262,13 @@ static void weight_part(const float *gradient, const float *x, float *result, fl
 }
 
 /* Room for a tile of all rows, for each thread. */
-static float *desks(const Dense *d, int threads) { return room(threads * padded(d->rows) * TILE); }
+static float *desks(const Dense *d, int threads) { return room(4 * threads * padded(d->rows) * TILE); }
 
 INLINE float *desk_of(float *all, const Dense *d, int t) { return all + t * padded(d->rows) * TILE; }
 
 /* y = x W^T + b; bias may be NULL. 0 if all is well, 1 if there is no memory, as for the others. */
 int dense_forward(const float *x, const float *weight, const float *bias, float *y, const Dense *d, int threads) {
-    float *all = desks(d, threads), *sums = room(d->outputs * padded(d->rows));
+    float *all = desks(d, threads), *sums = room(4 * d->outputs * padded(d->rows));
     if (all && sums) {
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int t = 0; t < threads; t++) {
@@ -289,11 +285,11 @@ int dense_forward(const float *x, const float *weight, const float *bias, float 
 /* The gradient of x. */
 int dense_input(const float *gradient, const float *weight, float *result, const Dense *d, int threads) {
     float *all = desks(d, threads), *sent = by_blocks(gradient, d);
-    int64_t lines = (d->inputs + LANES - 1) / LANES; /* of the cache, which no two threads share */
+    int64_t lines = (d->inputs + 15) / 16; /* of the cache, which no two threads share */
     if (all && sent) {
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int t = 0; t < threads; t++) {
-            int64_t from = lines * t / threads * LANES, to = smaller(lines * (t + 1) / threads * LANES, d->inputs);
+            int64_t from = lines * t / threads * 16, to = smaller(lines * (t + 1) / threads * 16, d->inputs);
             input_part(sent, weight, result, desk_of(all, d, t), d, from, to);
         }
     }

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.ops.native import norm
 from striate.ops.native.library import kernels
 from striate.ops.native.tensors import address, is_low, lies_as_wanted, padded
 from striate.ops.recomputation import keeping_promises
@@ -95,7 +96,7 @@ class _Depthwise(torch.autograd.Function):
             gradients = (
                 input_gradient(kernels(), gradient, weight.to(low.dtype), low, ctx.walk) if wants_x else None,
                 weight_gradient(kernels(), gradient, weight, low, ctx.walk) if wants_weight else None,
-                gradient.sum((0, 2, 3), dtype=torch.float32) if wants_bias else None,
+                norm.channel_sums(kernels(), gradient) if wants_bias else None,
             )
         types = (ctx.types[0], weight.dtype, ctx.types[1])
         return (*(None if g is None else g.to(kind) for g, kind in zip(gradients, types, strict=True)), None, None)

@@ -6,12 +6,10 @@
  * each row. Sums are kept in float over a few hundred turns, then in double. The second pass over a map goes backwards:
  * what the first one read last is still in the cache. */
 #include "vectors.h"
-#include <stdlib.h>
 
 #define ROWS 4     /* turns taken together: tables are loaded once for all, and additions do not wait for each other */
 #define FLUSH 256  /* turns after which float sums go into the double ones */
 #define PIVOTS 16  /* rows that pivots are taken from */
-#define ALIGNED 64 /* bytes: sums that lie across two lines of the cache double the time of a pass */
 
 typedef struct {
     int64_t rows, channels;
@@ -202,9 +200,9 @@ typedef struct {
 
 static int desk(Desk *d, int64_t turn, int threads, int tables) {
     int64_t count = 2 * turn * threads;
-    d->sums = aligned_alloc(ALIGNED, count * sizeof(double));
-    d->parts = aligned_alloc(ALIGNED, count * sizeof(float));
-    d->tables = aligned_alloc(ALIGNED, tables * turn * sizeof(float));
+    d->sums = room(count * sizeof(double));
+    d->parts = room(count * sizeof(float));
+    d->tables = room(tables * turn * sizeof(float));
     if (!d->sums || !d->parts || !d->tables) return 0;
     memset(d->sums, 0, count * sizeof(double));
     memset(d->parts, 0, count * sizeof(float));
@@ -267,7 +265,7 @@ int norm_statistics(const void *x, float *mean, float *variance, const Map *m, i
 int norm_apply(const void *x, const void *residual, void *y, const float *scale, const float *shift, const Map *m, int low,
                int threads) {
     Line line = line_of(m);
-    float *tables = aligned_alloc(ALIGNED, 2 * line.turn * sizeof(float));
+    float *tables = room(2 * line.turn * sizeof(float));
     if (!tables) return 1;
     spread(scale, m->channels, line.turn, tables);
     spread(shift, m->channels, line.turn, tables + line.turn);

@@ -3,6 +3,7 @@
  * Numbers are float or bfloat16 in memory (`low` says which, and is a constant wherever it matters) and float in
  * registers. The last block of channels may be shorter than a vector; what is missing is zero and is never stored. */
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #ifdef __AVX512F__
 #include <immintrin.h>
@@ -19,6 +20,9 @@ typedef float floats __attribute__((vector_size(4 * LANES)));
 typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 typedef int32_t signed_words __attribute__((vector_size(4 * LANES)));
 typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
+
+/* Memory from the beginning of a line of the cache on: vectors across two lines take twice as long. NULL if there is none. */
+INLINE void *room(int64_t bytes) { return aligned_alloc(64, (bytes + 63) & -64); }
 
 INLINE const void *at(const void *start, int64_t index, int low) { return (const char *)start + index * (low ? 2 : 4); }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from striate.ops.native import library, pointwise
+from striate.ops.native import library, products
 from striate.ops.native.building import LEVELS, NotBuiltError, level_for, library_file
 
 
@@ -45,5 +45,5 @@ def computing_with(name: str) -> Iterator[Any]:
     kernels = None if name == "off" else built(name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(library, "loaded", lambda: library.Loaded(kernels, f"tests for {name}"))
-        patch.setattr(pointwise, "_multiplies", lambda: bool(kernels and kernels.pointwise_multiplies()))
+        patch.setattr(products, "_multiplies", lambda: bool(kernels and kernels.pointwise_multiplies()))
         yield kernels

@@ -41,6 +41,7 @@ void depthwise_case(void);
 void norm_case(void);
 void pointwise_case(void);
 void pooling_case(void);
+void windows_case(void);
 
 /* Faults made on purpose: a run must end with a message for each. */
 void planted_read(void);

@@ -69,7 +69,8 @@ static const struct {
                {"depthwise", depthwise_case},
                {"norm", norm_case},
                {"pointwise", pointwise_case},
-               {"pooling", pooling_case}},
+               {"pooling", pooling_case},
+               {"windows", windows_case}},
   FAULTS[] = {{"read", planted_read},           {"write", planted_write},       {"write_ahead", planted_write_ahead},
               {"forgotten", planted_forgotten}, {"overflow", planted_overflow}, {"race", planted_race}};
 

@@ -17,7 +17,7 @@ void pointwise_case(void) {
     const void *x = fuzz_numbers(s.n * h * w * s.inputs, 2), *gradient = fuzz_numbers(s.n * s.oh * s.ow * s.outputs, 2);
     const float *scale = fuzz_numbers(s.inputs, 4), *shift = fuzz_numbers(s.inputs, 4);
     if (!normalised) scale = shift = NULL;
-    int64_t each = (s.outputs + LANES - 1) / LANES * LANES * pointwise_width(s.inputs), count = s.outputs * s.inputs;
+    int64_t each = pointwise_sums(&s), count = s.outputs * s.inputs;
     float *sums = fuzz_memory(threads * each, 4), *result = fuzz_memory(count, 4);
     for (int round = 0; round < 2; round++) {
         memset(sums, 0, threads * each * 4);

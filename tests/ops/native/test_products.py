@@ -1,8 +1,10 @@
-"""Our weight gradients of 1x1 convolutions against torch's in float64, behind a norm and without one."""
+"""Our weight gradients of convolutions against torch's in float64, behind a norm and without one."""
 
 import ctypes
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -12,8 +14,8 @@ from torch import Tensor
 
 from striate.ops import conv2d
 from striate.ops.batch_normalization import BOUNDS, batch_norm
-from striate.ops.native import kernels, pointwise
-from striate.ops.native.tensors import address, padded
+from striate.ops.native import kernels, pointwise, products, windows
+from striate.ops.native.tensors import address
 from tests.ops.native.levels import computing_with
 from tests.ops.native.placing import LAYOUTS, Fenced, placed
 
@@ -34,13 +36,15 @@ def by_kernels() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Call:
-    """One 1x1 convolution: how large, what stands before it, and where things lie."""
+    """One convolution: how large, what stands before it, and where things lie."""
 
     seed: int
     inputs: int
     outputs: int
     pictures: int
     size: tuple[int, int]
+    window: tuple[int, int]
+    padding: tuple[int, int]
     stride: int
     act: str | None
     residual: bool
@@ -53,13 +57,18 @@ class Call:
 @st.composite
 def calls(draw) -> Call:
     act = draw(st.sampled_from([None, *BOUNDS]))
+    window = draw(st.sampled_from([(1, 1), (1, 1), (3, 3), (3, 3), (5, 5), (7, 7), (2, 3), (1, 7), (4, 1)]))
+    padding = (draw(st.integers(0, window[0] - 1)), draw(st.integers(0, window[1] - 1)))
+    least = [max(1, side - 2 * amount) for side, amount in zip(window, padding, strict=True)]
     return Call(
         seed=draw(st.integers(0, 2**16)),
-        inputs=draw(st.integers(pointwise.FEWEST, 70)),
-        outputs=draw(st.integers(pointwise.FEWEST, 70)),
+        inputs=draw(st.integers(products.FEWEST, 70)),
+        outputs=draw(st.integers(products.FEWEST, 70)),
         pictures=draw(st.integers(2, 4)),
-        size=(draw(st.integers(1, 40)), draw(st.integers(1, 40))),
-        stride=draw(st.integers(1, 3)),
+        size=(draw(st.integers(least[0], 40)), draw(st.integers(least[1], 40))),
+        window=window,
+        padding=padding,
+        stride=draw(st.integers(1, 3)) if window == (1, 1) else 1,
         act=act,
         residual=act is not None and draw(st.booleans()),
         bias=draw(st.booleans()),
@@ -84,24 +93,26 @@ def map_and_seen(call: Call) -> tuple[Tensor, Tensor]:
 
 def parameters(call: Call) -> list[Tensor]:
     dtype = torch.float32 if call.autocast else torch.bfloat16
-    shapes = [(call.outputs, call.inputs, 1, 1)] + [(call.outputs,)] * call.bias
+    shapes = [(call.outputs, call.inputs, *call.window)] + [(call.outputs,)] * call.bias
     return [torch.randn(shape).to(dtype).requires_grad_() for shape in shapes]
 
 
 def check(call: Call) -> None:
     torch.manual_seed(call.seed)
+    padding = tuple((amount, amount) for amount in call.padding)
+    convolved = partial(conv2d, stride=call.stride, padding=padding)
     seen, leaf = map_and_seen(call)
     given = parameters(call)
     with torch.autocast("cpu", torch.bfloat16, enabled=call.autocast):
-        y = conv2d(seen, *given, stride=call.stride)
-    assert y.grad_fn.name() == "_PointwiseBackward" and y.dtype == torch.bfloat16
+        y = convolved(seen, *given)
+    assert y.grad_fn.name() == "_ProductBackward" and y.dtype == torch.bfloat16
     # The weight is rounded to bfloat16 before it is multiplied; its gradient is summed in float32.
     wide = [tensor.detach().bfloat16().double().contiguous().requires_grad_() for tensor in (seen, *given)]
     gradient = placed(torch.randn(y.shape).bfloat16(), call.gradient, call.offset)
     found = torch.autograd.grad(y, [seen, *given, leaf], gradient)
-    exact = torch.autograd.grad(conv2d(*wide, stride=call.stride), wide, gradient.double())
+    exact = torch.autograd.grad(convolved(*wide), wide, gradient.double())
     positive = [tensor.detach().abs().requires_grad_() for tensor in wide]
-    sums = torch.autograd.grad(conv2d(*positive, stride=call.stride), positive, gradient.double().abs())
+    sums = torch.autograd.grad(convolved(*positive), positive, gradient.double().abs())
     for name, ours, theirs, added in zip(("x", "weight", "bias"), found, exact, sums, strict=False):
         exactly = name == "weight" and ours.dtype == torch.float32
         unit = 2.0**-24 if exactly else UNIT
@@ -126,18 +137,23 @@ def test_nothing_is_written_beside_sums_and_result(examples: int) -> None:
     @given(calls(), st.integers(1, 5))
     @settings(max_examples=examples)
     def holds(call: Call, threads: int) -> None:
-        down, across = (-(-side // call.stride) for side in call.size)
+        sides = zip(call.size, call.window, call.padding, strict=True)
+        down, across = ((side + 2 * before - window) // call.stride + 1 for side, window, before in sides)
         bounds = BOUNDS[call.act or "none"]
         sizes = (call.pictures, *call.size, call.inputs, down, across, call.outputs)
-        product = pointwise.Product(*sizes, call.stride, *bounds)
+        if call.window == (1, 1):
+            shape, name = pointwise.Product(*sizes, call.stride, *bounds), "pointwise"
+        else:
+            shape, name = windows.Window(*sizes, *call.window, *call.padding, *bounds), "windows"
+            threads = kernels().windows_threads(ctypes.byref(shape), threads)
         x = placed(torch.randn(call.pictures, call.inputs, *call.size).bfloat16(), "channels_last", call.offset)
         gradient = placed(torch.randn(call.pictures, call.outputs, down, across).bfloat16(), "channels_last", 1)
         tables = [torch.randn(call.inputs) for _ in range(2)] if call.act else [None, None]
-        width = kernels().pointwise_width(ctypes.c_int64(call.inputs))
-        sums = Fenced.of(threads * padded(call.outputs) * width, torch.float32, call.offset)
-        result = Fenced.of(call.outputs * call.inputs, torch.float32, call.offset)
+        each = getattr(kernels(), f"{name}_sums")(ctypes.byref(shape))
+        sums = Fenced.of(threads * each, torch.float32, call.offset)
+        result = Fenced.of(call.outputs * call.inputs * math.prod(call.window), torch.float32, call.offset)
         places = [address(tensor) for tensor in (x, gradient, *tables, sums.inside, result.inside)]
-        assert kernels().pointwise_weight(*places, ctypes.byref(product), threads) == 0
+        assert getattr(kernels(), f"{name}_weight")(*places, ctypes.byref(shape), threads) == 0
         assert sums.whole
         assert result.whole
         assert result.inside.isfinite().all()
