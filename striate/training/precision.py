@@ -55,13 +55,13 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
 def kernels_for(network: nn.Module, device: torch.device, tell: Callable[[str], None] = lambda text: None) -> str:
     """Whose kernels train the network, in a few words; "" if it has nothing that ours compute, or not on a CPU.
 
-    Ours compute batch norms, max pools, depthwise windows, what 1x1 windows learn, and the large dense layers of the
+    Ours compute batch norms, max pools, depthwise windows, what other windows learn, and the large dense layers of the
     classics. Asking builds them, where a network needs them and this machine does not have them yet; ``tell`` hears of
     it before, since it takes a while.
     """
     needed = any(
         isinstance(module, BatchNormAct2d | MaxPool2d | Linear)
-        or (isinstance(module, Conv2d) and (module.groups > 1 == module.weight.shape[1] or module.window == (1, 1)))
+        or (isinstance(module, Conv2d) and (module.groups == 1 or module.weight.shape[1] == 1))
         for module in network.modules()
     )
     if not needed or device.type != "cpu":

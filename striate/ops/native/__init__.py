@@ -1,8 +1,8 @@
 """Kernels in C for what torch computes slowly on processors, beside it and never instead of it.
 
 `building` compiles them on first use and keeps the result in the cache folder, `library` checks and loads it, and
-`depthwise` is one operation over them. Where any of that fails, torch's own path runs. Offers kernels,
-description, will_take_seconds.
+`checking` compares it with torch. `depthwise`, `norm`, `pooling`, `dense` and `products` are operations over them, each
+with its gradients. Where any of that fails, torch's own path runs. Offers kernels, description, will_take_seconds.
 """
 
 from striate.ops.native.library import description, kernels, will_take_seconds
