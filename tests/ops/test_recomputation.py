@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from striate.layers import BatchNormAct2d, Conv2d, MaxPool2d
 from striate.ops import conv2d, convolution, pooling
-from striate.ops.native import description, kernels, pointwise
+from striate.ops.native import description, kernels, products
 from striate.ops.recomputation import Promise, keeping_promises, promised, promises
 from tests.ops.native.levels import computing_with
 
@@ -128,9 +128,9 @@ def test_gradients_are_bit_for_bit_those_of_kept_outputs(dtype: torch.dtype, mon
     """The same kernels, with and without computing anything again; readers of one output share what was computed."""
     readers = tuple(READERS)
     promising = gradients(readers, dtype)
-    for room in (convolution, pooling, pointwise):
+    for room in (convolution, pooling, products):
         monkeypatch.setattr(room, "keeping_promises", lambda tensor: contextlib.nullcontext())
-    monkeypatch.setattr(pointwise, "promised", lambda tensor: None)
+    monkeypatch.setattr(products, "promised", lambda tensor: None)
     for ours, wanted in zip(promising, gradients(readers, dtype), strict=True):
         assert torch.equal(ours, wanted)
 
