@@ -6,6 +6,7 @@ too, they cost less than half of what they cost one by one, and only the norm's 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -55,7 +56,10 @@ def batch_norm(
         >>> round(mean.item(), 6), round(variance.item(), 6)
         (0.2, 1.1)
     """
-    if _by_kernels(x, weight, residual) and (library := kernels()) is not None:
+    if (
+        _by_kernels(x, weight, residual, (weight, bias, running_mean, running_var))
+        and (library := kernels()) is not None
+    ):
         if training:
             mean, variance = _statistics(library, x, running_mean, running_var, momentum)
         else:
@@ -71,11 +75,10 @@ def batch_norm(
     return F.relu_(y) if act == "relu" else F.hardtanh_(y, *BOUNDS[act])
 
 
-def _by_kernels(x: Tensor, weight: Tensor | None, residual: Tensor | None) -> bool:
+def _by_kernels(x: Tensor, weight: Tensor | None, residual: Tensor | None, tables: Sequence[Tensor | None]) -> bool:
     differentiated = any(tensor is not None and tensor.requires_grad for tensor in (x, weight, residual))
-    return (
-        torch.is_grad_enabled() and differentiated and not torch.compiler.is_compiling() and native.suits(x, residual)
-    )
+    watched = torch.is_grad_enabled() and differentiated and not torch.compiler.is_compiling()
+    return watched and native.suits(x, residual, tables)
 
 
 def _statistics(

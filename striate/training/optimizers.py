@@ -1,7 +1,5 @@
 """Optimizers over the parameters that learn."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
@@ -33,34 +31,38 @@ def take_step(optimizer: Optimizer) -> None:
     The fused step of torch copies channels-last gradients (a third of its time), only to go through them in the order
     of memory after all. So it is shown what it wants to see: the same memory, as tensors in that order.
     """
-    turned = [
-        parameter
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-        if parameter.grad is not None
-        and parameter.dim() == 4
-        and parameter.is_contiguous(memory_format=torch.channels_last)
-        and not parameter.is_contiguous()
-    ]
-    for parameter in turned:  # the fused step does not look whether both lie alike
-        parameter.grad = parameter.grad.contiguous(memory_format=torch.channels_last)
-    _turn(optimizer, turned, (0, 2, 3, 1))
+    turned: list[Tensor] = []
     try:
+        for parameter in [parameter for group in optimizer.param_groups for parameter in group["params"]]:
+            if _lies_otherwise(parameter):
+                _turn(optimizer, parameter, (0, 2, 3, 1))
+                turned.append(parameter)
         optimizer.step()
     finally:
-        _turn(optimizer, turned, (0, 3, 1, 2))
+        for parameter in turned:
+            _turn(optimizer, parameter, (0, 3, 1, 2))
 
 
-def _turn(optimizer: Optimizer, parameters: Sequence[Tensor], axes: tuple[int, ...]) -> None:
-    """Put the axes of parameters, of their gradients and of what the optimizer keeps for each into another order."""
-    for parameter in parameters:
-        shape, gradient, kept = parameter.shape, parameter.grad, optimizer.state[parameter]
-        parameter.grad = None
-        parameter.data = parameter.data.permute(axes)
-        parameter.grad = None if gradient is None else gradient.permute(axes)
-        for name, value in kept.items():
-            if isinstance(value, Tensor) and value.shape == shape:
-                kept[name] = value.permute(axes)
+def _lies_otherwise(parameter: Tensor) -> bool:
+    """Whether a parameter that will be stepped is channels-last, which is not its axes' order."""
+    channels_last = parameter.dim() == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
+    return parameter.grad is not None and channels_last and not parameter.is_contiguous()
+
+
+def _turn(optimizer: Optimizer, parameter: Tensor, axes: tuple[int, ...]) -> None:
+    """Put the axes of a parameter, of its gradient and of what the optimizer keeps for it into another order.
+
+    The fused step does not look whether they lie alike. What it keeps does, from its first step on.
+    """
+    shape, gradient, kept = parameter.shape, parameter.grad, optimizer.state[parameter]
+    if gradient is not None and gradient.stride() != parameter.stride():
+        gradient = torch.empty_like(parameter, requires_grad=False).copy_(gradient)
+    parameter.grad = None
+    parameter.data = parameter.data.permute(axes)
+    parameter.grad = None if gradient is None else gradient.permute(axes)
+    for name, value in kept.items():
+        if isinstance(value, Tensor) and value.shape == shape:
+            kept[name] = value.permute(axes)
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from striate.ops.native.library import kernels
-from striate.ops.native.tensors import address, done, lies_in_rows
+from striate.ops.native.tensors import address, done, floats, is_there, lies_in_rows
 
 MOST_ROWS = {torch.bfloat16: 32, torch.float32: 128}
 """For each type of output, rows above which multiplying costs more than the weight's way through memory.
@@ -44,7 +44,7 @@ def suits(x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) ->
         and weight.dtype == torch.float32
         and (bias is None or (bias.dtype == torch.float32 and bias.shape == weight.shape[:1]))
         and all(lies_in_rows(tensor) for tensor in (x, weight))
-        and (bias is None or lies_in_rows(bias[None]))
+        and (bias is None or (is_there(bias) and bias.is_contiguous()))
     )
 
 
@@ -83,7 +83,7 @@ class _Dense(torch.autograd.Function):
 
 def forward(library: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The output, float32 ``[rows, outputs]``."""
-    x, y = _wide(x), torch.empty(len(x), len(weight))
+    x, y = _wide(x), floats(len(x), len(weight))
     given = [address(tensor) for tensor in (x, weight, bias, y)]
     done(library.dense_forward(*given, *_how(x, len(weight))), _TILES)
     return y
@@ -91,7 +91,7 @@ def forward(library: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Ten
 
 def input_gradient(library: Any, gradient: Tensor, weight: Tensor) -> Tensor:
     """The gradient of ``x``, float32 ``[rows, inputs]``."""
-    gradient, result = _wide(gradient), torch.empty(len(gradient), weight.shape[1])
+    gradient, result = _wide(gradient), floats(len(gradient), weight.shape[1])
     given = [address(tensor) for tensor in (gradient, weight, result)]
     done(library.dense_input(*given, *_how(result, len(weight))), _TILES)
     return result
@@ -100,7 +100,7 @@ def input_gradient(library: Any, gradient: Tensor, weight: Tensor) -> Tensor:
 def weight_gradient(library: Any, gradient: Tensor, x: Tensor) -> Tensor:
     """The gradient of the weight, float32 ``[outputs, inputs]``."""
     gradient, x = _wide(gradient), _wide(x)
-    result = torch.empty(gradient.shape[1], x.shape[1])
+    result = floats(gradient.shape[1], x.shape[1])
     given = [address(tensor) for tensor in (gradient, x, result)]
     done(library.dense_weight(*given, *_how(x, len(result))), _TILES)
     return result

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from striate.ops.native import norm
 from striate.ops.native.library import kernels
-from striate.ops.native.tensors import address, is_low, lies_as_wanted, padded
+from striate.ops.native.tensors import address, floats, is_low, is_there, lies_as_wanted, padded
 from striate.ops.recomputation import keeping_promises
 
 WINDOWS, STRIDES = (3, 5, 7), (1, 2)
@@ -64,6 +64,7 @@ def suits(x: Tensor, weight: Tensor, stride: tuple[int, ...], dilation: tuple[in
         and stride in [(step, step) for step in STRIDES]
         and dilation[0] == dilation[1]
         and lies_as_wanted(x)
+        and is_there(weight)
     )
 
 
@@ -130,7 +131,8 @@ def _by_torch(ctx: Any, gradient: Tensor, low: Tensor, weight: Tensor) -> tuple[
 def forward(library: Any, x: Tensor, weight: Tensor, walk: Walk) -> Tensor:
     """The convolution in the type of ``x``."""
     shape = _shape(x, weight, walk)
-    y = torch.empty((shape.n, shape.c, shape.oh, shape.ow), dtype=x.dtype, memory_format=torch.channels_last)
+    size = (shape.n, shape.c, shape.oh, shape.ow)
+    y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     rows, threads = _rows(weight), torch.get_num_threads()
     library.depthwise_forward(address(x), address(rows), address(y), ctypes.byref(shape), is_low(x), threads)
     return y
@@ -150,7 +152,7 @@ def weight_gradient(library: Any, gradient: Tensor, weight: Tensor, x: Tensor, w
     """The gradient of ``weight`` ``[C, 1, k, k]``, summed and given in float32."""
     shape = _shape(x, weight, walk)
     threads = min(torch.get_num_threads(), shape.n * shape.oh)
-    sums = torch.zeros(threads, shape.window**2, padded(shape.c))
+    sums = floats(threads, shape.window**2, padded(shape.c)).zero_()
     gradient = gradient.to(x.dtype)
     library.depthwise_weight(address(x), address(gradient), address(sums), ctypes.byref(shape), is_low(x), threads)
     return sums.sum(0)[:, : shape.c].t().reshape(weight.shape)
@@ -166,6 +168,6 @@ def _shape(x: Tensor, weight: Tensor, walk: Walk) -> Shape:
 def _rows(weight: Tensor) -> Tensor:
     """``[C, 1, k, k]`` as float32 ``[k * k, C]``, filled up with zeros to a multiple of the lanes."""
     channels = len(weight)
-    rows = torch.zeros(weight[0].numel(), padded(channels))
+    rows = floats(weight[0].numel(), padded(channels)).zero_()
     rows[:, :channels] = weight.reshape(channels, -1).t()
     return rows

@@ -36,6 +36,7 @@ def loaded() -> Loaded:
         with library_file(level) as path:
             try:
                 library = ctypes.CDLL(str(path))
+                library.pointwise_sums.restype = library.windows_sums.restype = ctypes.c_int64
                 difference = first_difference(library)
             except (OSError, AttributeError) as error:
                 forget(path)

@@ -6,6 +6,7 @@ Of a convolution's output x, its normalised form and its activation y only x is 
 
 import ctypes
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.ops.native.library import kernels
-from striate.ops.native.tensors import address, done, is_low, lies_as_wanted
+from striate.ops.native.tensors import address, done, floats, is_low, is_there, lies_as_wanted
 from striate.ops.recomputation import Promise, keeping_promises, promised, promises
 
 Bounds = tuple[float, float]
@@ -74,12 +75,16 @@ class Map(ctypes.Structure):
     ]
 
 
-def suits(x: Tensor, residual: Tensor | None) -> bool:
-    """Whether there is a kernel for these: float32 or bfloat16, alike, channels-last on a CPU."""
+def suits(x: Tensor, residual: Tensor | None, tables: Sequence[Tensor | None]) -> bool:
+    """Whether there is a kernel for these: float32 or bfloat16, alike, channels-last on a CPU.
+
+    ``tables`` are all tensors ``[C]``; where one has another size, torch says what is wrong.
+    """
     return (
         x.dtype in (torch.float32, torch.bfloat16)
         and lies_as_wanted(x)
-        and (residual is None or (residual.shape == x.shape and residual.dtype == x.dtype))
+        and (residual is None or (residual.shape == x.shape and residual.dtype == x.dtype and is_there(residual)))
+        and all(table is None or (table.shape == x.shape[1:2] and is_there(table)) for table in tables)
     )
 
 
@@ -152,7 +157,7 @@ def _by_torch(
 
 def statistics(library: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance (of all, not of a sample) of each channel of ``[N, C, H, W]``, float32 ``[C]``."""
-    mean, variance = torch.empty(x.shape[1]), torch.empty(x.shape[1])
+    mean, variance = floats(x.shape[1]), floats(x.shape[1])
     tables = address(mean), address(variance)
     done(library.norm_statistics(address(x), *tables, ctypes.byref(_map(x)), *_how(x)), _SUMS)
     return mean, variance

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from striate.ops.native.norm import OPEN, Normalised
-from striate.ops.native.tensors import address, done
+from striate.ops.native.tensors import address, done, floats
 
 
 class Product(ctypes.Structure):
@@ -31,8 +31,8 @@ def weight_gradient(library: Any, gradient: Tensor, x: Tensor, stride: int, norm
     how, bounds = normalised or (None, OPEN)
     product = Product(count, height, width, inputs, down, across, outputs, stride, *bounds)
     threads = max(1, min(torch.get_num_threads(), count * down * across // 64))
-    sums = torch.empty(threads, library.pointwise_sums(ctypes.byref(product)))
-    result = torch.empty(outputs, inputs, 1, 1)
+    sums = floats(threads, library.pointwise_sums(ctypes.byref(product)))
+    result = floats(outputs, inputs, 1, 1)
     tables = (None, None) if how is None else (how.scale, how.shift)
     given = [address(tensor) for tensor in (x, gradient, *tables, sums, result)]
     done(library.pointwise_weight(*given, ctypes.byref(product), threads), "the panels of a matrix product")

@@ -84,12 +84,12 @@ def _by_torch(gradient: Tensor, places: Tensor, walk: Walk, size: Pair) -> Tenso
     """The same gradient through operations that can be differentiated again, in float32."""
     place, taps = places.long(), walk.window[1]
     starts = [
-        torch.arange(count) * step - lead
+        torch.arange(count, device=places.device) * step - lead
         for count, step, lead in zip(walk.outputs, walk.stride, walk.before, strict=True)
     ]
     row = starts[0][:, None] + place // taps * walk.dilation[0]
     column = starts[1] + place % taps * walk.dilation[1]
-    flat = torch.zeros(*places.shape[:2], size[0] * size[1])
+    flat = torch.zeros(*places.shape[:2], size[0] * size[1], dtype=torch.float32, device=places.device)
     flat = flat.scatter_add(2, (row * size[1] + column).flatten(2), gradient.float().flatten(2))
     return flat.unflatten(2, size)
 
@@ -100,7 +100,8 @@ def _by_torch(gradient: Tensor, places: Tensor, walk: Walk, size: Pair) -> Tenso
 def forward(library: Any, x: Tensor, walk: Walk) -> tuple[Tensor, Tensor]:
     """The largest of each window, and its place in the window, uint8."""
     shape = _shape(x, (x.shape[2], x.shape[3]), walk)
-    y = torch.empty((*x.shape[:2], *walk.outputs), dtype=x.dtype, memory_format=torch.channels_last)
+    size = (*x.shape[:2], *walk.outputs)
+    y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     places = torch.empty_like(y, dtype=torch.uint8)
     maps = address(x), address(y), address(places)
     library.pooling_forward(*maps, ctypes.byref(shape), is_low(x), torch.get_num_threads())
@@ -110,7 +111,8 @@ def forward(library: Any, x: Tensor, walk: Walk) -> tuple[Tensor, Tensor]:
 def backward(library: Any, gradient: Tensor, places: Tensor, walk: Walk, size: Pair) -> Tensor:
     """The gradient of the input, whose height and width are ``size``, in the type of the output's."""
     shape = _shape(gradient, size, walk)
-    result = torch.empty((*gradient.shape[:2], *size), dtype=gradient.dtype, memory_format=torch.channels_last)
+    whole = (*gradient.shape[:2], *size)
+    result = torch.empty(whole, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last)
     maps = address(gradient), address(places), address(result)
     library.pooling_backward(*maps, ctypes.byref(shape), is_low(gradient), torch.get_num_threads())
     return result

@@ -16,13 +16,15 @@ from striate.base.hardware import AMX, instructions
 from striate.ops.native import norm, pointwise, windows
 from striate.ops.native.library import kernels
 from striate.ops.native.norm import Normalised
-from striate.ops.native.tensors import lies_as_wanted
+from striate.ops.native.tensors import is_there, lies_as_wanted
 from striate.ops.recomputation import keeping_promises, promised, sources_instead
 
 FEWEST = 24
 """Channels below which torch is the faster one, since most of a panel would be empty."""
 TAPS = 49
 """The places of the largest window: one product each."""
+MOST_SUMS = 2**26
+"""Numbers of all threads' sums together: each thread has sums of its own, of the weight's size and a little more."""
 
 Pair = tuple[int, int]
 
@@ -43,7 +45,9 @@ def suits(
         and all(amount < side for amount, side in zip(padding, size, strict=True))
         and min(weight.shape[:2]) >= FEWEST
         and weight.requires_grad
+        and weight.numel() * torch.get_num_threads() <= MOST_SUMS
         and lies_as_wanted(x)
+        and is_there(weight)
         and _multiplies()
     )
 

@@ -10,25 +10,31 @@ BLOCK = 16
 
 
 def lies_as_wanted(tensor: Tensor) -> bool:
-    """Whether a map ``[N, C, H, W]`` is there for a kernel: at an address on the CPU, channels-last, not empty.
-
-    Tensors of traces and of transforms have no address.
-    """
-    return tensor.dim() == 4 and _there(tensor, torch.channels_last)
+    """Whether a map ``[N, C, H, W]`` is there for a kernel: channels-last, and `is_there`."""
+    return tensor.dim() == 4 and is_there(tensor) and tensor.is_contiguous(memory_format=torch.channels_last)
 
 
 def lies_in_rows(tensor: Tensor) -> bool:
     """The same of a matrix, row after row without gaps."""
-    return tensor.dim() == 2 and _there(tensor, torch.contiguous_format)
+    return tensor.dim() == 2 and is_there(tensor) and tensor.is_contiguous()
 
 
-def _there(tensor: Tensor, memory_format: torch.memory_format) -> bool:
+def is_there(tensor: Tensor) -> bool:
+    """Whether a tensor is at an address on the CPU, and not empty.
+
+    What a transform (`torch.func`) or a trace has wrapped has no address.
+    """
     if tensor.device.type != "cpu" or tensor.numel() == 0:
         return False
     try:
-        return tensor.data_ptr() != 0 and tensor.is_contiguous(memory_format=memory_format)
+        return tensor.data_ptr() != 0
     except RuntimeError:
         return False
+
+
+def floats(*shape: int) -> Tensor:
+    """Room for what kernels write, whatever the defaults of the process are: float32 on the CPU."""
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
 
 
 def address(tensor: Tensor | None) -> ctypes.c_void_p:

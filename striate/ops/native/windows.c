@@ -33,7 +33,7 @@ static Plan plan(const Window *s) {
     p.rows = PLACES / p.pitch < 2 ? 2 : PLACES / p.pitch; /* of one row alone, x would be copied once for each of the window */
     p.turns = (s->oh + p.rows - 1) / p.rows;
     p.rows = (s->oh + p.turns - 1) / p.turns;
-    p.pictures = p.turns > 1 || PLACES < p.rows * p.pitch ? 1 : PLACES / (p.rows * p.pitch);
+    p.pictures = p.turns > 1 || PLACES < p.rows * p.pitch ? 1 : least(PLACES / (p.rows * p.pitch), s->n);
     p.pairs = (p.rows * p.pitch + 1) / 2;
     p.wider = p.pairs + ((s->rows - 1) * p.pitch + s->columns) / 2 + 1;
     return p;
