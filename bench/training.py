@@ -21,7 +21,8 @@ HOW = (
     "of torch's own modules (`striate/benchmarking/networks.py`) and pictures that are normalised already; those that "
     "are channels-last also have the optimizer's fused form. Keras has its own applications, which differ a little: "
     "its ResNet-50 is the cheaper one of 2015. Of peak: the part of one large convolution's speed, in the same "
-    "precision, that three forward passes a step amount to. Spread: the distance between the quartiles of the rounds, "
+    "precision, that three forward passes a step amount to. Each turn begins with a step that is not timed, since the "
+    "system takes memory from those who wait. Spread: the distance between the quartiles of the rounds, "
     "over the median."
 )
 

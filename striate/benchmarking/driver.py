@@ -27,9 +27,6 @@ PATIENCE = 300.0
 SHORTEST_TURN = 0.5
 """Seconds: of steps that take less, a turn is so many."""
 
-LONG_STEP = 2.0
-"""Seconds: a first step that takes so long warms up enough."""
-
 
 @dataclass(frozen=True, slots=True)
 class Contender:
@@ -212,7 +209,7 @@ def alternate(
     seconds: float = math.inf,
     on_turn: Callable[[Turn], None] | None = None,
 ) -> Comparison:
-    """Let contenders take turns, after one turn each to warm up.
+    """Let contenders take turns, after one turn each to warm up; each turn begins with a step that is not timed.
 
     Args:
         rounds: how many turns of each are counted.
@@ -264,8 +261,6 @@ class _Race:
                 continue
             try:
                 seconds = self._turn(name)
-                if number == 0 and seconds < LONG_STEP:  # it paid for what is set up once; the second tells the speed
-                    seconds = self._turn(name)
             except WorkerError as error:
                 self._fail(name, error)
                 continue

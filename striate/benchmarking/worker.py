@@ -4,7 +4,7 @@
 asked       done                                                                answered
 ==========  ==================================================================  ==========================
 build       everything that comes before the first step                         ``images``, ``about``
-steps N     N steps, one after the other                                        ``seconds`` for all of them
+steps N     one step, then N more                                               ``seconds`` for those N
 memory      nothing                                                             ``resident``, ``peak``: bytes
 ==========  ==================================================================  ==========================
 
@@ -58,6 +58,8 @@ def _answered(line: str, workload: Workload | None) -> dict[str, Any]:
     word, count = line.split()
     if word != "steps" or workload is None:
         raise ValueError(f"asked {line.strip()!r}, which is none of build, steps N (after it) and memory")
+    # While others had their turns the system took memory back that was not used: that is theirs, not the step's.
+    workload.step()
     started = time.perf_counter()
     for _ in range(int(count)):
         workload.step()

@@ -16,8 +16,8 @@ def names(worked):
 def test_they_alternate_and_never_together(sleeper, worked):
     turns = []
     found = alternate([sleeper("a", 0.06), sleeper("b", 0.15)], rounds=3, on_turn=turns.append)
-    # Two steps to warm up each; then a has two steps a turn, since one is too short to time, and b one.
-    assert names(worked()) == [*"aabb", *"aab", *"baa", *"aab"]
+    # In each turn a step that is not timed; then of a two, since one is too short to time, and of b one.
+    assert names(worked()) == [*"aabb", *"aaabb", *"bbaaa", *"aaabb"]
     times = [moment for _, start, stop in worked() for moment in (start, stop)]
     assert times == sorted(times)
     assert 0.06 <= found["a"].median < 0.15 <= found["b"].median < 0.4
