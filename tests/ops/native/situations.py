@@ -172,8 +172,9 @@ def _without_sum(place: Place) -> Environment:
 def _other_numbers(place: Place) -> Environment:
     """A library whose functions are all there and do nothing."""
     source, library = place.folder / "nothing.c", place.folder / "nothing.so"
+    function = re.compile(r"^(?:int|int64_t|void) (\w+)\(", re.MULTILINE)
     texts = [building._text(name).decode() for name in building.SOURCES]
-    names = sorted({name for text in texts for name in re.findall(r"^(?:int|void) (\w+)\(", text, re.MULTILINE)})
+    names = sorted({name for text in texts for name in function.findall(text)})
     source.write_text("\n".join(f"int {name}() {{ return 0; }}" for name in names))
     building._run([shutil.which("gcc") or "cc", "-shared", "-fPIC", str(source), "-o", str(library)], str(place.folder))
     return place.script(copying(library))
