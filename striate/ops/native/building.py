@@ -11,17 +11,18 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from striate.base.atomic import replace_file
 from striate.base.errors import OutputError
 from striate.base.folders import cache_folder
-from striate.base.hardware import cores, instructions
+from striate.base.hardware import instructions
 
 SOURCES = ("depthwise.c", "dense.c", "norm.c", "pointwise.c", "pooling.c", "windows.c")
 HEADERS = ("vectors.h", "products.h")
@@ -142,12 +143,9 @@ def _compile(level: Level, target: Path) -> None:
         for name in (*SOURCES, *HEADERS):
             (Path(folder) / name).write_bytes(_text(name))
         objects = [f"{name}.o" for name in SOURCES]
-        commands = [
-            [compiler, *FLAGS, *level.flags, "-c", name, "-o", to] for name, to in zip(SOURCES, objects, strict=True)
-        ]
-        with ThreadPoolExecutor(cores()) as pool:
-            list(pool.map(lambda command: _run(command, folder), commands))
-        _run([compiler, "-shared", *objects, "-o", str(target.absolute())], folder)
+        each = [compiler, *FLAGS, *level.flags, "-c"]
+        _run([[*each, name, "-o", to] for name, to in zip(SOURCES, objects, strict=True)], folder)
+        _run([[compiler, "-shared", *objects, "-o", str(target.absolute())]], folder)
 
 
 def _compilers() -> list[str]:
@@ -155,27 +153,31 @@ def _compilers() -> list[str]:
     return [found for name in (os.environ.get("CC"), "cc", "gcc", "clang") if name and (found := shutil.which(name))]
 
 
-def _run(command: list[str], folder: str) -> None:
-    pipe = subprocess.PIPE
+def _run(commands: list[list[str]], folder: str) -> None:
+    """Run compilers side by side. Whatever ends the wait for one, an interrupt too, ends them all."""
+    name, running, deadline = commands[0][0], list[subprocess.Popen[str]](), time.monotonic() + SECONDS
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
     try:
-        with subprocess.Popen(
-            command, cwd=folder, stdout=pipe, stderr=pipe, text=True, errors="replace", start_new_session=True
-        ) as process:
-            try:
-                _, errors = process.communicate(timeout=SECONDS)
-            except BaseException:
-                _end(process)
-                raise
+        for command in commands:
+            running.append(subprocess.Popen(command, cwd=folder, start_new_session=True, **pipes))
+        for process in running:
+            _, errors = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
+            if process.returncode != 0:
+                said = (errors.strip().splitlines() or ["it says nothing"])[0][:200]
+                raise NotBuiltError(f"the C compiler {name} fails: {said}")
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotBuiltError(f"the C compiler {command[0]} cannot be run ({type(error).__name__})") from error
-    if process.returncode != 0:
-        said = (errors.strip().splitlines() or ["it says nothing"])[0][:200]
-        raise NotBuiltError(f"the C compiler {command[0]} fails: {said}")
+        raise NotBuiltError(f"the C compiler {name} cannot be run ({type(error).__name__})") from error
+    finally:
+        for process in running:
+            _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """A compiler and the programs that it has started."""
-    if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
+    """A compiler that has not ended by itself, and the programs that it has started."""
+    if process.poll() is None:
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+    with process:  # closes its pipes and waits for it
+        pass

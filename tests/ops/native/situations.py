@@ -176,7 +176,8 @@ def _other_numbers(place: Place) -> Environment:
     texts = [building._text(name).decode() for name in building.SOURCES]
     names = sorted({name for text in texts for name in function.findall(text)})
     source.write_text("\n".join(f"int {name}() {{ return 0; }}" for name in names))
-    building._run([shutil.which("gcc") or "cc", "-shared", "-fPIC", str(source), "-o", str(library)], str(place.folder))
+    command = [shutil.which("gcc") or "cc", "-shared", "-fPIC", str(source), "-o", str(library)]
+    building._run([command], str(place.folder))
     return place.script(copying(library))
 
 

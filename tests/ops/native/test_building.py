@@ -272,6 +272,6 @@ def test_a_compiler_that_takes_too_long_leaves_nobody_behind(tmp_path: Path, mon
     compiler.write_text(f"#!/bin/sh\nsleep 1000 &\necho $! > {child}\nwait\n")
     compiler.chmod(0o755)
     with pytest.raises(building.NotBuiltError, match="TimeoutExpired"):
-        building._run([str(compiler)], str(tmp_path))
+        building._run([[str(compiler)], [str(compiler)]], str(tmp_path))
     state = Path(f"/proc/{child.read_text().strip()}/stat")
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
