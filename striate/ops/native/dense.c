@@ -2,22 +2,13 @@
  *
  * With so few rows a layer costs what its weights cost to move, so each pass moves them once. Inputs are taken a tile at
  * a time: x, or the sums of its gradient, then stay in the nearest caches while all weights go by. A sum is always added
- * up in the same order, whatever the number of threads. Vectors are as wide as registers are, since all of these are
- * sums that must stay in them. */
+ * up in the same order, whatever the number of threads. */
 #include "vectors.h"
-#if defined(__AVX2__) && !defined(__AVX512F__)
-#include <immintrin.h>
-#endif
 
-#if defined(__AVX512F__)
-#define WIDTH 16 /* numbers of a register */
-#define TALL 8   /* rows of one block of sums */
-#elif defined(__AVX2__)
-#define WIDTH 8
-#define TALL 4 /* there are half as many registers */
+#ifdef __AVX512F__
+#define TALL 8 /* rows of one block of sums */
 #else
-#define WIDTH 4
-#define TALL 8
+#define TALL 4 /* there are half as many registers, or vectors that take two */
 #endif
 #define WIDE 3            /* and its outputs, or its vectors of inputs */
 #define DOWN (TALL / 2)   /* outputs of one block of the weight's gradient */
@@ -27,37 +18,18 @@
 #define UNROLL _Pragma("GCC unroll 8")
 
 /* In a register from here on: compilers read it from memory anew for each multiplication, and wait for that. */
-#ifdef __aarch64__
-#define HELD(v) __asm__("" : "+w"(v))
-#else
+#ifdef __x86_64__
 #define HELD(v) __asm__("" : "+v"(v))
+#else
+#define HELD(v)
 #endif
-
-typedef float vector __attribute__((vector_size(4 * WIDTH)));
 
 typedef struct {
     int64_t rows, inputs, outputs;
 } Dense;
 
-INLINE vector take(const float *from) {
-    vector v;
-    memcpy(&v, from, sizeof v);
-    return v;
-}
-
-INLINE vector take_part(const float *from, int64_t lanes) {
-    if (lanes >= WIDTH) return take(from);
-    vector v = {0};
-    memcpy(&v, from, 4 * lanes);
-    return v;
-}
-
-INLINE void put(float *to, vector v, int64_t lanes) { memcpy(to, &v, 4 * (lanes < WIDTH ? lanes : WIDTH)); }
-
-INLINE vector everywhere(float v) { return v - (vector){0}; }
-
 /* to[DOWN] += the totals of as many vectors. */
-INLINE void add_totals(float *to, const vector *s) {
+INLINE void add_totals(float *to, const floats *s) {
 #ifdef __AVX512F__
     __m512 a = _mm512_add_ps(_mm512_unpacklo_ps((__m512)s[0], (__m512)s[1]), _mm512_unpackhi_ps((__m512)s[0], (__m512)s[1]));
     __m512 b = _mm512_add_ps(_mm512_unpacklo_ps((__m512)s[2], (__m512)s[3]), _mm512_unpackhi_ps((__m512)s[2], (__m512)s[3]));
@@ -68,14 +40,14 @@ INLINE void add_totals(float *to, const vector *s) {
 #else
     UNROLL for (int r = 0; r < DOWN; r++) {
         float sum = 0;
-        UNROLL for (int k = 0; k < WIDTH; k++) sum += s[r][k];
+        UNROLL for (int k = 0; k < LANES; k++) sum += s[r][k];
         to[r] += sum;
     }
 #endif
 }
 
 /* To whole vectors that nobody reads soon: past the caches, where there is such an instruction. */
-INLINE void put_past(float *to, vector v) {
+INLINE void put_past(float *to, floats v) {
 #if defined(__AVX512F__)
     _mm512_stream_ps(to, (__m512)v);
 #elif defined(__AVX2__)
@@ -93,7 +65,7 @@ INLINE int64_t padded(int64_t rows) { return blocks(rows) * TALL; }
 
 /* A tile of x, `count` inputs of each row; what is missing of the last block of rows, and of the last vector, is zero. */
 static void copy_tile(const float *x, const Dense *d, int64_t count, float *to) {
-    int64_t whole = (count + WIDTH - 1) / WIDTH * WIDTH;
+    int64_t whole = (count + LANES - 1) / LANES * LANES;
     for (int64_t r = 0; r < padded(d->rows); r++, to += TILE) {
         int64_t there = r < d->rows ? count : 0;
         memcpy(to, x + (there ? r * d->inputs : 0), 4 * there);
@@ -112,17 +84,17 @@ static float *by_blocks(const float *gradient, const Dense *d) {
 }
 
 /* Sums of DOWN rows and `across` outputs, one vector of inputs further. */
-INLINE void forward_step(vector (*s)[DOWN], const float *x, const float *weight, int64_t inputs, int64_t lanes, int across, int ask) {
-    vector v[DOWN];
+INLINE void forward_step(floats (*s)[DOWN], const float *x, const float *weight, int64_t inputs, int64_t lanes, int across, int ask) {
+    floats v[DOWN];
     if (ask) {
         UNROLL for (int k = 0; k < across; k++) __builtin_prefetch(weight + (k + across) * inputs);
     }
     UNROLL for (int r = 0; r < DOWN; r++) {
-        v[r] = take(x + r * TILE);
+        v[r] = load(x + r * TILE, LANES, 0);
         HELD(v[r]);
     }
     UNROLL for (int k = 0; k < across; k++) {
-        vector w = take_part(weight + k * inputs, lanes);
+        floats w = load(weight + k * inputs, lanes, 0);
         HELD(w);
         UNROLL for (int r = 0; r < DOWN; r++) s[k][r] += v[r] * w;
     }
@@ -132,11 +104,11 @@ INLINE void forward_step(vector (*s)[DOWN], const float *x, const float *weight,
  * asked for. */
 INLINE void forward_block(const float *x, const float *weight, float *sums, const Dense *d, int64_t count, int across,
                           int64_t ask, int64_t asked) {
-    vector s[ACROSS][DOWN];
+    floats s[ACROSS][DOWN];
     UNROLL for (int k = 0; k < across; k++)
-        UNROLL for (int r = 0; r < DOWN; r++) s[k][r] = (vector){0};
+        UNROLL for (int r = 0; r < DOWN; r++) s[k][r] = (floats){0};
     int64_t i = 0;
-    for (; i + WIDTH <= count; i += WIDTH) forward_step(s, x + i, weight + i, d->inputs, WIDTH, across, i >= ask && i < asked);
+    for (; i + LANES <= count; i += LANES) forward_step(s, x + i, weight + i, d->inputs, LANES, across, i >= ask && i < asked);
     if (i < count) forward_step(s, x + i, weight + i, d->inputs, count - i, across, 0);
     UNROLL for (int k = 0; k < across; k++) add_totals(sums + k * padded(d->rows), s[k]);
 }
@@ -169,21 +141,21 @@ static void forward_part(const float *x, const float *weight, const float *bias,
  * weights is asked for, row by row. */
 INLINE void input_block(const float *gradient, const float *weight, float *sums, int64_t inputs, int64_t count, int64_t lanes,
                         int wide, const float *next) {
-    vector s[TALL][WIDE], w[WIDE];
+    floats s[TALL][WIDE], w[WIDE];
     UNROLL for (int r = 0; r < TALL; r++)
-        UNROLL for (int j = 0; j < wide; j++) s[r][j] = take(sums + r * TILE + j * WIDTH);
+        UNROLL for (int j = 0; j < wide; j++) s[r][j] = load(sums + r * TILE + j * LANES, LANES, 0);
     for (int64_t k = 0; k < count; k++, gradient += TALL, weight += inputs) {
         UNROLL for (int j = 0; j < wide; j++) {
-            if (next) __builtin_prefetch(next + (k * WIDE + j) * WIDTH);
-            w[j] = take_part(weight + j * WIDTH, lanes);
+            if (next) __builtin_prefetch(next + (k * WIDE + j) * LANES);
+            w[j] = load(weight + j * LANES, lanes, 0);
         }
         UNROLL for (int r = 0; r < TALL; r++) {
-            vector g = everywhere(gradient[r]);
+            floats g = everywhere(gradient[r]);
             UNROLL for (int j = 0; j < wide; j++) s[r][j] += g * w[j];
         }
     }
     UNROLL for (int r = 0; r < TALL; r++)
-        UNROLL for (int j = 0; j < wide; j++) put(sums + r * TILE + j * WIDTH, s[r][j], WIDTH);
+        UNROLL for (int j = 0; j < wide; j++) store(sums + r * TILE + j * LANES, s[r][j], LANES, 0);
 }
 
 /* One thread's share of the inputs, so that no two threads add to the same sums. */
@@ -195,17 +167,17 @@ static void input_part(const float *gradient, const float *weight, float *result
         for (int64_t o = 0; o < d->outputs; o += CHUNK) {
             int64_t count = smaller(CHUNK, d->outputs - o);
             for (int64_t j = 0; j < width;) {
-                int wide = j + WIDE * WIDTH <= width ? WIDE : 1;
+                int wide = j + WIDE * LANES <= width ? WIDE : 1;
                 const float *w = weight + o * d->inputs + i + j;
                 const float *next = weight + (o + CHUNK + j * CHUNK / TILE) * d->inputs + i + j * CHUNK % TILE;
                 for (int64_t b = 0; b < blocks(d->rows); b++) {
                     const float *g = gradient + (b * d->outputs + o) * TALL;
                     float *sums = desk + b * TALL * TILE + j;
-                    if (wide == WIDE && b == 0) input_block(g, w, sums, d->inputs, count, WIDTH, WIDE, next);
-                    else if (wide == WIDE) input_block(g, w, sums, d->inputs, count, WIDTH, WIDE, NULL);
+                    if (wide == WIDE && b == 0) input_block(g, w, sums, d->inputs, count, LANES, WIDE, next);
+                    else if (wide == WIDE) input_block(g, w, sums, d->inputs, count, LANES, WIDE, NULL);
                     else input_block(g, w, sums, d->inputs, count, width - j, 1, NULL);
                 }
-                j += wide * WIDTH;
+                j += wide * LANES;
             }
         }
         for (int64_t r = 0; r < d->rows; r++) memcpy(result + r * d->inputs + i, desk + r * TILE, 4 * width);
@@ -215,33 +187,33 @@ static void input_part(const float *gradient, const float *weight, float *result
 /* The weight's gradient for `down` outputs and `across` vectors of inputs. */
 INLINE void weight_block(const float *gradient, const float *x, float *to, const Dense *d, int64_t lanes, int down, int across,
                          int past) {
-    vector s[DOWN][ACROSS], v[ACROSS];
+    floats s[DOWN][ACROSS], v[ACROSS];
     UNROLL for (int k = 0; k < down; k++)
-        UNROLL for (int j = 0; j < across; j++) s[k][j] = (vector){0};
+        UNROLL for (int j = 0; j < across; j++) s[k][j] = (floats){0};
     for (int64_t r = 0; r < d->rows; r += TALL, gradient += d->outputs * TALL)
         for (int64_t q = 0; q < smaller(TALL, d->rows - r); q++, x += TILE) {
-            UNROLL for (int j = 0; j < across; j++) v[j] = take(x + j * WIDTH);
+            UNROLL for (int j = 0; j < across; j++) v[j] = load(x + j * LANES, LANES, 0);
             UNROLL for (int k = 0; k < down; k++) {
-                vector g = everywhere(gradient[k * TALL + q]);
+                floats g = everywhere(gradient[k * TALL + q]);
                 UNROLL for (int j = 0; j < across; j++) s[k][j] += g * v[j];
             }
         }
     UNROLL for (int k = 0; k < down; k++)
         UNROLL for (int j = 0; j < across; j++) {
-            if (past) put_past(to + k * d->inputs + j * WIDTH, s[k][j]);
-            else put(to + k * d->inputs + j * WIDTH, s[k][j], lanes);
+            if (past) put_past(to + k * d->inputs + j * LANES, s[k][j]);
+            else store(to + k * d->inputs + j * LANES, s[k][j], lanes, 0);
         }
 }
 
 /* A row of blocks: `down` outputs, `count` inputs. */
 static void weight_blocks(const float *gradient, const float *x, float *to, const Dense *d, int64_t count, int down, int past) {
     int64_t i = 0;
-    for (; i + ACROSS * WIDTH <= count; i += ACROSS * WIDTH) {
-        if (down == DOWN && past) weight_block(gradient, x + i, to + i, d, WIDTH, DOWN, ACROSS, 1);
-        else if (down == DOWN) weight_block(gradient, x + i, to + i, d, WIDTH, DOWN, ACROSS, 0);
-        else weight_block(gradient, x + i, to + i, d, WIDTH, 1, ACROSS, 0);
+    for (; i + ACROSS * LANES <= count; i += ACROSS * LANES) {
+        if (down == DOWN && past) weight_block(gradient, x + i, to + i, d, LANES, DOWN, ACROSS, 1);
+        else if (down == DOWN) weight_block(gradient, x + i, to + i, d, LANES, DOWN, ACROSS, 0);
+        else weight_block(gradient, x + i, to + i, d, LANES, 1, ACROSS, 0);
     }
-    for (; i < count; i += WIDTH) {
+    for (; i < count; i += LANES) {
         if (down == DOWN) weight_block(gradient, x + i, to + i, d, count - i, DOWN, 1, 0);
         else weight_block(gradient, x + i, to + i, d, count - i, 1, 1, 0);
     }
@@ -249,7 +221,7 @@ static void weight_blocks(const float *gradient, const float *x, float *to, cons
 
 /* One thread's share of the outputs. */
 static void weight_part(const float *gradient, const float *x, float *result, float *desk, const Dense *d, int64_t from, int64_t to) {
-    int past = (uintptr_t)result % sizeof(vector) == 0 && d->inputs % WIDTH == 0;
+    int past = (uintptr_t)result % sizeof(floats) == 0 && d->inputs % LANES == 0;
     for (int64_t i = 0; i < d->inputs; i += TILE) {
         int64_t count = smaller(TILE, d->inputs - i), o = from;
         copy_tile(x + i, d, count, desk);

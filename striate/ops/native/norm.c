@@ -35,12 +35,10 @@ static void spread(const float *table, int64_t channels, int64_t turn, float *to
     for (int64_t i = 0; i < turn; i++) to[i] = table[i % channels];
 }
 
-INLINE floats all(float v) { return v - (floats){0}; }
-
 /* y = act(x * scale + shift + residual) for `count` turns from `start` on, `lanes` numbers of a vector. */
 INLINE void apply_block(const void *x, const void *residual, void *y, const float *scale, const float *shift, Map m,
                         int64_t turn, int64_t start, int64_t j, int64_t lanes, int count, int low) {
-    floats a = load(scale + j, LANES, 0), b = load(shift + j, LANES, 0), floor = all(m.floor), ceiling = all(m.ceiling);
+    floats a = load(scale + j, LANES, 0), b = load(shift + j, LANES, 0), floor = everywhere(m.floor), ceiling = everywhere(m.ceiling);
     for (int r = 0; r < count; r++) {
         int64_t i = (start + r) * turn + j;
         floats v = stream(x, i, -AHEAD, lanes, low) * a + b;
@@ -74,7 +72,7 @@ INLINE floats gated_at(const Behind *b, floats x, floats a, floats s, Map m, int
     floats g = stream(b->gradient, i, ahead, lanes, low);
     floats z = x * a + s;
     if (b->residual) z += stream(b->residual, i, ahead, lanes, low);
-    return where_between(g, z, all(m.floor), all(m.ceiling));
+    return where_between(g, z, everywhere(m.floor), everywhere(m.ceiling));
 }
 
 /* Sums of the gradient g behind the activation and of g * (x - mean). */
@@ -233,7 +231,7 @@ static void pivots(const void *x, const Map *m, int64_t turn, int low, float *to
         int64_t lanes = m->channels - c < LANES ? m->channels - c : LANES;
         floats sum = {0};
         for (int64_t k = 0; k < count; k++) sum += load(at(x, m->rows * k / count * m->channels + c, low), lanes, low);
-        store(to + c, sum / all(count), lanes, 0);
+        store(to + c, sum / everywhere(count), lanes, 0);
     }
     for (int64_t i = m->channels; i < turn; i++) to[i] = to[i - m->channels];
 }

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __AVX512F__
+#ifdef __AVX2__
 #include <immintrin.h>
 #endif
 
@@ -20,6 +20,8 @@ typedef float floats __attribute__((vector_size(4 * LANES)));
 typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 typedef int32_t signed_words __attribute__((vector_size(4 * LANES)));
 typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
+
+INLINE floats everywhere(float v) { return v - (floats){0}; }
 
 /* Memory from the beginning of a line of the cache on: vectors across two lines take twice as long. NULL if there is none. */
 INLINE void *room(int64_t bytes) { return aligned_alloc(64, (bytes + 63) & -64); }
