@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from striate.ops.native import kernels
 from striate.ops.native import norm as native
+from striate.ops.native.tensors import will_be_differentiated
 
 Activation = Literal["none", "relu", "relu6"]
 BOUNDS: dict[Activation, tuple[float, float]] = {
@@ -56,10 +57,8 @@ def batch_norm(
         >>> round(mean.item(), 6), round(variance.item(), 6)
         (0.2, 1.1)
     """
-    if (
-        _by_kernels(x, weight, residual, (weight, bias, running_mean, running_var))
-        and (library := kernels()) is not None
-    ):
+    tables = (weight, bias, running_mean, running_var)
+    if _by_kernels(x, residual, tables) and (library := kernels()) is not None:
         if training:
             mean, variance = _statistics(library, x, running_mean, running_var, momentum)
         else:
@@ -75,9 +74,8 @@ def batch_norm(
     return F.relu_(y) if act == "relu" else F.hardtanh_(y, *BOUNDS[act])
 
 
-def _by_kernels(x: Tensor, weight: Tensor | None, residual: Tensor | None, tables: Sequence[Tensor | None]) -> bool:
-    differentiated = any(tensor is not None and tensor.requires_grad for tensor in (x, weight, residual))
-    watched = torch.is_grad_enabled() and differentiated and not torch.compiler.is_compiling()
+def _by_kernels(x: Tensor, residual: Tensor | None, tables: Sequence[Tensor | None]) -> bool:
+    watched = will_be_differentiated(x, residual, *tables) and not torch.compiler.is_compiling()
     return watched and native.suits(x, residual, tables)
 
 

@@ -27,6 +27,7 @@ from striate.ops.axes import (
 )
 from striate.ops.native import depthwise as native
 from striate.ops.native import products
+from striate.ops.native.tensors import will_be_differentiated
 from striate.ops.recomputation import keeping_promises
 from striate.ops.shapes import output_size
 
@@ -173,7 +174,7 @@ def _convolution(
         if axes == 2 and _multiplied_by_kernels(x, weight, strides, leads, dilations, groups):
             return products.convolve(x, weight, bias, strides[0], (leads[0], leads[1]))
         return _convolve(x, weight, bias, strides, leads, dilations, groups)
-    if known(x) and not depthwise.will_be_differentiated(x, weight):
+    if known(x) and not will_be_differentiated(x, weight):
         # Whole strides more of padding before shift every window by whole outputs: torch can then pad both sides
         # alike, and the first outputs are thrown away. That copies the output, never the (larger) input.
         skips = [max(0, -((before - after) // step)) for (before, after), step in zip(amounts, strides, strict=True)]
@@ -196,7 +197,7 @@ def _multiplied_by_kernels(
     return (
         not torch.compiler.is_compiling()
         and known(x)
-        and depthwise.will_be_differentiated(x, weight)
+        and will_be_differentiated(x, weight)
         and depthwise.computed_in_bfloat16(x, weight)
         and products.suits(x, weight, strides, padding, dilations, groups)
     )
@@ -212,7 +213,7 @@ def _misread(x: Tensor, weight: Tensor, strides: tuple[int, ...], amounts: Seque
         known(x)
         and x.shape[-1] < strides[-1]
         and any(before + after for before, after in amounts)
-        and depthwise.will_be_differentiated(x, weight)
+        and will_be_differentiated(x, weight)
     )
 
 

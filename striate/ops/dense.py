@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from striate.ops.native import dense as native
 from striate.ops.native import kernels
+from striate.ops.native.tensors import will_be_differentiated
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -32,8 +33,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _kernel_type(x: Tensor, weight: Tensor, bias: Tensor | None) -> torch.dtype | None:
     """The type of what our kernels should give for this very call; None if torch should compute it."""
-    differentiated = any(tensor is not None and tensor.requires_grad for tensor in (x, weight, bias))
-    if not torch.is_grad_enabled() or not differentiated or torch.compiler.is_compiling():
+    if not will_be_differentiated(x, weight, bias) or torch.compiler.is_compiling():
         return None
     # Under autocast torch makes everything bfloat16; otherwise it does not multiply bfloat16 and float32.
     cast = torch.is_autocast_enabled("cpu")

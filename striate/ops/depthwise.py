@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from striate.ops.native import depthwise as native
 from striate.ops.native import kernels
+from striate.ops.native.tensors import will_be_differentiated
 
 # The float32 copies of one slice of the batch. Small enough that the allocator gives the same warm memory for every
 # slice: the whole batch at once is up to 1.7 times slower, and needs copies of all of it.
@@ -76,11 +77,6 @@ def conv2d_float32_backward(
 ) -> Tensor:
     """Convolve ``[N, C, H, W]`` in bfloat16; the gradients are computed in float32."""
     return _Float32Backward.apply(x, weight, bias, stride, padding, dilation, groups)
-
-
-def will_be_differentiated(x: Tensor, weight: Tensor) -> bool:
-    """Whether autograd watches this call."""
-    return torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
 
 
 def computed_in_bfloat16(x: Tensor, weight: Tensor) -> bool:

@@ -31,6 +31,7 @@ from striate.ops.axes import (
 )
 from striate.ops.native import kernels
 from striate.ops.native import pooling as native
+from striate.ops.native.tensors import will_be_differentiated
 from striate.ops.recomputation import keeping_promises
 from striate.ops.shapes import output_size, reach
 
@@ -185,8 +186,7 @@ def _pool(
 
 def _by_kernels(x: Tensor, windows: tuple[int, ...]) -> bool:
     """Whether our kernels should compute this very call: they are for what will be differentiated, as all of them."""
-    watched = torch.is_grad_enabled() and x.requires_grad
-    return watched and known(x) and native.suits(x, windows) and kernels() is not None
+    return will_be_differentiated(x) and known(x) and native.suits(x, windows) and kernels() is not None
 
 
 def _walk(every: Sequence[Axis], amounts: Sequence[tuple[int, int]]) -> native.Walk:

@@ -4,6 +4,7 @@ import ctypes
 import os
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from striate.base.errors import OutputError
@@ -35,8 +36,7 @@ def loaded() -> Loaded:
         level = level_for(wish)
         with library_file(level) as path:
             try:
-                library = ctypes.CDLL(str(path))
-                library.pointwise_sums.restype = library.windows_sums.restype = ctypes.c_int64
+                library = opened(path)
                 difference = first_difference(library)
             except (OSError, AttributeError) as error:
                 forget(path)
@@ -49,6 +49,13 @@ def loaded() -> Loaded:
     except OSError as error:
         return Loaded(None, f"torch alone (the kernels cannot be loaded: {error})")
     return Loaded(library, f"kernels of Striate for {level.name}")
+
+
+def opened(path: Path) -> Any:
+    """The library of a file, with what its functions return where that is not an int."""
+    library = ctypes.CDLL(str(path))
+    library.pointwise_sums.restype = library.windows_sums.restype = ctypes.c_int64
+    return library
 
 
 def will_take_seconds() -> bool:

@@ -32,6 +32,11 @@ def is_there(tensor: Tensor) -> bool:
         return False
 
 
+def will_be_differentiated(*tensors: Tensor | None) -> bool:
+    """Whether autograd watches a call with these: kernels are for no others."""
+    return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
+
+
 def floats(*shape: int) -> Tensor:
     """Room for what kernels write, whatever the defaults of the process are: float32 on the CPU."""
     return torch.empty(shape, dtype=torch.float32, device="cpu")
