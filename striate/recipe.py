@@ -128,7 +128,7 @@ class Recipe:
     ] = 0
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Field(description='"auto" takes bfloat16 where this processor gains from it; losses and norms stay in float32'),
+        Field(description='"auto" takes bfloat16 where this processor gains; losses and statistics stay in float32'),
     ] = "auto"
     log_every: Annotated[Whole, Field(description="steps between two lines of metrics.jsonl")] = 20
     save_every: Annotated[Positive, Field(description="seconds between two checkpoints within an epoch")] = 60.0

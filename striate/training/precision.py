@@ -34,7 +34,8 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
     """The precision for a recipe's ``auto``, or what the recipe demands.
 
     The rule: bfloat16 where the processor (or CUDA device) multiplies in it and the network has a convolution of
-    32 channels or more in and out. Losses and norms stay in float32 everywhere.
+    32 channels or more in and out. Losses and the statistics of norms stay in float32
+    everywhere.
     """
     if asked == "float32":
         return Precision(torch.float32, "the recipe asks for it")
@@ -49,7 +50,7 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
     widest = max((min(w.shape[0], w.shape[1]) for w in network.parameters() if w.ndim == 4), default=0)
     if widest < WIDE:
         return Precision(torch.float32, f"no convolution is {WIDE} channels wide, so bfloat16 would gain nothing")
-    return Precision(torch.bfloat16, "this processor multiplies in it; losses and norms stay in float32")
+    return Precision(torch.bfloat16, "this processor multiplies in it; losses and statistics stay in float32")
 
 
 def kernels_for(network: nn.Module, device: torch.device, tell: Callable[[str], None] = lambda text: None) -> str:
