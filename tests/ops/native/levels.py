@@ -1,13 +1,14 @@
 """Kernels for each level of instructions that this processor has, and a process that takes them for its own."""
 
-import ctypes
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from striate.ops.native import library, products
 from striate.ops.native.building import LEVELS, NotBuiltError, level_for, library_file
@@ -31,9 +32,26 @@ def built(name: str) -> Any:
         pytest.skip("there is no C compiler")
     try:
         with library_file(level_for(name)) as path:
-            return ctypes.CDLL(str(path))
+            return library.opened(path)
     except NotBuiltError as error:
         pytest.skip(str(error))
+
+
+def runs(examples: int) -> list[Any]:
+    """Levels, and how many examples each is tried on: the best one always, in slow tests each of them on many."""
+    return [pytest.param("auto", examples), *(pytest.param(name, 250, marks=pytest.mark.slow) for name in NAMES)]
+
+
+def holds_at(level: str, examples: int, drawn: st.SearchStrategy[Any], check: Callable[..., None]) -> None:
+    """See that a check passes for what is drawn, by the kernels of a level."""
+
+    @given(drawn)
+    @settings(max_examples=examples)
+    def holds(call: Any) -> None:
+        check(call)
+
+    with computing_with(level):
+        holds()
 
 
 @contextmanager

@@ -1,9 +1,12 @@
 """Where numbers lie: the same values in the ways of lying in memory that torch knows, and results between fences."""
 
+import ctypes
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from striate.ops.native.tensors import address
 
 LAYOUTS = ("channels_last", "channels_first", "every_other", "transposed", "wide_rows")
 FENCE = 64
@@ -25,6 +28,11 @@ def placed(values: Tensor, layout: str, offset: int = 0) -> Tensor:
         case "wide_rows":  # channels-last, but the rows of a larger picture
             place = _memory(values, (count, height, width + 3, channels), offset).permute(0, 3, 1, 2)[..., 1:-2]
     return place.copy_(values)
+
+
+def addresses(*tensors: Tensor | None) -> list[ctypes.c_void_p]:
+    """What a C function is given for them."""
+    return [address(tensor) for tensor in tensors]
 
 
 def _memory(values: Tensor, shape: tuple[int, ...], offset: int) -> Tensor:

@@ -14,14 +14,11 @@ from striate.layers import Linear
 from striate.ops import linear
 from striate.ops.native import dense
 from tests.ops.native import levels
-from tests.ops.native.placing import Fenced, placed
+from tests.ops.native.placing import Fenced, addresses, placed
 
 UNIT = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8}  # what rounding to the nearest may lose
 ARITHMETIC = 2e-6  # what sums in float32 may lose of the sum of what is added up
-RUNS = [
-    pytest.param("auto", 30),
-    *(pytest.param(name, 250, marks=pytest.mark.slow) for name in levels.NAMES),
-]
+RUNS = levels.runs(30)
 INPUTS, OUTPUTS = 1040, 1011  # more than a million numbers
 
 
@@ -108,19 +105,15 @@ def test_nothing_is_written_beside_the_results_and_threads_change_nothing(level:
             sizes = (call.rows * call.outputs, call.rows * call.inputs, call.outputs * call.inputs)
             fenced = [Fenced.of(size, torch.float32, call.offset) for size in sizes]
             y, for_x, for_weight = (each.inside for each in fenced)
-            assert library.dense_forward(*places(x, weight, bias, y), shape, count) == 0
-            assert library.dense_input(*places(gradient, weight, for_x), shape, count) == 0
-            assert library.dense_weight(*places(gradient, x, for_weight), shape, count) == 0
+            assert library.dense_forward(*addresses(x, weight, bias, y), shape, count) == 0
+            assert library.dense_input(*addresses(gradient, weight, for_x), shape, count) == 0
+            assert library.dense_weight(*addresses(gradient, x, for_weight), shape, count) == 0
             assert all(each.whole for each in fenced)
             found.append((y, for_x, for_weight))
         assert all(torch.equal(one, several) for one, several in zip(*found, strict=True))
 
     with levels.computing_with(level) as library:
         holds()
-
-
-def places(*tensors: Tensor | None) -> list[ctypes.c_void_p]:
-    return [ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors]
 
 
 # As an operation and as a layer

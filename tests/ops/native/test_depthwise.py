@@ -14,17 +14,14 @@ from striate.ops import conv2d
 from striate.ops import depthwise as rules
 from striate.ops.native import depthwise, description, kernels
 from tests.ops.native import levels
-from tests.ops.native.placing import LAYOUTS, Fenced, placed
+from tests.ops.native.placing import LAYOUTS, Fenced, addresses, placed
 
 pytestmark = pytest.mark.skipif(kernels() is None, reason=description())
 
 UNIT = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8}  # what rounding to the nearest may lose
 ARITHMETIC = 1e-6  # what a sum in float32 may lose of the sum of what is added up
 
-RUNS = [
-    pytest.param("auto", 30),
-    *(pytest.param(name, 250, marks=pytest.mark.slow) for name in levels.NAMES),
-]
+RUNS = levels.runs(30)
 
 
 @dataclass(frozen=True)
@@ -114,13 +111,7 @@ def check(call: Call) -> None:
 
 @pytest.mark.parametrize(("level", "examples"), RUNS)
 def test_outputs_and_gradients_equal_torchs_in_float64(level: str, examples: int) -> None:
-    @given(calls())
-    @settings(max_examples=examples)
-    def holds(call: Call) -> None:
-        check(call)
-
-    with levels.computing_with(level):
-        holds()
+    levels.holds_at(level, examples, calls(), check)
 
 
 @pytest.mark.parametrize(("level", "examples"), RUNS)
@@ -149,8 +140,7 @@ def test_nothing_is_written_beside_the_results(level: str, examples: int) -> Non
             (library.depthwise_weight, (x, gradient), threads * rows.numel(), torch.float32),
         ):
             fenced = Fenced.of(size, kind, call.offset)
-            places = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (*sources, fenced.inside)]
-            function(*places, ctypes.byref(shape), low, threads)
+            function(*addresses(*sources, fenced.inside), ctypes.byref(shape), low, threads)
             assert fenced.whole
             assert fenced.inside.isfinite().all()
 

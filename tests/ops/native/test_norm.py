@@ -15,16 +15,13 @@ from torch.nn import functional as F
 from striate.ops.batch_normalization import BOUNDS, batch_norm
 from striate.ops.native import norm
 from tests.ops.native import levels
-from tests.ops.native.placing import LAYOUTS, Fenced, placed
+from tests.ops.native.placing import LAYOUTS, Fenced, addresses, placed
 
 UNIT = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8}  # what rounding to the nearest may lose
 ARITHMETIC = 4e-6  # what a few additions and multiplications in float32 may lose of the largest number among them
 EPS = 1e-3
 
-RUNS = [
-    pytest.param("auto", 30),
-    *(pytest.param(name, 250, marks=pytest.mark.slow) for name in levels.NAMES),
-]
+RUNS = levels.runs(30)
 
 
 @dataclass(frozen=True)
@@ -192,13 +189,7 @@ def check(call: Call) -> None:
 
 @pytest.mark.parametrize(("level", "examples"), RUNS)
 def test_outputs_statistics_and_gradients_equal_torchs_in_float64(level: str, examples: int) -> None:
-    @given(calls())
-    @settings(max_examples=examples)
-    def holds(call: Call) -> None:
-        check(call)
-
-    with levels.computing_with(level):
-        holds()
+    levels.holds_at(level, examples, calls(), check)
 
 
 @pytest.mark.parametrize(("level", "examples"), RUNS)
@@ -218,18 +209,14 @@ def test_nothing_is_written_beside_the_results(level: str, examples: int) -> Non
         if call.residual is None:
             residual = gated = None
         how = (ctypes.byref(extent), low, threads)
-        assert library.norm_statistics(*places(x, mean, variance), *how) == 0
-        assert library.norm_apply(*places(x, residual, y, *tables[2:]), *how) == 0
-        sources = places(gradient, x, residual, gated, result, *tables, for_weight, for_bias)
+        assert library.norm_statistics(*addresses(x, mean, variance), *how) == 0
+        assert library.norm_apply(*addresses(x, residual, y, *tables[2:]), *how) == 0
+        sources = addresses(gradient, x, residual, gated, result, *tables, for_weight, for_bias)
         assert library.norm_backward(*sources, ctypes.c_double(0.1), *how) == 0
         assert all(fenced.whole for fenced in (*maps, *vectors))
 
     with levels.computing_with(level) as library:
         holds()
-
-
-def places(*tensors: Tensor | None) -> list[ctypes.c_void_p]:
-    return [ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors]
 
 
 @pytest.mark.parametrize(("level", "examples"), RUNS)

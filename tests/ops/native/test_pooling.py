@@ -16,7 +16,7 @@ from striate.ops import max_pool2d, padding_amounts, reach
 from striate.ops.native import description, kernels, pooling
 from striate.ops.recomputation import Promise, promises
 from tests.ops.native import levels
-from tests.ops.native.placing import LAYOUTS, Fenced, placed
+from tests.ops.native.placing import LAYOUTS, Fenced, addresses, placed
 
 pytestmark = pytest.mark.skipif(kernels() is None, reason=description())
 
@@ -24,10 +24,7 @@ UNIT = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8}  # what rounding to th
 ARITHMETIC = 1e-6  # what a sum in float32 may lose of the sum of what is added up
 LOWEST = -1e300  # stands for an infinity that is no padding
 
-RUNS = [
-    pytest.param("auto", 40),
-    *(pytest.param(name, 250, marks=pytest.mark.slow) for name in levels.NAMES),
-]
+RUNS = levels.runs(40)
 
 
 @dataclass(frozen=True)
@@ -129,13 +126,7 @@ def check(call: Call) -> None:
 
 @pytest.mark.parametrize(("level", "examples"), RUNS)
 def test_outputs_and_gradients_equal_torchs_in_float64(level: str, examples: int) -> None:
-    @given(calls())
-    @settings(max_examples=examples)
-    def holds(call: Call) -> None:
-        check(call)
-
-    with levels.computing_with(level):
-        holds()
+    levels.holds_at(level, examples, calls(), check)
 
 
 @pytest.mark.parametrize(("level", "examples"), RUNS)
@@ -162,18 +153,14 @@ def test_nothing_is_written_beside_the_results(level: str, examples: int) -> Non
             )
         )
         how = (ctypes.byref(shape), int(call.dtype == torch.bfloat16), threads)
-        library.pooling_forward(*at(x, y.inside, places.inside), *how)
-        library.pooling_backward(*at(gradient, places.inside, result.inside), *how)
+        library.pooling_forward(*addresses(x, y.inside, places.inside), *how)
+        library.pooling_backward(*addresses(gradient, places.inside, result.inside), *how)
         assert all(fenced.whole for fenced in (y, places, result))
         assert not y.inside.isnan().any()
         assert result.inside.isfinite().all()
 
     with levels.computing_with(level) as library:
         holds()
-
-
-def at(*tensors: Tensor) -> list[ctypes.c_void_p]:
-    return [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
 
 
 def test_gradients_of_gradients() -> None:

@@ -15,9 +15,8 @@ from torch import Tensor
 from striate.ops import conv2d
 from striate.ops.batch_normalization import BOUNDS, batch_norm
 from striate.ops.native import kernels, pointwise, products, windows
-from striate.ops.native.tensors import address
 from tests.ops.native.levels import computing_with
-from tests.ops.native.placing import LAYOUTS, Fenced, placed
+from tests.ops.native.placing import LAYOUTS, Fenced, addresses, placed
 
 pytestmark = pytest.mark.skipif(
     not (kernels() and kernels().pointwise_multiplies()), reason="this processor does not multiply bfloat16"
@@ -152,7 +151,7 @@ def test_nothing_is_written_beside_sums_and_result(examples: int) -> None:
         each = getattr(kernels(), f"{name}_sums")(ctypes.byref(shape))
         sums = Fenced.of(threads * each, torch.float32, call.offset)
         result = Fenced.of(call.outputs * call.inputs * math.prod(call.window), torch.float32, call.offset)
-        places = [address(tensor) for tensor in (x, gradient, *tables, sums.inside, result.inside)]
+        places = addresses(x, gradient, *tables, sums.inside, result.inside)
         assert getattr(kernels(), f"{name}_weight")(*places, ctypes.byref(shape), threads) == 0
         assert sums.whole
         assert result.whole
