@@ -24,7 +24,7 @@ from striate.base.errors import OutputError
 from striate.base.folders import cache_folder
 from striate.base.hardware import instructions
 
-SOURCES = ("depthwise.c", "dense.c", "norm.c", "pointwise.c", "pooling.c", "windows.c")
+SOURCES = ("depthwise.c", "dense.c", "norm.c", "pointwise.c", "pooling.c", "windows.c", "winograd.c")
 HEADERS = ("vectors.h", "products.h")
 FLAGS = ("-O3", "-fPIC", "-fopenmp", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
 SECONDS = 120.0

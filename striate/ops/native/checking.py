@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops.native import dense, depthwise, norm, pointwise, pooling, windows
+from striate.ops.native import dense, depthwise, norm, pointwise, pooling, windows, winograd
 
 # Window, stride, dilation, padding, size: borders on all sides, rows shorter than a tile, a short block of channels.
 CASES = ((3, 1, 1, 1, (5, 9)), (3, 2, 1, 0, (8, 7)), (5, 1, 1, 2, (9, 6)), (5, 2, 2, 3, (6, 11)), (7, 2, 1, 3, (4, 13)))
@@ -107,6 +107,19 @@ def _pointwise(library: Any, dtype: torch.dtype, generator: torch.Generator) -> 
             _, wanted, _ = torch.ops.aten.convolution_backward(gradient.float(), x.float(), weight, *steps)
             found = windows.weight_gradient(library, gradient, x, size, before, None)
             yield f"weight of a window of {size}", found, wanted
+        yield from _tiles(library, x, torch.randn(outputs, 3 * CHANNELS, 3, 3, generator=generator), generator)
+
+
+def _tiles(library: Any, x: Tensor, weight: Tensor, generator: torch.Generator) -> Pairs:
+    wide, weight = x.float().requires_grad_(), weight.requires_grad_()
+    with torch.enable_grad():
+        y = F.conv2d(wide, weight, None, 1, 1)
+    gradient = _maps(generator, x.dtype, *y.shape)
+    of_x, of_weight = torch.autograd.grad(y, (wide, weight), gradient.float())
+    size, padding, plain = (x.shape[2], x.shape[3]), (1, 1), weight.detach()
+    yield "output of tiles", winograd.convolve(library, x, plain, None, padding), y.detach()
+    yield "input of tiles", winograd.input_gradient(library, gradient, plain, size, padding), of_x
+    yield "weight of tiles", winograd.weight_gradient(library, gradient, x, padding, None), of_weight
 
 
 def _pools(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pairs:

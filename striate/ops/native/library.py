@@ -54,7 +54,8 @@ def loaded() -> Loaded:
 def opened(path: Path) -> Any:
     """The library of a file, with what its functions return where that is not an int."""
     library = ctypes.CDLL(str(path))
-    library.pointwise_sums.restype = library.windows_sums.restype = ctypes.c_int64
+    for function in (library.pointwise_sums, library.windows_sums, library.winograd_parts):
+        function.restype = ctypes.c_int64
     return library
 
 

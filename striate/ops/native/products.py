@@ -1,4 +1,4 @@
-"""Convolutions in bfloat16 whose weight's gradient is a matrix product of ours.
+"""Convolutions in bfloat16 whose weight's gradient is a matrix product of ours, or that are ours altogether (3x3).
 
 Where the input is the output of a norm that was not kept, the product takes the norm's input and normalises it on the
 way into its panels, so that the output need not exist a second time. The reference is torch's convolution in float32.
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.base.hardware import AMX, instructions
-from striate.ops.native import norm, pointwise, windows
+from striate.ops.native import norm, pointwise, windows, winograd
 from striate.ops.native.library import kernels
 from striate.ops.native.norm import Normalised
 from striate.ops.native.tensors import is_there, lies_as_wanted
@@ -87,6 +87,9 @@ class _Product(torch.autograd.Function):
         ctx.save_for_backward(low, weight)
         ctx.stride, ctx.padding, ctx.normalised = stride, padding, normalised
         ctx.types = (x.dtype, None if bias is None else bias.dtype)
+        ctx.in_tiles = winograd.pays(x.shape, weight.shape[2:], padding)
+        if ctx.in_tiles:
+            return winograd.convolve(kernels(), low, weight, bias, padding)
         light, start = weight.to(torch.bfloat16), None if bias is None else bias.to(torch.bfloat16)
         return F.conv2d(low, light, start, stride, padding)
 
@@ -101,7 +104,7 @@ class _Product(torch.autograd.Function):
             gradients = _by_torch(ctx, gradient.float(), low.float(), weight.float(), [*ctx.needs_input_grad[:3]])
         else:
             gradients = (
-                _by_torch(ctx, gradient, low, weight.to(torch.bfloat16), [True, False, False])[0] if wants_x else None,
+                _input_gradient(ctx, gradient, low, weight) if wants_x else None,
                 _weight_gradient(ctx, gradient, low, weight) if wants_weight else None,
                 norm.channel_sums(kernels(), gradient) if wants_bias else None,
             )
@@ -118,8 +121,16 @@ def _by_torch(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, wanted: lis
     return found
 
 
+def _input_gradient(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor | None:
+    if ctx.in_tiles:
+        return winograd.input_gradient(kernels(), gradient, weight, (x.shape[2], x.shape[3]), ctx.padding)
+    return _by_torch(ctx, gradient, x, weight.to(torch.bfloat16), [True, False, False])[0]
+
+
 def _weight_gradient(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     if weight.shape[2:] == (1, 1):
         return pointwise.weight_gradient(kernels(), gradient, x, ctx.stride, ctx.normalised)
+    if ctx.in_tiles:
+        return winograd.weight_gradient(kernels(), gradient, x, ctx.padding, ctx.normalised)
     size = (weight.shape[2], weight.shape[3])
     return windows.weight_gradient(kernels(), gradient, x, size, ctx.padding, ctx.normalised)

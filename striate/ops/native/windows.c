@@ -25,8 +25,6 @@ typedef struct { /* places of a row; rows of outputs at a time, and how many tim
     int64_t pairs, wider; /* pairs of a part of the gradient's panels, and of x's */
 } Plan;
 
-INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static Plan plan(const Window *s) {
     int64_t right = s->ow + s->columns - 1 - s->left - s->w, gap = s->left > right ? s->left : right;
     Plan p = {.pitch = s->w + gap};

@@ -42,6 +42,7 @@ void norm_case(void);
 void pointwise_case(void);
 void pooling_case(void);
 void windows_case(void);
+void winograd_case(void);
 
 /* Faults made on purpose: a run must end with a message for each. */
 void planted_read(void);

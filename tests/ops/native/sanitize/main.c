@@ -70,7 +70,8 @@ static const struct {
                {"norm", norm_case},
                {"pointwise", pointwise_case},
                {"pooling", pooling_case},
-               {"windows", windows_case}},
+               {"windows", windows_case},
+               {"winograd", winograd_case}},
   FAULTS[] = {{"read", planted_read},           {"write", planted_write},       {"write_ahead", planted_write_ahead},
               {"forgotten", planted_forgotten}, {"overflow", planted_overflow}, {"race", planted_race}};
 
