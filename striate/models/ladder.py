@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from striate.layers import Conv2d
 from striate.layers.pooling import Pool
 from striate.models.network import Network, parameter_count
-from striate.models.table import architecture, build
+from striate.models.outline import outline
+from striate.models.table import architecture
 
 AUXILIARY = "auxiliary"
 """The block under which heads that serve training alone are listed; they don't count."""
@@ -76,7 +77,7 @@ def ladder(name: str) -> Ladder:
     """
     row = architecture(name)
     with torch.device("meta"), torch.no_grad():
-        network = build(name, classes=row.classes).eval()
+        network = outline(name, classes=row.classes).eval()
         images = torch.zeros(1, row.preprocess.count, *row.preprocess.size)
         rungs = tuple(_climb(network, images))
     return Ladder(name, tuple(images.shape[1:]), rungs)

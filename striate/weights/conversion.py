@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch import Tensor
 from striate.base.atomic import replace_file
 from striate.base.errors import OutputError, WeightsError
 from striate.base.folders import cache_folder
-from striate.models.table import build
+from striate.models.outline import outline
 from striate.weights.class_lists import class_list
 from striate.weights.fetching import Notify, original
 from striate.weights.fitting import misfits
@@ -58,9 +57,7 @@ def _read_kept(name: str, row: Pretrained, path: Path) -> dict[str, Tensor] | No
         tensors = load_file(path)
     except (OSError, SafetensorError):
         return None
-    with torch.device("meta"):
-        network = build(name, classes=len(class_list(row.classes)))
-    return None if misfits(network, tensors) else tensors
+    return None if misfits(outline(name, classes=len(class_list(row.classes))), tensors) else tensors
 
 
 def _keep(path: Path, tensors: Mapping[str, Tensor], row: Pretrained) -> None:

@@ -196,17 +196,17 @@ INLINE void give(const float *sums, int64_t each, const float *bias, uint16_t *y
                 store(first + (i * s->ow + j) * s->outputs, m[4 * i + j] + start, lanes, 1);
 }
 
-/* One thread's share of the tiles. 0 if all is well, 1 if there is no memory. */
-static int share(const uint32_t *weights, const float *bias, uint16_t *y, const Tiling *s, const Cut *seen,
-                 const Cut *given, int64_t from, int64_t to) {
-    int64_t pairs = pairs_of(s->inputs), pitch = blocks(s->inputs) * LANES / 2 + LANES;
-    int64_t most = 8 * TOGETHER, each = most * pitch + LANES, sums_each = most * WIDE + LANES;
-    uint32_t *parts = room(PARTS * each * sizeof(*parts));
-    float *sums = room(PARTS * sums_each * sizeof(*sums));
-    int broken = !parts || !sums;
-    if (!broken) memset(parts, 0, PARTS * each * sizeof(*parts));
-    for (int64_t start = from; start < to && !broken; start += most) {
-        int64_t count = least(most, to - start);
+/* Pairs between two tiles: not a power of two, since those drive each other out of the nearest cache. */
+INLINE int64_t pitch_of(int64_t inputs) { return blocks(inputs) * LANES / 2 + LANES; }
+
+#define MANY (8 * TOGETHER) /* tiles at a time */
+
+/* One thread's share of the tiles; what it needs are PARTS * `each` and PARTS * `sums_each` numbers. */
+static void share(const uint32_t *weights, const float *bias, uint16_t *y, const Tiling *s, const Cut *seen, const Cut *given,
+                  uint32_t *parts, int64_t each, float *sums, int64_t sums_each, int64_t from, int64_t to) {
+    int64_t pairs = pairs_of(s->inputs), pitch = pitch_of(s->inputs);
+    for (int64_t start = from; start < to; start += MANY) {
+        int64_t count = least(MANY, to - start);
         for (int64_t t = 0; t < count; t++)
             for (int64_t c = 0; c < s->inputs; c += LANES) {
                 floats d[PARTS];
@@ -229,9 +229,6 @@ static int share(const uint32_t *weights, const float *bias, uint16_t *y, const 
                 }
         }
     }
-    free(parts);
-    free(sums);
-    return broken;
 }
 
 /* The tiles that the outputs are cut into, and those of x that they see. */
@@ -248,12 +245,19 @@ INLINE Cut inputs_cut(const uint16_t *map, const Tiling *s) {
 int winograd_forward(const void *x, const void *weights, const float *bias, void *y, const Tiling *s, int threads) {
     Cut seen = inputs_cut(x, s), given = outputs_cut(NULL, s);
     int64_t tiles = s->n * seen.down * seen.across, turns = (tiles + TOGETHER - 1) / TOGETHER;
-    int broken = 0;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(| : broken)
-    for (int t = 0; t < threads; t++)
-        broken |= share(weights, bias, y, s, &seen, &given, least(turns * t / threads * TOGETHER, tiles),
-                        least(turns * (t + 1) / threads * TOGETHER, tiles));
-    return broken;
+    int64_t each = MANY * pitch_of(s->inputs) + LANES, sums_each = MANY * WIDE + LANES;
+    int64_t size = lines(PARTS * each * sizeof(uint32_t)), all = size + lines(PARTS * sums_each * sizeof(float));
+    char *memory = room(threads * all);
+    if (!memory) return 1;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int t = 0; t < threads; t++) {
+        uint32_t *parts = (uint32_t *)(memory + t * all);
+        float *sums = (float *)(memory + t * all + size);
+        share(weights, bias, y, s, &seen, &given, parts, each, sums, sums_each, least(turns * t / threads * TOGETHER, tiles),
+              least(turns * (t + 1) / threads * TOGETHER, tiles));
+    }
+    free(memory);
+    return 0;
 }
 
 /* The parts of two tiles from `tile` on, for pairs that stand side by side in panels. */
@@ -275,14 +279,27 @@ INLINE void copy_tiles(const Cut *m, int64_t tile, int64_t end, const Norm *norm
  * of the parts stay in the nearer caches. */
 INLINE int64_t summed(int64_t channels) { return channels < 128 ? 96 : channels > 512 ? 384 : channels * 3 / 4; }
 
-/* One thread's share of the tiles, into sums of its own. 0 if all is well, 1 if there is no memory. */
-static int learn(const Cut *seen, const Cut *given, const Norm *norm, float *sums, int64_t from, int64_t to) {
-    int64_t most = summed(seen->channels + given->channels), batches = (to - from + most - 1) / most;
-    int64_t pairs = batches ? ((to - from + batches - 1) / batches + 1) / 2 : 0, panel = pairs * LANES;
-    int64_t of_x = blocks(seen->channels) * panel + LANES, of_g = blocks(given->channels) * panel + LANES;
-    uint32_t *x = room(PARTS * of_x * sizeof(*x)), *g = room(PARTS * of_g * sizeof(*g));
-    int broken = !x || !g;
-    for (int64_t start = from; start < to && !broken; start += 2 * pairs) {
+/* What a thread needs to learn, in bytes: sums, and the panels of both maps. */
+typedef struct {
+    int64_t sums, x, gradient, all;
+} Needs;
+
+static Needs needs(const Tiling *s) {
+    int64_t panel = (summed(s->inputs + s->outputs) + 1) / 2 * LANES;
+    Needs n = {.sums = lines(PARTS * sums_of(s->outputs, s->inputs) * sizeof(float)),
+               .x = PARTS * (blocks(s->inputs) * panel + LANES) * sizeof(uint32_t),
+               .gradient = PARTS * (blocks(s->outputs) * panel + LANES) * sizeof(uint32_t)};
+    n.all = n.sums + n.x + n.gradient;
+    return n;
+}
+
+/* One thread's share of the tiles, into sums of its own. */
+static void learn(const Cut *seen, const Cut *given, const Norm *norm, float *sums, uint32_t *x, uint32_t *g, int64_t from,
+                  int64_t to) {
+    int64_t inputs = seen->channels, outputs = given->channels, most = summed(inputs + outputs);
+    int64_t batches = (to - from + most - 1) / most, pairs = ((to - from + batches - 1) / batches + 1) / 2;
+    int64_t panel = pairs * LANES, of_x = blocks(inputs) * panel + LANES, of_g = blocks(outputs) * panel + LANES;
+    for (int64_t start = from; start < to; start += 2 * pairs) {
         for (int64_t k = 0; k < pairs; k++) {
             copy_tiles(seen, start + 2 * k, to, norm, panel, of_x, 4, x + k * LANES);
             copy_tiles(given, start + 2 * k, to, NULL, panel, of_g, 2, g + k * LANES);
@@ -290,24 +307,20 @@ static int learn(const Cut *seen, const Cut *given, const Norm *norm, float *sum
         for (int t = 0; t < PARTS; t++) {
             const uint32_t *tap = x + t * of_x;
             Panels panels = {.gradient = g + t * of_g, .pairs = pairs, .parts = 1, .gradient_panel = panel, .x_panel = panel};
-            multiply(&panels, &tap, 1, sums + t * sums_of(given->channels, seen->channels), given->channels, seen->channels,
-                     start == from);
+            multiply(&panels, &tap, 1, sums + t * sums_of(outputs, inputs), outputs, inputs, start == from);
         }
     }
-    free(x);
-    free(g);
-    return broken;
 }
 
-/* result[outputs, 3, 3, inputs] of the sums of all threads together. */
-static void conclude(float *const *sums, float *result, const Tiling *s, int threads) {
+/* result[outputs, 3, 3, inputs] of the sums of all threads together, `apart` numbers from each other. */
+static void conclude(const float *sums, int64_t apart, float *result, const Tiling *s, int threads) {
     int64_t each = sums_of(s->outputs, s->inputs), width = width_of(s->inputs);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t k = 0; k < s->outputs; k++)
         for (int64_t c = 0; c < s->inputs; c += LANES) {
             floats m[PARTS] = {{0}};
             for (int i = 0; i < threads; i++)
-                UNROLL16 for (int t = 0; t < PARTS; t++) m[t] += load(sums[i] + t * each + k * width + c, LANES, 0);
+                UNROLL16 for (int t = 0; t < PARTS; t++) m[t] += load(sums + i * apart + t * each + k * width + c, LANES, 0);
             to_window(m);
             UNROLL16 for (int t = 0; t < 9; t++)
                 store(result + (k * 9 + t) * s->inputs + c, m[t / 3 * 4 + t % 3], least(s->inputs - c, LANES), 0);
@@ -320,20 +333,20 @@ int winograd_weight(const void *x, const void *gradient, const float *scale, con
                     const Tiling *s, int threads) {
     Cut seen = inputs_cut(x, s), given = outputs_cut(gradient, s);
     Norm norm = {scale, shift, s->floor, s->ceiling};
-    int64_t tiles = s->n * seen.down * seen.across, size = PARTS * sums_of(s->outputs, s->inputs) * sizeof(float);
-    threads = least(threads, tiles);
-    float **sums = malloc(threads * sizeof(*sums));
-    if (!sums) return 1;
-    int broken = 0;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(| : broken)
+    int64_t tiles = s->n * seen.down * seen.across;
+    threads = least(threads, tiles); /* nobody may be without a tile, whose sums would be what memory held */
+    Needs n = needs(s);
+    char *memory = room(threads * n.all);
+    if (!memory) return 1;
+#pragma omp parallel for num_threads(threads) schedule(static)
     for (int t = 0; t < threads; t++) {
-        sums[t] = room(size);
-        broken |= !sums[t] || learn(&seen, &given, scale ? &norm : NULL, sums[t], tiles * t / threads, tiles * (t + 1) / threads);
+        char *own = memory + t * n.all;
+        learn(&seen, &given, scale ? &norm : NULL, (float *)own, (uint32_t *)(own + n.sums), (uint32_t *)(own + n.sums + n.x),
+              tiles * t / threads, tiles * (t + 1) / threads);
     }
-    if (!broken) conclude(sums, result, s, threads);
-    for (int t = 0; t < threads; t++) free(sums[t]);
-    free(sums);
-    return broken;
+    conclude((float *)memory, n.all / sizeof(float), result, s, threads);
+    free(memory);
+    return 0;
 }
 
 #else
