@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from accept import Check
 from accept.pytests import all_pass
 
-KERNELS = ("depthwise", "norm", "products", "pooling", "dense")
+KERNELS = ("depthwise", "norm", "products", "winograd", "pooling", "dense")
 
 
 def checks() -> Iterator[Check]:
