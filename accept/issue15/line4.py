@@ -40,9 +40,9 @@ def _curves(network: str) -> Iterator[Check]:
             right[said] = sum(round(a["test"]["top1"] * a["test"]["images"]) for a in answers)
             losses[said] = [_last_losses(run) for run, _ in runs]
             speed = mean(answer["images_per_second"] for answer in answers)
-            id = f"4.{network}.{said}"
-            yield noted(id, f"{right[said]} of {pictures}, each {tops}, {speed:.1f} images/s")
-            yield noted(f"{id}.loss", f"last five epochs, each {[round(loss, 4) for loss in losses[said]]}")
+            line = f"4.{network}.{said}"
+            yield noted(line, f"{right[said]} of {pictures}, each {tops}, {speed:.1f} images/s")
+            yield noted(f"{line}.loss", f"last five epochs, each {[round(loss, 4) for loss in losses[said]]}")
     ours, theirs = right.values()
     share = (ours + theirs) / (2 * pictures)
     allowed = NOISE * (2 * share * (1 - share) / pictures) ** 0.5
