@@ -2,7 +2,8 @@
 
 Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016: 16 multiplications where there were 36. What
 is multiplied are sums of neighbours, rounded to bfloat16, where otherwise the neighbours themselves were multiplied;
-so results are off by 1.8 times of what rounding to bfloat16 costs anyway (0.43 % of their size, and 0.24 %).
+so results are off by 1.8 times of what rounding to bfloat16 costs anyway (0.43 % of their size, and 0.24 %). What is
+infinite or no number reaches all outputs of the tiles that it is in, not only those of the windows.
 """
 
 import ctypes
