@@ -57,8 +57,6 @@ INLINE void put_past(float *to, floats v) {
 #endif
 }
 
-INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 INLINE int64_t blocks(int64_t rows) { return (rows + TALL - 1) / TALL; }
 
 INLINE int64_t padded(int64_t rows) { return blocks(rows) * TALL; }
@@ -127,7 +125,7 @@ static void forward_part(const float *x, const float *weight, const float *bias,
     int64_t rows = padded(d->rows);
     memset(sums + from * rows, 0, 4 * (to - from) * rows);
     for (int64_t i = 0; i < d->inputs; i += TILE) {
-        int64_t count = smaller(TILE, d->inputs - i), o = from;
+        int64_t count = least(TILE, d->inputs - i), o = from;
         const float *w = weight + i;
         copy_tile(x + i, d, count, desk);
         for (; o + ACROSS <= to; o += ACROSS) forward_blocks(desk, w + o * d->inputs, sums + o * rows, d, count, ACROSS);
@@ -162,10 +160,10 @@ INLINE void input_block(const float *gradient, const float *weight, float *sums,
 static void input_part(const float *gradient, const float *weight, float *result, float *desk, const Dense *d, int64_t from,
                        int64_t to) {
     for (int64_t i = from; i < to; i += TILE) {
-        int64_t width = smaller(TILE, to - i);
+        int64_t width = least(TILE, to - i);
         memset(desk, 0, 4 * padded(d->rows) * TILE);
         for (int64_t o = 0; o < d->outputs; o += CHUNK) {
-            int64_t count = smaller(CHUNK, d->outputs - o);
+            int64_t count = least(CHUNK, d->outputs - o);
             for (int64_t j = 0; j < width;) {
                 int wide = j + WIDE * LANES <= width ? WIDE : 1;
                 const float *w = weight + o * d->inputs + i + j;
@@ -191,7 +189,7 @@ INLINE void weight_block(const float *gradient, const float *x, float *to, const
     UNROLL for (int k = 0; k < down; k++)
         UNROLL for (int j = 0; j < across; j++) s[k][j] = (floats){0};
     for (int64_t r = 0; r < d->rows; r += TALL, gradient += d->outputs * TALL)
-        for (int64_t q = 0; q < smaller(TALL, d->rows - r); q++, x += TILE) {
+        for (int64_t q = 0; q < least(TALL, d->rows - r); q++, x += TILE) {
             UNROLL for (int j = 0; j < across; j++) v[j] = load(x + j * LANES, LANES, 0);
             UNROLL for (int k = 0; k < down; k++) {
                 floats g = everywhere(gradient[k * TALL + q]);
@@ -223,7 +221,7 @@ static void weight_blocks(const float *gradient, const float *x, float *to, cons
 static void weight_part(const float *gradient, const float *x, float *result, float *desk, const Dense *d, int64_t from, int64_t to) {
     int past = (uintptr_t)result % sizeof(floats) == 0 && d->inputs % LANES == 0;
     for (int64_t i = 0; i < d->inputs; i += TILE) {
-        int64_t count = smaller(TILE, d->inputs - i), o = from;
+        int64_t count = least(TILE, d->inputs - i), o = from;
         copy_tile(x + i, d, count, desk);
         for (; o + DOWN <= to; o += DOWN) weight_blocks(gradient + o * TALL, desk, result + o * d->inputs + i, d, count, DOWN, past);
         for (; o < to; o++) weight_blocks(gradient + o * TALL, desk, result + o * d->inputs + i, d, count, 1, past);
@@ -261,7 +259,7 @@ int dense_input(const float *gradient, const float *weight, float *result, const
     if (all && sent) {
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int t = 0; t < threads; t++) {
-            int64_t from = lines * t / threads * 16, to = smaller(lines * (t + 1) / threads * 16, d->inputs);
+            int64_t from = lines * t / threads * 16, to = least(lines * (t + 1) / threads * 16, d->inputs);
             input_part(sent, weight, result, desk_of(all, d, t), d, from, to);
         }
     }

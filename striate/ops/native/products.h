@@ -5,8 +5,6 @@
  * norm, it is computed from the norm's input while it is copied, and need not exist. */
 #include "vectors.h"
 
-INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 INLINE int64_t blocks(int64_t channels) { return (channels + LANES - 1) / LANES; }
 
 /* Numbers of a row of sums: an odd count of vectors, since rows that lie a power of two apart drive each other out of

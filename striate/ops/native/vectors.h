@@ -21,6 +21,8 @@ typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 typedef int32_t signed_words __attribute__((vector_size(4 * LANES)));
 typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
 
+INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 INLINE floats everywhere(float v) { return v - (floats){0}; }
 
 /* So many bytes and what fills the last line of the cache. */
