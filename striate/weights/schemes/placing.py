@@ -99,22 +99,18 @@ def _closest(foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _A
 
 
 def _attempt(name: str, row: Scheme, foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _Attempt:
+    from striate.models.outline import outline  # which loads torch
+
     module, function = row.convert.split(":")
     convert = getattr(import_module(module), function)
-    network = _on_meta(model, classes, architecture(model).preprocess.count)
+    network = outline(model, classes=classes)
     tensors: dict[str, Tensor] = convert(foreign, network)
     channels = _channels(network, tensors)
     if channels != network.in_channels:
-        network = _on_meta(model, classes, channels)
+        network = outline(model, classes=classes, in_channels=channels)
         tensors = convert(foreign, network)
     fresh = _fresh(network, tensors, fresh_head)
     return _Attempt(name, model, network, tensors, fresh, misfits(network, tensors, skip=fresh))
-
-
-def _on_meta(model: str, classes: int, channels: int) -> "Network":
-    from striate.models.outline import outline  # which loads torch
-
-    return outline(model, classes=classes, in_channels=channels)
 
 
 def _channels(network: "Network", tensors: "dict[str, Tensor]") -> int:
