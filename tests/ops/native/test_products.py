@@ -23,7 +23,6 @@ pytestmark = pytest.mark.skipif(
     not (kernels() and kernels().pointwise_multiplies()), reason="this processor does not multiply bfloat16"
 )
 
-UNIT = 2.0**-8  # what rounding to bfloat16 may lose
 ARITHMETIC = 2e-6  # what sums in float32 may lose of the sum of what is added up
 EXAMPLES = [pytest.param(20), pytest.param(250, marks=pytest.mark.slow)]
 
@@ -119,7 +118,7 @@ def check(call: Call) -> None:
     most = tiles.gradients(*(tensor.detach() for tensor in wide[:2]), gradient.double(), call.padding) if tiled else ()
     for i, (name, ours, theirs) in enumerate(zip(("x", "weight", "bias"), found, exact, strict=False)):
         exactly = name == "weight" and ours.dtype == torch.float32
-        unit = 2.0**-24 if exactly else UNIT
+        unit = 2.0**-24 if exactly else tiles.UNIT
         bound = 1.01 * unit * theirs.abs() + ARITHMETIC * sums[i] + (tiles.LOST * most[i] if i < len(most) else 0)
         assert ((ours.double() - theirs).abs() <= bound).all(), name
     assert found[-1].isfinite().all()

@@ -11,7 +11,7 @@ OF_TILE = torch.tensor([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1
 OF_WINDOW = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float64)
 TO_OUTPUTS = torch.tensor([[1, 1, 1, 0], [0, 1, -1, -1]], dtype=torch.float64)
 
-UNIT = 2.0**-8
+UNIT = 2.0**-8  # what rounding to bfloat16 may lose
 LOST = 2.02 * UNIT  # of each product, whose factors are both rounded to bfloat16
 USUAL = 0.01  # of the size of a result, more than twice of what is seen
 
