@@ -13,7 +13,7 @@ from accept.issue15 import gradients
 SEEDS, BATCH = (0, 1, 2), 32  # 15 steps an epoch
 NETWORKS = {
     "efficientnet_lite0": ("--epochs", "20"),
-    # EfficientNets have no dense 3x3 windows, which are convolved in tiles; nor do they begin with nothing.
+    # With 3x3 windows in tiles, of which EfficientNets have none; and from weights that are drawn.
     "resnet18": ("--epochs", "10", "--weights", "none"),
 }
 KERNELS = {"kernels": "auto", "torch alone": "off"}

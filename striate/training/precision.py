@@ -34,8 +34,8 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
     """The precision for a recipe's ``auto``, or what the recipe demands.
 
     The rule: bfloat16 where the processor (or CUDA device) multiplies in it and the network has a convolution of
-    32 channels or more in and out. Losses and the statistics of norms stay in float32
-    everywhere.
+    32 channels or more in and out. Losses and the statistics of norms stay in
+    float32 everywhere.
     """
     if asked == "float32":
         return Precision(torch.float32, "the recipe asks for it")
