@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from striate.base.errors import ModelError
 from striate.layers import BatchNormAct2d, Conv2d, packed
-from striate.models import MODELS, build
-from striate.models.folding import PIXELS, FoldedNetwork
+from striate.models import MODELS, build, chaining
+from striate.models.folding import CHAINED_PIXELS, FoldedNetwork
 from striate.models.network import FeatureInfo, Network
 from striate.models.resnet import resnet18
 
@@ -20,7 +20,8 @@ RUN = [pytest.param(name, marks=[] if name in PAPERS else [pytest.mark.slow]) fo
 
 @pytest.fixture(params=[True, False], ids=["fused", "public"])
 def fused(request, monkeypatch):
-    """With torch's private operation and as if it were not there."""
+    """Layer by layer, with torch's private operation and as if it were not there."""
+    monkeypatch.setattr(chaining, "kernels_at_hand", lambda: None)
     if request.param:
         assert packed.fused_convolution_works()  # on the machines that this runs on; elsewhere it costs time alone
     monkeypatch.setattr(packed, "fused_convolution_works", lambda: request.param)
@@ -97,7 +98,7 @@ def test_one_folded_network_takes_all_sizes_and_numbers():
 def test_many_pictures_go_in_parts_and_each_is_answered_as_if_alone():
     network = trained("resnet18")
     side = 160
-    images = torch.randn(2 * (PIXELS // side**2) + 1, 3, side, side)
+    images = torch.randn(2 * (CHAINED_PIXELS // side**2) + 1, 3, side, side)
     answer = FoldedNetwork(network)
     with torch.inference_mode():
         whole = answer(images)

@@ -24,8 +24,8 @@ from striate.base.errors import OutputError
 from striate.base.folders import cache_folder
 from striate.base.hardware import instructions
 
-SOURCES = ("depthwise.c", "dense.c", "norm.c", "pointwise.c", "pooling.c", "windows.c", "winograd.c")
-HEADERS = ("vectors.h", "products.h")
+SOURCES = ("depthwise.c", "winograd.c", "chain.c", "dense.c", "norm.c", "pointwise.c", "pooling.c", "windows.c")
+HEADERS = ("vectors.h", "depthwise.h", "products.h")
 FLAGS = ("-O3", "-fPIC", "-fopenmp", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
 SECONDS = 120.0
 

@@ -1,14 +1,18 @@
-"""Whether freshly loaded kernels compute what torch computes: a few shapes with all that can go wrong in them."""
+"""Whether freshly loaded kernels compute what torch computes: a few shapes with all that can go wrong in them.
 
+Gradients are asked of torch's operations and not of autograd, which loads half of torch's compiler: who only wants an
+answer would wait for that.
+"""
+
+import itertools
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops.native import dense, depthwise, norm, pointwise, pooling, windows, winograd
+from striate.ops.native import chain, dense, depthwise, norm, pointwise, pooling, windows, winograd
 
 # Window, stride, dilation, padding, size: borders on all sides, rows shorter than a tile, a short block of channels.
 CASES = ((3, 1, 1, 1, (5, 9)), (3, 2, 1, 0, (8, 7)), (5, 1, 1, 2, (9, 6)), (5, 2, 2, 3, (6, 11)), (7, 2, 1, 3, (4, 13)))
@@ -24,7 +28,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
 def first_difference(library: Any) -> str:
     """Which case differs from torch by more than rounding, in words; "" if none does."""
-    # It is asked in the middle of somebody's step: neither their autocast nor their device is meant here.
+    # It is asked in the middle of somebody's step or answer, whose autocast, device and modes are not meant here.
     with torch.autocast("cpu", enabled=False), torch.device("cpu"), torch.no_grad():
         return _first_difference(library)
 
@@ -32,12 +36,13 @@ def first_difference(library: Any) -> str:
 def _first_difference(library: Any) -> str:
     generator = torch.Generator().manual_seed(0)
     for dtype, tolerance in TOLERANCE.items():
-        for what, ours, theirs in chain(
+        for what, ours, theirs in itertools.chain(
             _depthwise(library, dtype, generator),
             _norms(library, dtype, generator),
             _pointwise(library, dtype, generator),
             _pools(library, dtype, generator),
             _dense(library, dtype, generator),
+            _chain(library, dtype, generator),
         ):
             if not (ours.float() - theirs).abs().max() <= tolerance * theirs.abs().max():
                 return f"{what}, {str(dtype).removeprefix('torch.')}"
@@ -75,20 +80,21 @@ def _depthwise(library: Any, dtype: torch.dtype, generator: torch.Generator) -> 
 def _norms(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pairs:
     x, residual, gradient = (_maps(generator, dtype, PICTURES, CHANNELS, 5, 9) for _ in range(3))
     mean, variance = norm.statistics(library, x)
-    wide = [tensor.float().requires_grad_() for tensor in (x, residual)]
-    yield "mean of a norm", mean, wide[0].mean((0, 2, 3))
-    yield "variance of a norm", variance, wide[0].var((0, 2, 3), correction=0)
-    weight, bias = (torch.randn(CHANNELS, generator=generator).requires_grad_() for _ in range(2))
-    how = norm.Statistics.of(mean, variance, weight.detach(), bias.detach(), 1e-5, own=True)
-    bounds = (0.0, 6.0)
-    with torch.enable_grad():
-        y = (F.batch_norm(wide[0], None, None, weight, bias, True, 0.0, 1e-5) + wide[1]).clamp(*bounds)
-        theirs = torch.autograd.grad(y, (*wide, weight, bias), gradient.float())
+    yield "mean of a norm", mean, x.float().mean((0, 2, 3))
+    yield "variance of a norm", variance, x.float().var((0, 2, 3), correction=0)
+    weight, bias = torch.randn(2, CHANNELS, generator=generator)
+    how, bounds = norm.Statistics.of(mean, variance, weight, bias, 1e-5, own=True), (0.0, 6.0)
+    normalised, *used = torch.ops.aten.native_batch_norm(x.float(), weight, bias, None, None, True, 0.0, 1e-5)
+    behind = normalised + residual.float()
+    passed = gradient.float() * ((behind > bounds[0]) & (behind < bounds[1]))
+    steps = (None, None, *used, True, 1e-5, [True, True, True])
+    for_x, *for_parameters = torch.ops.aten.native_batch_norm_backward(passed, x.float(), weight, *steps)
     result, gated = torch.empty_like(x), torch.empty_like(x)
     of_parameters = norm.backward(library, gradient, x, residual, gated, result, how, bounds)
-    yield "output of a norm", norm.apply(library, x, residual, how, bounds), y.detach()
-    for name, ours, wanted in zip(NORM, (result, gated, *of_parameters), theirs, strict=True):
-        yield f"{name} of a norm", ours, wanted
+    yield "output of a norm", norm.apply(library, x, residual, how, bounds), behind.clamp(*bounds)
+    wanted = (for_x, passed, *for_parameters)
+    for name, ours, theirs in zip(NORM, (result, gated, *of_parameters), wanted, strict=True):
+        yield f"{name} of a norm", ours, theirs
 
 
 def _pointwise(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pairs:
@@ -111,14 +117,13 @@ def _pointwise(library: Any, dtype: torch.dtype, generator: torch.Generator) -> 
 
 
 def _tiles(library: Any, x: Tensor, weight: Tensor, generator: torch.Generator) -> Pairs:
-    wide, weight = x.float().requires_grad_(), weight.requires_grad_()
-    with torch.enable_grad():
-        y = F.conv2d(wide, weight, None, 1, 1)
+    y = F.conv2d(x.float(), weight, None, 1, 1)
     gradient = _maps(generator, x.dtype, *y.shape)
-    of_x, of_weight = torch.autograd.grad(y, (wide, weight), gradient.float())
-    size, padding, plain = (x.shape[2], x.shape[3]), (1, 1), weight.detach()
-    yield "output of tiles", winograd.convolve(library, x, plain, None, padding), y.detach()
-    yield "input of tiles", winograd.input_gradient(library, gradient, plain, size, padding), of_x
+    steps = (None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1, [True, True, False])
+    of_x, of_weight, _ = torch.ops.aten.convolution_backward(gradient.float(), x.float(), weight, *steps)
+    size, padding = (x.shape[2], x.shape[3]), (1, 1)
+    yield "output of tiles", winograd.convolve(library, x, weight, None, padding), y
+    yield "input of tiles", winograd.input_gradient(library, gradient, weight, size, padding), of_x
     yield "weight of tiles", winograd.weight_gradient(library, gradient, x, padding, None), of_weight
 
 
@@ -127,16 +132,15 @@ def _pools(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pair
         # Whole numbers, many of them equal; in one place none at all.
         x = _maps(generator, dtype, PICTURES, 3 * CHANNELS, *size).round()
         x[1, 2, 3, 4] = torch.nan
-        wide = x.float().requires_grad_()
-        with torch.enable_grad():
-            y = F.max_pool2d(wide, window, stride, before, dilation)
+        sides = (window, stride, before, dilation, False)
+        y, taken = F.max_pool2d(x.float(), *sides, return_indices=True)
         gradient = _maps(generator, dtype, *y.shape)
-        wanted = torch.autograd.grad(y, wide, gradient.float())[0]
+        wanted = torch.ops.aten.max_pool2d_with_indices_backward(gradient.float(), x.float(), *sides, taken)
         steps = (window, window), (stride, stride), (dilation, dilation), (before, before)
         walk = pooling.Walk(*steps, (y.shape[2], y.shape[3]))
         found, places = pooling.forward(library, x, walk)
         said = f"of a pool of {window}, stride {stride}"
-        yield f"output {said}", found.nan_to_num(9.0), y.detach().nan_to_num(9.0)
+        yield f"output {said}", found.nan_to_num(9.0), y.nan_to_num(9.0)
         yield f"input {said}", pooling.backward(library, gradient, places, walk, size), wanted
 
 
@@ -148,3 +152,23 @@ def _dense(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pair
         yield f"output {said}", dense.forward(library, x, weight, bias), F.linear(x.float(), weight, bias)
         yield f"input {said}", dense.input_gradient(library, gradient, weight), gradient.float() @ weight
         yield f"weight {said}", dense.weight_gradient(library, gradient, x), gradient.float().t() @ x.float()
+
+
+def _chain(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pairs:
+    if dtype is not torch.float32:
+        return
+    x = _maps(generator, dtype, PICTURES, 3, 9, 12)
+    shapes = ((CHANNELS, 3, 3, 3), (CHANNELS, 1, 3, 3), (CHANNELS, CHANNELS, 1, 1))
+    weights = [torch.randn(shape, generator=generator) for shape in shapes]
+    biases, (wide, slim) = torch.randn(3, CHANNELS, generator=generator), ((CHANNELS, 5, 6), (CHANNELS, 3, 3))
+    layers = (
+        chain.Layer("window", 0, (3, 9, 12), wide, (3, 3), 2, (1, 0), weights[0], biases[0]),
+        chain.Layer("depthwise", 1, wide, wide, (3, 3), 1, (1, 1), weights[1], biases[1], bounds=(0.0, 6.0)),
+        chain.Layer("window", 2, wide, wide, weight=weights[2], bias=biases[2], adds=1),
+        chain.Layer("maximum", 3, wide, slim, (3, 3), 2, (1, 1)),
+        chain.Layer("mean", 4, slim, (CHANNELS, 1, 1)),
+    )
+    first = F.conv2d(F.pad(x, (0, 1, 1, 1)), weights[0], biases[0], 2)
+    second = F.conv2d(first, weights[1], biases[1], 1, 1, groups=CHANNELS).clamp(0, 6)
+    third = F.conv2d(second, weights[2], biases[2]) + first
+    yield "answer of a chain", chain.Chain(library, layers)(x), F.max_pool2d(third, 3, 2, 1).mean((2, 3))

@@ -4,9 +4,7 @@
  * being c rounded up to sixteen. Padding is never there: windows that reach over the border leave those taps out. */
 #include "vectors.h"
 
-typedef struct {
-    int64_t n, h, w, c, oh, ow, window, stride, dilation, top, left;
-} Shape;
+#include "depthwise.h"
 
 #define TILE 8 /* neighbouring outputs of one row that share loads: each number is widened once for all of them */
 #define WIDEST 7
@@ -30,8 +28,9 @@ INLINE void ask(const void *map, int64_t row, int64_t count, int64_t width, cons
 
 /* Up to TILE neighbours of one row of outputs: `count` rows of x, each with its row of weights. */
 INLINE void forward_tile(const void **rows, const float **taps, int count, void *out, int64_t ow, const Shape *s,
-                         int64_t lanes, int inside, int K, int S, int low) {
-    floats sums[TILE] = {0};
+                         const Ending *end, int64_t lanes, int inside, int K, int S, int low) {
+    floats first = end ? load(end->bias, LANES, 0) : (floats){0}, sums[TILE];
+    UNROLL for (int t = 0; t < TILE; t++) sums[t] = first;
     for (int r = 0; r < count; r++) {
         floats weight[WIDEST];
         UNROLL for (int k = 0; k < K; k++) weight[k] = load(taps[r] + k * padded(s), LANES, 0);
@@ -41,11 +40,13 @@ INLINE void forward_tile(const void **rows, const float **taps, int count, void 
                 if (p >= k && (p - k) % S == 0 && (p - k) / S < TILE) sums[(p - k) / S] += v * weight[k];
         }
     }
-    UNROLL for (int t = 0; t < TILE; t++)
+    UNROLL for (int t = 0; t < TILE; t++) {
+        if (end) sums[t] = clamp(sums[t], everywhere(end->floor), everywhere(end->ceiling));
         if (inside || ow + t < s->ow) store((void *)at(out, (ow + t) * s->c, low), sums[t], lanes, low);
+    }
 }
 
-/* The same for any dilation, output by output. */
+/* The same for any dilation, output by output; of those nobody asks for an ending. */
 INLINE void forward_dilated(const void **rows, const float **taps, int count, void *out, const Shape *s, int64_t lanes, int K,
                             int S, int low) {
     for (int64_t ow = 0; ow < s->ow; ow++) {
@@ -58,8 +59,8 @@ INLINE void forward_dilated(const void **rows, const float **taps, int count, vo
 }
 
 /* Forward: one row of outputs, one block of channels. */
-INLINE void forward_row(const void *x, const float *weight, void *y, const Shape *s, int64_t n, int64_t oh, int64_t c0,
-                        int64_t lanes, int K, int S, int low) {
+INLINE void forward_row(const void *x, const float *weight, void *y, const Shape *s, const Ending *all, int64_t n, int64_t oh,
+                        int64_t c0, int64_t lanes, int K, int S, int low) {
     ask(x, n * s->h + oh * S - s->top + (K - 1) * s->dilation + 1, S, s->w, s, c0, low);
     const void *rows[WIDEST];
     const float *taps[WIDEST];
@@ -75,12 +76,14 @@ INLINE void forward_row(const void *x, const float *weight, void *y, const Shape
         forward_dilated(rows, taps, count, out, s, lanes, K, S, low);
         return;
     }
+    Ending own = {0}, *end = NULL;
+    if (all && !low) own = *all, own.bias += c0, end = &own;
     for (int64_t ow = 0; ow < s->ow; ow += TILE) {
         int64_t first = ow * S - s->left;
         if (first >= 0 && first + (TILE - 1) * S + K <= s->w && ow + TILE <= s->ow)
-            forward_tile(rows, taps, count, out, ow, s, lanes, 1, K, S, low);
+            forward_tile(rows, taps, count, out, ow, s, end, lanes, 1, K, S, low);
         else
-            forward_tile(rows, taps, count, out, ow, s, lanes, 0, K, S, low);
+            forward_tile(rows, taps, count, out, ow, s, end, lanes, 0, K, S, low);
     }
 }
 
@@ -208,10 +211,11 @@ INLINE void input_row(const void *gradient, const float *weight, void *result, c
 
 /* One row of all channels for a window, a stride and a type; only the last, short block pays for being short. */
 #define KERNEL(K, S, low, name)                                                                                          \
-    static void forward_##name(const void *x, const float *weight, void *y, const Shape *s, int64_t n, int64_t oh) {      \
+    static void forward_##name(const void *x, const float *weight, void *y, const Shape *s, const Ending *end, int64_t n, \
+                               int64_t oh) {                                                                              \
         int64_t c0 = 0;                                                                                                   \
-        for (; c0 + LANES <= s->c; c0 += LANES) forward_row(x, weight, y, s, n, oh, c0, LANES, K, S, low);                \
-        if (c0 < s->c) forward_row(x, weight, y, s, n, oh, c0, s->c - c0, K, S, low);                                     \
+        for (; c0 + LANES <= s->c; c0 += LANES) forward_row(x, weight, y, s, end, n, oh, c0, LANES, K, S, low);           \
+        if (c0 < s->c) forward_row(x, weight, y, s, end, n, oh, c0, s->c - c0, K, S, low);                                \
     }                                                                                                                     \
     static void weight_##name(const void *x, const void *g, float *sums, const Shape *s, int64_t n, int64_t oh) {         \
         int64_t c0 = 0;                                                                                                   \
@@ -255,7 +259,12 @@ KERNEL(7, 2, 1, 721)
 
 void depthwise_forward(const void *x, const float *weight, void *y, const Shape *s, int low, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t i = 0; i < s->n * s->oh; i++) { CHOOSE(forward, x, weight, y, s, i / s->oh, i % s->oh) }
+    for (int64_t i = 0; i < s->n * s->oh; i++) { CHOOSE(forward, x, weight, y, s, NULL, i / s->oh, i % s->oh) }
+}
+
+void depthwise_rows(const float *x, const float *weight, float *y, const Shape *s, const Ending *end, int64_t from, int64_t to) {
+    const int low = 0;
+    for (int64_t i = from; i < to; i++) { CHOOSE(forward, x, weight, y, s, end, i / s->oh, i % s->oh) }
 }
 
 void depthwise_input(const void *gradient, const float *weight, void *result, const Shape *s, int low, int threads) {

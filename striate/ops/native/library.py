@@ -75,6 +75,11 @@ def kernels() -> Any:
     return loaded().library
 
 
+def kernels_at_hand() -> Any:
+    """The library, or None where there is none without waiting for a compiler."""
+    return None if will_take_seconds() else kernels()
+
+
 def description() -> str:
     """Whose kernels this process computes with, in a few words: what logs and checkpoints say."""
     return loaded().said

@@ -36,6 +36,7 @@ void fuzz_compare(const char *name, const void *start, int64_t count, int64_t si
 void fuzz_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /* One case of a kernel: calls it in two rounds. */
+void chain_case(void);
 void dense_case(void);
 void depthwise_case(void);
 void norm_case(void);

@@ -65,7 +65,8 @@ static void hit(int signal) {
 static const struct {
     const char *name;
     void (*run)(void);
-} KERNELS[] = {{"dense", dense_case},
+} KERNELS[] = {{"chain", chain_case},
+               {"dense", dense_case},
                {"depthwise", depthwise_case},
                {"norm", norm_case},
                {"pointwise", pointwise_case},

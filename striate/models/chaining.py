@@ -1,0 +1,97 @@
+"""A network's layers as one chain for our own kernels, where they know all of them: `striate.ops.native.chain`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, fx, nn
+
+from striate.base.errors import ModelError
+from striate.layers import Conv2d, GlobalAveragePool, MaxPool2d
+from striate.layers.packed import folded_weights
+from striate.models.tracing import Layer
+from striate.ops.axes import Size, each_axis, each_padding
+from striate.ops.batch_normalization import BOUNDS
+from striate.ops.native import kernels_at_hand
+from striate.ops.native.chain import Chain, Kind, Map
+from striate.ops.native.chain import Layer as Link
+from striate.ops.native.depthwise import STRIDES, WINDOWS
+from striate.ops.shapes import output_size, padding_amounts
+
+
+def chained(layers: Sequence[Layer], images: Tensor) -> Chain | None:
+    """What computes all ``layers`` for images of this shape; None if there is a layer, or a tensor, that it cannot.
+
+    Nobody waits for a compiler: without kernels at hand there is none either.
+    """
+    if images.device.type != "cpu" or images.dtype != torch.float32 or (library := kernels_at_hand()) is None:
+        return None
+    sizes: list[Map] = [(images.shape[1], images.shape[2], images.shape[3])]
+    places: dict[fx.Node, int] = {layers[0].reads[0]: 0}
+    links = []
+    for layer in layers:
+        reads = [places[node] for node in layer.reads]
+        link = _link(layer, reads, [sizes[place] for place in reads])
+        if link is None:
+            return None
+        links.append(link)
+        sizes.append(link.outputs)
+        places[layer.node] = len(links)
+    return Chain(library, links) if sizes[-1][1:] == (1, 1) else None
+
+
+def _link(layer: Layer, reads: Sequence[int], sizes: Sequence[Map]) -> Link | None:
+    """The layer over maps of these sizes, if there is a kernel for it."""
+    if layer.conv is not None:
+        return _window(layer, layer.conv, reads, sizes)
+    if len(reads) != 1:
+        return None
+    read, size = reads[0], sizes[0]
+    if isinstance(layer.run, GlobalAveragePool):
+        return Link("mean", read, size, (size[0], 1, 1))
+    if isinstance(layer.run, MaxPool2d):
+        return _walking("maximum", read, size, size[0], layer.run, layer.run.window)
+    if isinstance(layer.run, nn.Linear) and size == (layer.run.in_features, 1, 1) and _is_plain(layer.run.weight):
+        numbers, outputs = layer.run.state_dict(), (layer.run.out_features, 1, 1)
+        return Link("window", read, size, outputs, weight=numbers["weight"][:, :, None, None], bias=numbers.get("bias"))
+    return None
+
+
+def _window(layer: Layer, conv: Conv2d, reads: Sequence[int], sizes: Sequence[Map]) -> Link | None:
+    depthwise = conv.groups > 1
+    if not _is_plain(conv.weight) or (depthwise and (conv.weight.shape[:2] != (conv.groups, 1) or len(reads) > 1)):
+        return None
+    outputs, _, *window = conv.weight.shape
+    kind: Kind = "depthwise" if depthwise else "window"
+    found = _walking(kind, reads[0], sizes[0], outputs, conv, (window[0], window[1]))
+    if found is None or (depthwise and not (window[0] == window[1] in WINDOWS and found.stride in STRIDES)):
+        return None
+    if len(reads) > 1 and sizes[1] != found.outputs:
+        return None
+    weight, bias = folded_weights(conv, layer.norm)
+    adds = reads[1] if len(reads) > 1 else None
+    return replace(found, weight=weight, bias=bias, adds=adds, bounds=BOUNDS[layer.act])
+
+
+def _walking(kind: Kind, read: int, size: Map, outputs: int, module: Conv2d | MaxPool2d, window: Size) -> Link | None:
+    """A window that walks as the module's does, if kernels walk so."""
+    windows, dilations = (each_axis("a chain", "sides", sides, 2) for sides in (window, module.dilation))
+    strides = windows if module.stride is None else each_axis("a chain", "stride", module.stride, 2)
+    if strides[0] != strides[1] or dilations != (1, 1):
+        return None
+    pools = kind == "maximum"
+    axes = zip(
+        size[1:], windows, strides, dilations, each_padding("a chain", module.padding, 2, pools=pools), strict=True
+    )
+    try:
+        (top, down), (left, across) = ((padding_amounts(*axis)[0], output_size(*axis)) for axis in axes)
+    except ModelError:  # who computes layer by layer will say where
+        return None
+    high, wide = windows
+    if top >= high or left >= wide:
+        return None
+    return Link(kind, read, size, (outputs, down, across), window=(high, wide), stride=strides[0], before=(top, left))
+
+
+def _is_plain(weight: Tensor) -> bool:
+    return weight.device.type == "cpu" and weight.dtype == torch.float32
