@@ -100,6 +100,12 @@ def _norms(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pair
 def _pointwise(library: Any, dtype: torch.dtype, generator: torch.Generator) -> Pairs:
     if dtype is not torch.bfloat16 or not library.pointwise_multiplies():
         return
+    x, gradient = (_maps(generator, dtype, PICTURES, count, 5, 9) for count in (20, 70))
+    weight, bias = torch.randn(70, 20, 1, 1, generator=generator), torch.randn(70, generator=generator)
+    wanted = F.conv2d(x.float(), weight, bias)
+    yield "output of a 1x1 window", pointwise.convolve(library, x, weight, bias), wanted
+    wanted = F.conv2d(gradient.float(), weight.transpose(0, 1))
+    yield "input of a 1x1 window", pointwise.input_gradient(library, gradient, weight), wanted
     for outputs in (CHANNELS, 4 * CHANNELS):
         x = _maps(generator, dtype, PICTURES, 3 * CHANNELS, 5, 9)
         gradient = _maps(generator, dtype, PICTURES, outputs, 3, 5)

@@ -1,4 +1,5 @@
-/* Gradient of the weight of a 1x1 convolution in bfloat16: a product over all places that its window saw. */
+/* 1x1 convolutions in bfloat16: the product itself, which is that of the input's gradient too, of the turned weight; and
+ * the gradient of the weight, a product over all places that the window saw. */
 #include "products.h"
 
 typedef struct {
@@ -52,6 +53,111 @@ int pointwise_weight(const void *x, const void *gradient, const float *scale, co
     return broken;
 }
 
+/* Vectors of the next panel of weights, if so many are left: none shall be of one alone but the only one. */
+INLINE int across(int64_t left) { return left == 4 || left == 2 ? 2 : (int)least(left, ACROSS); }
+
+/* Pairs of neighbouring inputs for sixteen outputs: of rows of the weight that are `apart`, or of two rows of it. */
+INLINE __m512i pairs_of(const float *weight, int64_t apart, int64_t lanes, int turned) {
+    if (turned) return pair((__m256i)narrow(load(weight, lanes, 0)), (__m256i)narrow(load(weight + apart, lanes, 0)));
+    __m512i rows = _mm512_mullo_epi64(_mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi64(apart));
+    __mmask8 low = lanes >= 8 ? 255 : (1 << lanes) - 1, high = lanes >= LANES ? 255 : lanes > 8 ? (1 << (lanes - 8)) - 1 : 0;
+    __m512d first = _mm512_mask_i64gather_pd(_mm512_setzero_pd(), low, rows, weight, 4);
+    __m512d second = _mm512_mask_i64gather_pd(_mm512_setzero_pd(), high, rows, weight + 8 * apart, 4);
+    __m256i a = (__m256i)narrow((floats)first), b = (__m256i)narrow((floats)second);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
+}
+
+/* Weights [outputs, inputs], or if `turned` [inputs, outputs], as panels: vectors of pairs of inputs, input after input. */
+void pointwise_weights(const float *weight, uint32_t *to, int64_t inputs, int64_t outputs, int turned, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int t = 0; t < threads; t++) {
+        int64_t from = inputs / 2 * t / threads, end = inputs / 2 * (t + 1) / threads;
+        for (int64_t b = 0, wide; b < blocks(outputs); b += wide) {
+            wide = across(blocks(outputs) - b);
+            for (int64_t a = 0; a < wide; a++) {
+                int64_t o = (b + a) * LANES, lanes = outputs - o;
+                for (int64_t p = from; p < end; p++) {
+                    const float *at_ = turned ? weight + 2 * p * outputs + o : weight + o * inputs + 2 * p;
+                    __m512i v = pairs_of(at_, turned ? outputs : inputs, lanes, turned);
+                    _mm512_storeu_si512(to + (b * (inputs / 2) + p * wide + a) * LANES, v);
+                }
+            }
+        }
+    }
+}
+
+typedef struct {
+    const uint16_t *x;
+    const uint32_t *weights;
+    const float *bias; /* NULL if there is none */
+    uint16_t *y;
+    int64_t inputs, outputs;
+} Layer;
+
+/* Sums of `tall` places and `wide` vectors of outputs from block b on, the last of so many `lanes`. */
+INLINE void sums_at(const Layer *l, const uint32_t *w, int64_t place, int64_t b, int64_t lanes, int tall, int wide) {
+    __m512 s[DOWN][ACROSS];
+    UNROLL for (int a = 0; a < wide; a++) {
+        floats first = l->bias ? load(l->bias + (b + a) * LANES, a + 1 < wide ? LANES : lanes, 0) : (floats){0};
+        UNROLL for (int r = 0; r < tall; r++) s[r][a] = (__m512)first;
+    }
+    const uint16_t *x[DOWN];
+    UNROLL for (int r = 0; r < tall; r++) x[r] = l->x + (place + r) * l->inputs;
+    if (!b)
+        for (int64_t i = AHEAD; i < AHEAD + tall * l->inputs; i += 2 * LANES) __builtin_prefetch(x[0] + i);
+    for (int64_t k = 0; k < l->inputs; k += 2, w += wide * LANES) {
+        __m512bh v[ACROSS];
+        UNROLL for (int a = 0; a < wide; a++) v[a] = (__m512bh)_mm512_loadu_si512(w + a * LANES);
+        UNROLL for (int r = 0; r < tall; r++) {
+            uint32_t both;
+            memcpy(&both, x[r] + k, 4);
+            __m512bh g = (__m512bh)_mm512_set1_epi32(both);
+            UNROLL for (int a = 0; a < wide; a++) s[r][a] = _mm512_dpbf16_ps(s[r][a], g, v[a]);
+        }
+    }
+    UNROLL for (int r = 0; r < tall; r++)
+        UNROLL for (int a = 0; a < wide; a++)
+            store(l->y + (place + r) * l->outputs + (b + a) * LANES, (floats)s[r][a], a + 1 < wide ? LANES : lanes, 1);
+}
+
+#define ROWS(tall, wide) \
+    case tall: sums_at(l, w, place, b, lanes, tall, wide); break;
+#define PANEL(wide)                                                                                                          \
+    static void sums_##wide(const Layer *l, const uint32_t *w, int64_t place, int64_t b, int64_t lanes, int64_t tall) {      \
+        switch (tall) {                                                                                                      \
+            ROWS(1, wide) ROWS(2, wide) ROWS(3, wide) ROWS(4, wide) ROWS(5, wide) ROWS(6, wide) ROWS(7, wide) ROWS(8, wide)  \
+        }                                                                                                                    \
+    }
+PANEL(1)
+PANEL(2)
+PANEL(3)
+
+#define NEAR (128 << 10) /* bytes of rows that stay in a core's own caches while weights go by */
+
+static void forward_part(const Layer *l, int64_t from, int64_t to) {
+    int64_t places = to - from, count = (places + DOWN - 1) / DOWN, together = 1 + NEAR / (2 * DOWN * (l->inputs + l->outputs));
+    for (int64_t t0 = 0; t0 < count; t0 += together)
+        for (int64_t b = 0, wide; b < blocks(l->outputs); b += wide) {
+            wide = across(blocks(l->outputs) - b);
+            const uint32_t *w = l->weights + b * LANES * (l->inputs / 2);
+            int64_t lanes = least(LANES, l->outputs - (b + wide - 1) * LANES);
+            for (int64_t t = t0; t < least(count, t0 + together); t++) {
+                int64_t place = from + places * t / count, tall = from + places * (t + 1) / count - place;
+                if (wide == 3) sums_3(l, w, place, b, lanes, tall);
+                if (wide == 2) sums_2(l, w, place, b, lanes, tall);
+                if (wide == 1) sums_1(l, w, place, b, lanes, tall);
+            }
+        }
+}
+
+/* y[places, outputs] = x[places, inputs] by weights that `pointwise_weights` made; inputs are even. */
+void pointwise_forward(const void *x, const uint32_t *weights, const float *bias, void *y, int64_t places, int64_t inputs,
+                       int64_t outputs, int threads) {
+    Layer l = {x, weights, bias, y, inputs, outputs};
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int t = 0; t < threads; t++) forward_part(&l, places * t / threads, places * (t + 1) / threads);
+}
+
 /* Whether there is anything here for this processor. */
 int pointwise_multiplies(void) { return 1; }
 
@@ -63,6 +169,15 @@ int pointwise_weight(const void *x, const void *gradient, const float *scale, co
                      float *result, const Product *s, int threads) {
     (void)x, (void)gradient, (void)scale, (void)shift, (void)sums, (void)result, (void)s, (void)threads;
     return 2;
+}
+
+void pointwise_weights(const float *weight, uint32_t *to, int64_t inputs, int64_t outputs, int turned, int threads) {
+    (void)weight, (void)to, (void)inputs, (void)outputs, (void)turned, (void)threads;
+}
+
+void pointwise_forward(const void *x, const uint32_t *weights, const float *bias, void *y, int64_t places, int64_t inputs,
+                       int64_t outputs, int threads) {
+    (void)x, (void)weights, (void)bias, (void)y, (void)places, (void)inputs, (void)outputs, (void)threads;
 }
 
 #endif

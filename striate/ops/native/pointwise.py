@@ -1,4 +1,4 @@
-"""What the weight of a 1x1 convolution learns, by a kernel of ours; `products` has the convolution itself."""
+"""1x1 convolutions, and what their weights learn, by kernels of ours; `products` chooses them."""
 
 import ctypes
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from striate.ops.native.norm import OPEN, Normalised
-from striate.ops.native.tensors import address, done, floats
+from striate.ops.native.tensors import address, done, floats, padded
 
 
 class Product(ctypes.Structure):
@@ -18,6 +18,38 @@ class Product(ctypes.Structure):
         ("floor", ctypes.c_float),
         ("ceiling", ctypes.c_float),
     ]
+
+
+def pays(weight: torch.Size, stride: int) -> bool:
+    """Whether a convolution with a weight of this shape is computed here: 1x1 windows everywhere, pairs of channels."""
+    return weight[2:] == (1, 1) and stride == 1 and weight[0] % 2 == weight[1] % 2 == 0
+
+
+def convolve(library: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve bfloat16 ``x`` ``[N, C, H, W]``, channels-last, with ``weight`` ``[out, C, 1, 1]``.
+
+    ``weight`` and ``bias`` are of any type; the output is bfloat16.
+    """
+    return _forward(library, x, weight, bias, turned=False)
+
+
+def input_gradient(library: Any, gradient: Tensor, weight: Tensor) -> Tensor:
+    """The gradient of ``x``: of ``[N, out, H, W]``, channels-last, with the same weight."""
+    return _forward(library, gradient, weight, None, turned=True)
+
+
+def _forward(library: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *, turned: bool) -> Tensor:
+    inputs, threads = x.shape[1], torch.get_num_threads()
+    outputs = weight.shape[1] if turned else weight.shape[0]
+    weight, bias = weight.float().contiguous(), None if bias is None else bias.float()
+    panels = floats(inputs // 2, padded(outputs))
+    counts = ctypes.c_int64(inputs), ctypes.c_int64(outputs)
+    library.pointwise_weights(address(weight), address(panels), *counts, int(turned), threads)
+    shape = (x.shape[0], outputs, *x.shape[2:])
+    y = torch.empty(shape, dtype=torch.bfloat16, device="cpu", memory_format=torch.channels_last)
+    places = ctypes.c_int64(x.numel() // inputs)
+    library.pointwise_forward(address(x), address(panels), address(bias), address(y), places, *counts, threads)
+    return y
 
 
 def weight_gradient(library: Any, gradient: Tensor, x: Tensor, stride: int, normalised: Normalised | None) -> Tensor:

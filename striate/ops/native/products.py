@@ -1,4 +1,4 @@
-"""Convolutions in bfloat16 whose weight's gradient is a matrix product of ours, or that are ours altogether (3x3).
+"""Convolutions in bfloat16 whose weight's gradient is a product of ours, or that are ours altogether: 1x1 and 3x3.
 
 Where the input is the output of a norm that was not kept, the product takes the norm's input and normalises it on the
 way into its panels, so that the output need not exist a second time. The reference is torch's convolution in float32.
@@ -19,7 +19,7 @@ from striate.ops.native.norm import Normalised
 from striate.ops.native.tensors import is_there, lies_as_wanted
 from striate.ops.recomputation import keeping_promises, promised, sources_instead
 
-FEWEST = 24
+FEWEST = 16
 """Channels below which torch is the faster one, since most of a panel would be empty."""
 TAPS = 49
 """The places of the largest window: one product each."""
@@ -87,6 +87,9 @@ class _Product(torch.autograd.Function):
         ctx.save_for_backward(low, weight)
         ctx.stride, ctx.padding, ctx.normalised = stride, padding, normalised
         ctx.types = (x.dtype, None if bias is None else bias.dtype)
+        ctx.direct = pointwise.pays(weight.shape, stride)
+        if ctx.direct:
+            return pointwise.convolve(kernels(), low, weight, bias)
         ctx.in_tiles = winograd.pays(x.shape, weight.shape[2:], padding)
         if ctx.in_tiles:
             return winograd.convolve(kernels(), low, weight, bias, padding)
@@ -122,6 +125,8 @@ def _by_torch(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, wanted: lis
 
 
 def _input_gradient(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor | None:
+    if ctx.direct:
+        return pointwise.input_gradient(kernels(), gradient, weight)
     if ctx.in_tiles:
         return winograd.input_gradient(kernels(), gradient, weight, (x.shape[2], x.shape[3]), ctx.padding)
     return _by_torch(ctx, gradient, x, weight.to(torch.bfloat16), [True, False, False])[0]

@@ -1,4 +1,4 @@
-"""Our weight gradients of convolutions against torch's in float64, behind a norm and without one."""
+"""Our convolutions and their gradients against torch's in float64, behind a norm and without one."""
 
 import ctypes
 import math
@@ -112,20 +112,25 @@ def check(call: Call) -> None:
     wide = [tensor.detach().double().contiguous().requires_grad_() for tensor in read]
     gradient = placed(torch.randn(y.shape).bfloat16(), call.gradient, call.offset)
     found = torch.autograd.grad(y, [seen, *given, leaf], gradient)
-    exact = torch.autograd.grad(convolved(*wide), wide, gradient.double())
-    positive = [tensor.detach().abs().requires_grad_() for tensor in wide]
-    sums = torch.autograd.grad(convolved(*positive), positive, gradient.double().abs())
+    exactly, positive = convolved(*wide), [tensor.detach().abs().requires_grad_() for tensor in wide]
+    together = convolved(*positive)
+    if not tiled:  # whose outputs have a test of their own
+        bias = tiles.UNIT * given[1].detach().abs().double()[:, None, None] if call.bias else 0
+        bound = 1.01 * tiles.UNIT * exactly.abs() + ARITHMETIC * together + bias
+        assert ((y.double() - exactly).abs() <= bound).all()
+    exact = torch.autograd.grad(exactly, wide, gradient.double())
+    sums = torch.autograd.grad(together, positive, gradient.double().abs())
     most = tiles.gradients(*(tensor.detach() for tensor in wide[:2]), gradient.double(), call.padding) if tiled else ()
     for i, (name, ours, theirs) in enumerate(zip(("x", "weight", "bias"), found, exact, strict=False)):
-        exactly = name == "weight" and ours.dtype == torch.float32
-        unit = 2.0**-24 if exactly else tiles.UNIT
+        in_float32 = name == "weight" and ours.dtype == torch.float32
+        unit = 2.0**-24 if in_float32 else tiles.UNIT
         bound = 1.01 * unit * theirs.abs() + ARITHMETIC * sums[i] + (tiles.LOST * most[i] if i < len(most) else 0)
         assert ((ours.double() - theirs).abs() <= bound).all(), name
     assert found[-1].isfinite().all()
 
 
 @pytest.mark.parametrize("examples", EXAMPLES)
-def test_gradients_equal_torchs_in_float64(examples: int) -> None:
+def test_outputs_and_gradients_equal_torchs_in_float64(examples: int) -> None:
     @given(calls())
     @settings(max_examples=examples)
     def holds(call: Call) -> None:

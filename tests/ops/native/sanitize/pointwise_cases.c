@@ -1,11 +1,38 @@
-/* Matrix products of maps in bfloat16, plain and normalised on the way. */
+/* Matrix products of maps in bfloat16, plain and normalised on the way; and of maps and weights, turned or not. */
 #include "pointwise.c"
 
 #include "fuzz.h"
 #include <math.h>
 
+/* One layer over all places, or the gradient of its input. */
+static void forward_case(void) {
+    int turned = fuzz_draw(0, 1), threads = fuzz_draw(1, 5);
+    int64_t places = fuzz_draw(1, 900), inputs = 2 * fuzz_draw(1, 40), outputs = fuzz_draw(1, 120);
+    fuzz_describe(" %ld places, %ld to %ld, turned %d, threads %d", places, inputs, outputs, turned, threads);
+    const void *x = fuzz_numbers(places * inputs, 2);
+    const float *weight = fuzz_numbers(inputs * outputs, 4), *bias = fuzz_perhaps(fuzz_numbers(outputs, 4));
+    int64_t count = inputs / 2 * ((outputs + 15) & -16);
+    uint32_t *panels = fuzz_memory(count, 4);
+    uint16_t *y = fuzz_memory(places * outputs, 2);
+    for (int round = 0; round < 2; round++) {
+        int team = round ? threads : 1; /* sums are added up alike by any number of threads */
+        fuzz_spoil(panels, count, 4, round);
+        pointwise_weights(weight, panels, inputs, outputs, turned, team);
+        fuzz_compare("panels of the weight", panels, count, 4, round);
+        fuzz_spoil(y, places * outputs, 2, round);
+        pointwise_forward(x, panels, bias, y, places, inputs, outputs, team);
+        for (int64_t i = 0; i < places * outputs; i++) /* which of two that are no numbers is left to the compiler */
+            if ((y[i] & 0x7fff) > 0x7f80) y[i] = 0x7fc0;
+        fuzz_compare("output", y, places * outputs, 2, round);
+    }
+}
+
 void pointwise_case(void) {
     if (!pointwise_multiplies()) return;
+    if (fuzz_draw(0, 1)) {
+        forward_case();
+        return;
+    }
     static const float floors[] = {-INFINITY, 0, 0}, ceilings[] = {INFINITY, INFINITY, 6};
     int threads = fuzz_draw(1, 5), act = fuzz_draw(0, 2), normalised = fuzz_draw(0, 1);
     int64_t stride = fuzz_draw(1, 3), h = fuzz_draw_side(), w = fuzz_draw_side();
