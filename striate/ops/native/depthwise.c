@@ -8,7 +8,11 @@
 
 #define TILE 8 /* neighbouring outputs of one row that share loads: each number is widened once for all of them */
 #define WIDEST 7
-#define MOST 14 /* sums of the weight's gradient that are kept in registers */
+#ifdef __AVX512F__
+#define MOST 15 /* sums of the weight's gradient that are kept in registers */
+#else
+#define MOST 14
+#endif
 #define UNROLL _Pragma("GCC unroll 32")
 
 INLINE int64_t padded(const Shape *s) { return (s->c + 15) & -16; } /* blocks of sixteen, whatever vectors hold */
@@ -124,8 +128,8 @@ INLINE void weight_dilated(const void *row, const void *line, float *to, const S
     }
 }
 
-/* What one row of outputs, one block of channels, adds to sums [k * k, padded]. Rows of the window are taken in twos (the
- * three of the smallest window together): sums of more do not stay in registers, those of one wait for each other. */
+/* What one row of outputs, one block of channels, adds to sums [k * k, padded]. Rows of the window are taken in threes if
+ * their sums stay in registers, then in twos; sums of one wait for each other. */
 INLINE void weight_row(const void *x, const void *gradient, float *sums, const Shape *s, int64_t n, int64_t oh, int64_t c0,
                        int64_t lanes, int K, int S, int low) {
     const void *line = at(gradient, (n * s->oh + oh) * s->ow * s->c + c0, low), *rows[WIDEST];
@@ -141,9 +145,9 @@ INLINE void weight_row(const void *x, const void *gradient, float *sums, const S
     }
     if (s->dilation != 1)
         for (; done < count; done++) weight_dilated(rows[done], line, to + done * K * padded(s), s, lanes, K, S, low);
-    if (K == 3 && count == 3 && !done) {
+    if (3 * K <= MOST && count >= 3 && !done) {
         weight_rows(rows, line, to, s, lanes, 3, K, S, low);
-        return;
+        done = 3;
     }
     for (; done + 2 <= count; done += 2) weight_rows(rows + done, line, to + done * K * padded(s), s, lanes, 2, K, S, low);
     if (done < count) weight_rows(rows + done, line, to + done * K * padded(s), s, lanes, 1, K, S, low);
