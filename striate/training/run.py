@@ -8,8 +8,9 @@ from typing import Any
 
 from striate import recipe as recipes
 from striate.base.errors import OutputError, RecipeError, TrainingError
-from striate.base.hardware import cores, processor
+from striate.base.hardware import processor
 from striate.data import open_data
+from striate.data.loading import threads_for
 from striate.data.reading import readable
 from striate.data.records import Dataset
 from striate.data.splits import fingerprint, folds, split
@@ -72,7 +73,7 @@ def train(
             run=folder.path,
             controls=controls,
             device=device,
-            workers=max(1, cores() // 2) if controls.workers is None else controls.workers,
+            workers=threads_for(controls.workers, ahead=device.type != "cpu"),
             cache=cache,
             watch=watch,
             interruption=interruption,

@@ -154,6 +154,7 @@ def _loader(parts: Dataset, name: Split, learner: Learner, call: Call) -> Loader
         augmentation=learner.recipe.augment if training else None,
         shuffle=training,
         workers=call.workers,
+        ahead=call.device.type != "cpu",
         cache=call.cache,
     )
 

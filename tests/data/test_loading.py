@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.base.errors import DecodeError
-from striate.data import ArrayHandle, Augmentation, Batch, Dataset, Loader, PictureCache, Record, open_data
-from striate.data.loading import _put, batch_bounds
+from striate.data import ArrayHandle, Augmentation, Batch, Dataset, Loader, PictureCache, Record, loading, open_data
+from striate.data.loading import _put, batch_bounds, threads_for
 from striate.pictures.preprocess import Preprocess
 
 RGB = Preprocess(size=(24, 24))
@@ -73,7 +73,7 @@ def test_images_are_bytes_in_channels_last(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("augmentation", [None, STRONG])
 def test_workers_and_cache_change_nothing(dataset: Dataset, augmentation: Augmentation | None) -> None:
-    def batches(workers: int, cache: PictureCache | None) -> list[Batch]:
+    def batches(workers: int, cache: PictureCache | None, ahead: bool = True) -> list[Batch]:
         loader = Loader(
             *(dataset.records, RGB),
             batch_size=3,
@@ -81,6 +81,7 @@ def test_workers_and_cache_change_nothing(dataset: Dataset, augmentation: Augmen
             augmentation=augmentation,
             shuffle=True,
             workers=workers,
+            ahead=ahead,
             cache=cache,
         )
         return [*loader.epoch(0), *loader.epoch(1)]
@@ -91,7 +92,8 @@ def test_workers_and_cache_change_nothing(dataset: Dataset, augmentation: Augmen
         same(cold, batches(workers, None))
         same(cold, batches(workers, warm))
         same(cold, batches(workers, small))
-    assert len(warm) == 14 and warm.misses == 14 and warm.hits == 4 * 28 - 14
+        same(cold, batches(workers, warm, ahead=False))
+    assert len(warm) == 14 and warm.misses == 14 and warm.hits == 8 * 28 - 14
     assert 0 < len(small) < 14 and small.used <= 20_000
 
 
@@ -137,12 +139,12 @@ def test_a_remainder_of_one_joins(dataset: Dataset) -> None:
     assert [len(batch) for batch in Loader(dataset.records[:9], RGB, batch_size=4).epoch(0)] == [4, 5]
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
-def test_errors_reach_the_consumer_with_the_name(dataset: Dataset, tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize(("workers", "ahead"), [(0, True), (1, True), (2, True), (2, False)])
+def test_errors_reach_the_consumer_with_the_name(dataset: Dataset, tmp_path: Path, workers: int, ahead: bool) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_text("no picture")
     records = [*dataset.records[:6], Record(bad, 0, b"\1" * 32, "disc/bad.jpg")]
-    loader = Loader(records, RGB, batch_size=2, workers=workers)
+    loader = Loader(records, RGB, batch_size=2, workers=workers, ahead=ahead)
     batches = loader.epoch(0)
     assert len(next(batches)) == 2 and len(next(batches)) == 2
     with pytest.raises(DecodeError, match=r"^disc/bad\.jpg: "):
@@ -161,8 +163,9 @@ def loader_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("striate-loader")]
 
 
-def test_closing_early_stops_the_threads(dataset: Dataset) -> None:
-    batches = Loader(dataset.records * 20, RGB, batch_size=4, workers=2).epoch(0)
+@pytest.mark.parametrize("ahead", [True, False])
+def test_closing_early_stops_the_threads(dataset: Dataset, ahead: bool) -> None:
+    batches = Loader(dataset.records * 20, RGB, batch_size=4, workers=2, ahead=ahead).epoch(0)
     next(batches)
     assert loader_threads()
     batches.close()  # type: ignore[attr-defined]
@@ -178,6 +181,23 @@ def test_no_more_than_a_few_batches_wait(dataset: Dataset, monkeypatch: pytest.M
         next(batches)
         assert len(made) <= taken + 2
     list(batches)
+
+
+def test_who_needs_all_cores_in_between_has_them(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    original = Loader._batch
+    monkeypatch.setattr(Loader, "_batch", lambda *args: (made.append(1), original(*args))[1])
+    batches = Loader(dataset.records * 10, RGB, batch_size=4, workers=2, ahead=False).epoch(0)
+    for taken in range(1, 20):
+        next(batches)
+        assert len(made) == taken
+    list(batches)
+
+
+def test_how_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "cores", lambda: 5)
+    assert [threads_for(None, ahead=ahead) for ahead in (True, False)] == [2, 5]
+    assert [threads_for(asked, ahead=False) for asked in (0, 7)] == [0, 7]
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 3), (301, 224, 3), (3, 20_000, 3), (9, 1, 1), (200, 300, 5)])
