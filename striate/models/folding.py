@@ -31,8 +31,7 @@ class FoldedNetwork:
     """What a network answers in evaluation, in less time: float32 ``[N, C, H, W]`` on the CPU to ``[N, classes]``.
 
     Nobody differentiates. Weights are as they were at the first call for pictures of one size, or the network's own,
-    which stays in evaluation mode. Results equal the network's up to the rounding of
-    float32.
+    which stays in evaluation mode. Results equal the network's up to the rounding of float32.
 
     Raises:
         ValueError: the network is in training mode.
