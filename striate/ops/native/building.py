@@ -25,7 +25,7 @@ from striate.base.folders import cache_folder
 from striate.base.hardware import instructions
 
 SOURCES = ("depthwise.c", "winograd.c", "chain.c", "dense.c", "norm.c", "pointwise.c", "pooling.c", "windows.c")
-HEADERS = ("vectors.h", "depthwise.h", "products.h")
+HEADERS = ("vectors.h", "depthwise.h", "panels.h", "products.h", "sweep.h")
 FLAGS = ("-O3", "-fPIC", "-fopenmp", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
 SECONDS = 120.0
 

@@ -3,17 +3,10 @@
  * Maps are [n, h, w, c]. What norms do is in weights and biases already; additions and activations are done on the way out
  * of a window. Weights lie in panels of a few vectors of outputs, each with all of its inputs one after the other. Every sum
  * is added up in the same order, whatever the number of threads or of pictures. */
-#include "vectors.h"
+#include "panels.h"
 
 #include "depthwise.h"
 
-#ifdef __AVX512F__
-#define TALL 8 /* places of one block of sums */
-#else
-#define TALL 4
-#endif
-#define WIDE 3           /* and its vectors of outputs, at most */
-#define NEAR (128 << 10) /* bytes of inputs that stay in a core's own caches while weights go by */
 #define UNROLL _Pragma("GCC unroll 8")
 
 enum { WINDOW, DEPTHWISE, MAXIMUM, MEAN };
@@ -25,15 +18,24 @@ typedef struct {
     float floor, ceiling;
 } Layer;
 
-INLINE int64_t blocks(int64_t channels) { return (channels + LANES - 1) / LANES; }
+/* A window at all places where it stops; nothing reaches over a border any more. It sees `run` numbers in each of `rows`
+ * rows, which are `row` numbers apart; from stop to stop it is `step` numbers, down to the next ones `down`. */
+typedef struct {
+    const float *x, *added, *bias;
+    float *y;
+    int64_t rows, run, row, step, down, picture, oh, ow, o;
+    float floor, ceiling;
+} Job;
 
-/* Vectors of the next panel, if so many blocks of outputs are left: none shall be of one alone but the only one. */
-INLINE int across(int64_t left) { return left == 4 || left == 2 ? 2 : (int)least(left, WIDE); }
+#define JOB Job
+#define NUMBER float
+#define WEIGHT float
+#include "sweep.h"
 
 /* Weights [o, inputs] into panels, which are zero where there is no output. */
 void chain_pack(const float *weight, float *to, int64_t o, int64_t inputs) {
     for (int64_t b = 0, vectors; b < blocks(o); b += vectors) {
-        int64_t width = (vectors = across(blocks(o) - b)) * LANES;
+        int64_t width = (vectors = across_of(blocks(o) - b)) * LANES;
         for (int64_t j = 0; j < width; j++)
             for (int64_t k = 0; k < inputs; k++)
                 to[k * width + j] = b * LANES + j < o ? weight[(b * LANES + j) * inputs + k] : 0;
@@ -41,25 +43,15 @@ void chain_pack(const float *weight, float *to, int64_t o, int64_t inputs) {
     }
 }
 
-/* A window at all places where it stops; nothing reaches over a border any more. It sees `run` numbers in each of `rows`
- * rows, which are `row` numbers apart; from stop to stop it is `step` numbers, down to the next ones `down`. */
-typedef struct {
-    const float *x, *added, *weight, *bias;
-    float *y;
-    int64_t rows, run, row, step, down, picture, oh, ow, o;
-    float floor, ceiling;
-} Job;
-
-/* Sums of `tall` places and `wide` vectors of outputs from block b on, the last of so many `lanes`. */
 INLINE void sums(const Job *j, const float *const *x, const float *w, int64_t place, int64_t b, int64_t lanes, int tall, int wide) {
-    floats s[TALL][WIDE];
+    floats s[TALL][ACROSS];
     UNROLL for (int r = 0; r < tall; r++)
         UNROLL for (int a = 0; a < wide; a++) s[r][a] = load(j->bias + (b + a) * LANES, LANES, 0);
     for (int64_t i = 0; i < j->rows; i++) {
         const float *p[TALL];
         UNROLL for (int r = 0; r < tall; r++) p[r] = x[r] + i * j->row;
         for (int64_t k = 0; k < j->run; k++, w += wide * LANES) {
-            floats v[WIDE];
+            floats v[ACROSS];
             UNROLL for (int a = 0; a < wide; a++) v[a] = load(w + a * LANES, LANES, 0);
             UNROLL for (int r = 0; r < tall; r++) {
                 floats g = everywhere(p[r][k]);
@@ -77,24 +69,6 @@ INLINE void sums(const Job *j, const float *const *x, const float *w, int64_t pl
         }
 }
 
-#define ROWS(tall, wide) \
-    case tall: sums(j, x, w, place, b, lanes, tall, wide); break;
-#if TALL == 8
-#define MORE(wide) ROWS(5, wide) ROWS(6, wide) ROWS(7, wide) ROWS(8, wide)
-#else
-#define MORE(wide)
-#endif
-/* A function for each width: all blocks of sums in one, and compilers forget to keep them in registers. */
-#define PANEL(wide)                                                                                                     \
-    static void sums_##wide(const Job *j, const float *const *x, const float *w, int64_t place, int64_t b, int64_t lanes, \
-                            int64_t tall) {                                                                             \
-        switch (tall) { ROWS(1, wide) ROWS(2, wide) ROWS(3, wide) ROWS(4, wide) MORE(wide) }                            \
-    }
-PANEL(1)
-PANEL(2)
-PANEL(3)
-
-/* Where the window lies at `count` neighbouring places. */
 INLINE void lay(const Job *j, const float **x, int64_t place, int64_t count) {
     int64_t ow = place % j->ow, oh = place / j->ow % j->oh, n = place / j->ow / j->oh;
     for (int64_t r = 0; r < count; r++) {
@@ -106,29 +80,10 @@ INLINE void lay(const Job *j, const float **x, int64_t place, int64_t count) {
     }
 }
 
-/* One thread's part: places `from` to `to`, blocks of outputs `first` to `last`, which begin and end with panels. */
-static void window_part(const Job *j, int64_t from, int64_t to, int64_t first, int64_t last) {
-    int64_t inputs = j->rows * j->run, places = to - from, count = (places + TALL - 1) / TALL;
-    int64_t together = 1 + NEAR / (4 * TALL * inputs);
-    for (int64_t t0 = 0; t0 < count; t0 += together)
-        for (int64_t b = first, wide; b < last; b += wide) {
-            wide = across(blocks(j->o) - b);
-            const float *w = j->weight + b * LANES * inputs, *x[TALL];
-            int64_t lanes = least(LANES, j->o - (b + wide - 1) * LANES);
-            for (int64_t t = t0; t < least(count, t0 + together); t++) {
-                int64_t place = from + places * t / count, tall = from + places * (t + 1) / count - place;
-                lay(j, x, place, tall);
-                if (wide == 3) sums_3(j, x, w, place, b, lanes, tall);
-                if (wide == 2) sums_2(j, x, w, place, b, lanes, tall);
-                if (wide == 1) sums_1(j, x, w, place, b, lanes, tall);
-            }
-        }
-}
-
 /* The block with which the share of thread t begins, where threads share the outputs. */
 static int64_t share(int64_t o, int t, int threads) {
     int64_t b = 0, wanted = blocks(o) * t / threads;
-    while (b < wanted) b += across(blocks(o) - b);
+    while (b < wanted) b += across_of(blocks(o) - b);
     return b;
 }
 
@@ -149,16 +104,18 @@ static void window(const Layer *l, const float *x, const float *added, float *y,
         for (int64_t i = 0; i < n * high; i++) pad_row(l, x, desk + i * wide * l->c, i, high, wide);
         x = desk;
     }
-    Job j = {.x = x, .added = added, .weight = l->weight, .bias = l->bias, .y = y, .rows = l->high, .run = l->wide * l->c,
+    Job j = {.x = x, .added = added, .bias = l->bias, .y = y, .rows = l->high, .run = l->wide * l->c,
              .row = wide * l->c, .step = l->stride * l->c, .down = l->stride * wide * l->c, .picture = high * wide * l->c,
              .oh = l->oh, .ow = l->ow, .o = l->o, .floor = l->floor, .ceiling = l->ceiling};
     /* Who shares places reads all weights, who shares outputs the whole map: the smaller one. */
     int64_t places = n * l->oh * l->ow;
-    int by_outputs = j.rows * j.run * l->o > places * (l->c + l->o);
+    int64_t inputs = j.rows * j.run, outputs = l->o;
+    int by_outputs = inputs * outputs > places * (l->c + outputs);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int t = 0; t < threads; t++) {
-        if (by_outputs) window_part(&j, 0, places, share(l->o, t, threads), share(l->o, t + 1, threads));
-        else window_part(&j, places * t / threads, places * (t + 1) / threads, 0, blocks(l->o));
+        int64_t from = by_outputs ? 0 : places * t / threads, to = by_outputs ? places : places * (t + 1) / threads;
+        int64_t first = by_outputs ? share(outputs, t, threads) : 0, last = by_outputs ? share(outputs, t + 1, threads) : blocks(outputs);
+        sweep(&j, l->weight, inputs, 4 * inputs, outputs, from, to, first, last);
     }
 }
 

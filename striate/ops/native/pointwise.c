@@ -53,9 +53,6 @@ int pointwise_weight(const void *x, const void *gradient, const float *scale, co
     return broken;
 }
 
-/* Vectors of the next panel of weights, if so many are left: none shall be of one alone but the only one. */
-INLINE int across(int64_t left) { return left == 4 || left == 2 ? 2 : (int)least(left, ACROSS); }
-
 /* Pairs of neighbouring inputs for sixteen outputs: of rows of the weight that are `apart`, or of two rows of it. */
 INLINE __m512i pairs_of(const float *weight, int64_t apart, int64_t lanes, int turned) {
     if (turned) return pair((__m256i)narrow(load(weight, lanes, 0)), (__m256i)narrow(load(weight + apart, lanes, 0)));
@@ -73,7 +70,7 @@ void pointwise_weights(const float *weight, uint32_t *to, int64_t inputs, int64_
     for (int t = 0; t < threads; t++) {
         int64_t from = inputs / 2 * t / threads, end = inputs / 2 * (t + 1) / threads;
         for (int64_t b = 0, wide; b < blocks(outputs); b += wide) {
-            wide = across(blocks(outputs) - b);
+            wide = across_of(blocks(outputs) - b);
             for (int64_t a = 0; a < wide; a++) {
                 int64_t o = (b + a) * LANES, lanes = outputs - o;
                 for (int64_t p = from; p < end; p++) {
@@ -88,24 +85,26 @@ void pointwise_weights(const float *weight, uint32_t *to, int64_t inputs, int64_
 
 typedef struct {
     const uint16_t *x;
-    const uint32_t *weights;
     const float *bias; /* NULL if there is none */
     uint16_t *y;
     int64_t inputs, outputs;
-} Layer;
+} Job;
 
-/* Sums of `tall` places and `wide` vectors of outputs from block b on, the last of so many `lanes`. */
-INLINE void sums_at(const Layer *l, const uint32_t *w, int64_t place, int64_t b, int64_t lanes, int tall, int wide) {
-    __m512 s[DOWN][ACROSS];
+#define JOB Job
+#define NUMBER uint16_t
+#define WEIGHT uint32_t /* a pair of them */
+#include "sweep.h"
+
+INLINE void sums(const Job *j, const uint16_t *const *x, const uint32_t *w, int64_t place, int64_t b, int64_t lanes, int tall,
+                 int wide) {
+    __m512 s[TALL][ACROSS];
     UNROLL for (int a = 0; a < wide; a++) {
-        floats first = l->bias ? load(l->bias + (b + a) * LANES, a + 1 < wide ? LANES : lanes, 0) : (floats){0};
+        floats first = j->bias ? load(j->bias + (b + a) * LANES, a + 1 < wide ? LANES : lanes, 0) : (floats){0};
         UNROLL for (int r = 0; r < tall; r++) s[r][a] = (__m512)first;
     }
-    const uint16_t *x[DOWN];
-    UNROLL for (int r = 0; r < tall; r++) x[r] = l->x + (place + r) * l->inputs;
     if (!b)
-        for (int64_t i = AHEAD; i < AHEAD + tall * l->inputs; i += 2 * LANES) __builtin_prefetch(x[0] + i);
-    for (int64_t k = 0; k < l->inputs; k += 2, w += wide * LANES) {
+        for (int64_t i = AHEAD; i < AHEAD + tall * j->inputs; i += 2 * LANES) __builtin_prefetch(x[0] + i);
+    for (int64_t k = 0; k < j->inputs; k += 2, w += wide * LANES) {
         __m512bh v[ACROSS];
         UNROLL for (int a = 0; a < wide; a++) v[a] = (__m512bh)_mm512_loadu_si512(w + a * LANES);
         UNROLL for (int r = 0; r < tall; r++) {
@@ -117,45 +116,21 @@ INLINE void sums_at(const Layer *l, const uint32_t *w, int64_t place, int64_t b,
     }
     UNROLL for (int r = 0; r < tall; r++)
         UNROLL for (int a = 0; a < wide; a++)
-            store(l->y + (place + r) * l->outputs + (b + a) * LANES, (floats)s[r][a], a + 1 < wide ? LANES : lanes, 1);
+            store(j->y + (place + r) * j->outputs + (b + a) * LANES, (floats)s[r][a], a + 1 < wide ? LANES : lanes, 1);
 }
 
-#define ROWS(tall, wide) \
-    case tall: sums_at(l, w, place, b, lanes, tall, wide); break;
-#define PANEL(wide)                                                                                                          \
-    static void sums_##wide(const Layer *l, const uint32_t *w, int64_t place, int64_t b, int64_t lanes, int64_t tall) {      \
-        switch (tall) {                                                                                                      \
-            ROWS(1, wide) ROWS(2, wide) ROWS(3, wide) ROWS(4, wide) ROWS(5, wide) ROWS(6, wide) ROWS(7, wide) ROWS(8, wide)  \
-        }                                                                                                                    \
-    }
-PANEL(1)
-PANEL(2)
-PANEL(3)
-
-#define NEAR (128 << 10) /* bytes of rows that stay in a core's own caches while weights go by */
-
-static void forward_part(const Layer *l, int64_t from, int64_t to) {
-    int64_t places = to - from, count = (places + DOWN - 1) / DOWN, together = 1 + NEAR / (2 * DOWN * (l->inputs + l->outputs));
-    for (int64_t t0 = 0; t0 < count; t0 += together)
-        for (int64_t b = 0, wide; b < blocks(l->outputs); b += wide) {
-            wide = across(blocks(l->outputs) - b);
-            const uint32_t *w = l->weights + b * LANES * (l->inputs / 2);
-            int64_t lanes = least(LANES, l->outputs - (b + wide - 1) * LANES);
-            for (int64_t t = t0; t < least(count, t0 + together); t++) {
-                int64_t place = from + places * t / count, tall = from + places * (t + 1) / count - place;
-                if (wide == 3) sums_3(l, w, place, b, lanes, tall);
-                if (wide == 2) sums_2(l, w, place, b, lanes, tall);
-                if (wide == 1) sums_1(l, w, place, b, lanes, tall);
-            }
-        }
+INLINE void lay(const Job *j, const uint16_t **x, int64_t place, int64_t count) {
+    for (int64_t r = 0; r < count; r++) x[r] = j->x + (place + r) * j->inputs;
 }
 
 /* y[places, outputs] = x[places, inputs] by weights that `pointwise_weights` made; inputs are even. */
 void pointwise_forward(const void *x, const uint32_t *weights, const float *bias, void *y, int64_t places, int64_t inputs,
                        int64_t outputs, int threads) {
-    Layer l = {x, weights, bias, y, inputs, outputs};
+    Job j = {x, bias, y, inputs, outputs};
+    int64_t bytes = 2 * (inputs + outputs);
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int t = 0; t < threads; t++) forward_part(&l, places * t / threads, places * (t + 1) / threads);
+    for (int t = 0; t < threads; t++)
+        sweep(&j, weights, inputs / 2, bytes, outputs, places * t / threads, places * (t + 1) / threads, 0, blocks(outputs));
 }
 
 /* Whether there is anything here for this processor. */

@@ -3,9 +3,7 @@
  * The processor multiplies pairs of bfloat16 that stand side by side, here of two neighbouring places; so both maps are
  * copied into panels of sixteen channels by pairs of places, a few hundred places at a time. Where x is the output of a
  * norm, it is computed from the norm's input while it is copied, and need not exist. */
-#include "vectors.h"
-
-INLINE int64_t blocks(int64_t channels) { return (channels + LANES - 1) / LANES; }
+#include "panels.h"
 
 /* Numbers of a row of sums: an odd count of vectors, since rows that lie a power of two apart drive each other out of
  * the nearest cache. */
@@ -17,8 +15,7 @@ INLINE int64_t sums_of(int64_t outputs, int64_t inputs) { return blocks(outputs)
 #ifdef __AVX512BF16__
 
 #define MOST 256 /* places at a time: panels of so many stay in the nearest caches */
-#define DOWN 8   /* outputs of one block of sums */
-#define ACROSS 3 /* and its vectors of inputs, at most */
+#define DOWN 8   /* outputs of one block of sums, by the vectors of a panel of inputs */
 #define UNROLL _Pragma("GCC unroll 8")
 
 typedef struct { /* what a norm does to x; scale is NULL where there is none */
@@ -99,8 +96,8 @@ INLINE void block(const Panels *p, const uint32_t *gradient, const uint32_t *x, 
 static void multiply(const Panels *p, const uint32_t *const *x, int64_t taps, float *sums, int64_t outputs, int64_t inputs,
                      int first) {
     int64_t width = width_of(inputs), each = sums_of(outputs, inputs);
-    for (int64_t j = 0, left = blocks(inputs); left;) {
-        int64_t across = left == 4 || left == 2 ? 2 : left < ACROSS ? left : ACROSS;
+    for (int64_t j = 0, across; j < blocks(inputs); j += across) {
+        across = across_of(blocks(inputs) - j);
         for (int64_t t = 0; t < taps; t++)
             for (int64_t i = 0; i < outputs; i += DOWN) {
                 const uint32_t *g = p->gradient + i / LANES * p->gradient_panel + i % LANES, *seen = x[t] + j * p->x_panel;
@@ -109,8 +106,6 @@ static void multiply(const Panels *p, const uint32_t *const *x, int64_t taps, fl
                 if (across == 2) block(p, g, seen, to, width, first, 2);
                 if (across == 1) block(p, g, seen, to, width, first, 1);
             }
-        j += across;
-        left -= across;
     }
 }
 
