@@ -12,7 +12,7 @@ from striate import modelfile
 from striate.base.errors import DataError
 from striate.data import open_data
 from striate.data.alignment import aligned
-from striate.data.loading import Loader, threads_for
+from striate.data.loading import Loader, prepares_ahead, threads_for
 from striate.data.reading import readable
 from striate.data.records import Dataset, Record
 from striate.data.splits import fingerprint, folds, split
@@ -74,7 +74,6 @@ def evaluate(
     name, records = _chosen(dataset, description, part)
     records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
-    ahead = where.type != "cpu"
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     loader = Loader(
         records,
@@ -82,8 +81,8 @@ def evaluate(
         batch_size=batch_size,
         seed=0,
         shuffle=False,
-        workers=threads_for(workers, ahead=ahead),
-        ahead=ahead,
+        workers=threads_for(workers, where),
+        ahead=prepares_ahead(where),
         cache=cache,
     )
     task = task_named(description.task, description.classes)

@@ -169,16 +169,20 @@ def _put(place: NDArray[np.uint8], image: NDArray[np.uint8]) -> None:
         place[top : top + rows] = band.flip(1).numpy()
 
 
-def threads_for(asked: int | None, *, ahead: bool) -> int:
-    """How many threads prepare pictures: as many as are asked for, else half of the cores ahead of whoever uses them.
+def prepares_ahead(device: torch.device) -> bool:
+    """Whether pictures for a device are prepared ahead: not for a processor, all of whose cores compute.
 
-    Who trains on the processor uses all cores, and waits for all: a thread that takes one of them now and then stops
-    the others, too. Pictures are then prepared in between, by all cores. EfficientNet-Lite0 on two cores so trains by
-    a tenth faster.
+    A thread that takes one of them now and then stops the others, too, who wait for each other. Pictures are then
+    prepared in between, by all cores. EfficientNet-Lite0 on two cores so trains by a tenth faster.
     """
+    return device.type != "cpu"
+
+
+def threads_for(asked: int | None, device: torch.device) -> int:
+    """How many threads prepare pictures for a device: as many as are asked for, else half of the cores or all."""
     if asked is not None:
         return asked
-    return max(1, cores() // 2) if ahead else cores()
+    return max(1, cores() // 2) if prepares_ahead(device) else cores()
 
 
 def batch_bounds(count: int, batch_size: int, *, drop_last: bool = False) -> list[tuple[int, int]]:

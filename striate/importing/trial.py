@@ -11,7 +11,7 @@ import torch
 from striate.data import open_data
 from striate.data.alignment import aligned
 from striate.data.cache import PictureCache
-from striate.data.loading import Loader, threads_for
+from striate.data.loading import Loader, prepares_ahead, threads_for
 from striate.data.reading import readable
 from striate.data.records import Classes, Record
 from striate.inference import device_named, outputs
@@ -80,7 +80,6 @@ def tried(
 ) -> tuple[Trial, ...]:
     """A trial for each kind, the best first: by top-1, then by loss."""
     where = device_named(device)
-    ahead = where.type != "cpu"
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trials = []
     for kind, preprocess in kinds.items():
@@ -88,8 +87,8 @@ def tried(
             given.records,
             preprocess,
             batch_size=32,
-            workers=threads_for(workers, ahead=ahead),
-            ahead=ahead,
+            workers=threads_for(workers, where),
+            ahead=prepares_ahead(where),
             cache=given.cache,
         )
         meter = ClassifyMeter(classes)

@@ -73,7 +73,7 @@ def train(
             run=folder.path,
             controls=controls,
             device=device,
-            workers=threads_for(controls.workers, ahead=device.type != "cpu"),
+            workers=threads_for(controls.workers, device),
             cache=cache,
             watch=watch,
             interruption=interruption,

@@ -10,7 +10,7 @@ from striate import recipe as recipes
 from striate.base.errors import TrainingError
 from striate.base.hardware import processor
 from striate.base.heap import freed_memory_kept
-from striate.data.loading import Loader
+from striate.data.loading import Loader, prepares_ahead
 from striate.data.records import Dataset, Split
 from striate.inference import measure
 from striate.models.network import Network
@@ -154,7 +154,7 @@ def _loader(parts: Dataset, name: Split, learner: Learner, call: Call) -> Loader
         augmentation=learner.recipe.augment if training else None,
         shuffle=training,
         workers=call.workers,
-        ahead=call.device.type != "cpu",
+        ahead=prepares_ahead(call.device),
         cache=call.cache,
     )
 

@@ -172,10 +172,15 @@ def test_closing_early_stops_the_threads(dataset: Dataset, ahead: bool) -> None:
     assert not loader_threads()
 
 
-def test_no_more_than_a_few_batches_wait(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    original = Loader._batch
-    monkeypatch.setattr(Loader, "_batch", lambda *args: (made.append(1), original(*args))[1])
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A number for each batch that anybody has begun to make."""
+    begun, original = list[int](), Loader._batch
+    monkeypatch.setattr(Loader, "_batch", lambda *args: (begun.append(1), original(*args))[1])
+    return begun
+
+
+def test_no_more_than_a_few_batches_wait(dataset: Dataset, made: list[int]) -> None:
     batches = Loader(dataset.records * 10, RGB, batch_size=4, workers=2).epoch(0)
     for taken in range(1, 20):
         next(batches)
@@ -183,10 +188,7 @@ def test_no_more_than_a_few_batches_wait(dataset: Dataset, monkeypatch: pytest.M
     list(batches)
 
 
-def test_who_needs_all_cores_in_between_has_them(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    original = Loader._batch
-    monkeypatch.setattr(Loader, "_batch", lambda *args: (made.append(1), original(*args))[1])
+def test_who_needs_all_cores_in_between_has_them(dataset: Dataset, made: list[int]) -> None:
     batches = Loader(dataset.records * 10, RGB, batch_size=4, workers=2, ahead=False).epoch(0)
     for taken in range(1, 20):
         next(batches)
@@ -196,8 +198,8 @@ def test_who_needs_all_cores_in_between_has_them(dataset: Dataset, monkeypatch: 
 
 def test_how_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "cores", lambda: 5)
-    assert [threads_for(None, ahead=ahead) for ahead in (True, False)] == [2, 5]
-    assert [threads_for(asked, ahead=False) for asked in (0, 7)] == [0, 7]
+    assert [threads_for(None, torch.device(name)) for name in ("cuda", "cpu")] == [2, 5]
+    assert [threads_for(asked, torch.device("cpu")) for asked in (0, 7)] == [0, 7]
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 3), (301, 224, 3), (3, 20_000, 3), (9, 1, 1), (200, 300, 5)])
