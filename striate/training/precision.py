@@ -56,9 +56,9 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
 def kernels_for(network: nn.Module, device: torch.device, tell: Callable[[str], None] = lambda text: None) -> str:
     """Whose kernels train the network, in a few words; "" if it has nothing that ours compute, or not on a CPU.
 
-    Ours compute batch norms, max pools, depthwise windows, what other windows learn, and the large dense layers of the
-    classics. Asking builds them, where a network needs them and this machine does not have them yet; ``tell`` hears of
-    it before, since it takes a while.
+    Ours compute batch norms, max pools, depthwise and 1x1 windows, what other windows learn, and the large dense layers
+    of the classics. Asking builds them, where a network needs them and this machine does not have them yet; ``tell``
+    hears of it before, since it takes a while.
     """
     needed = any(
         isinstance(module, BatchNormAct2d | MaxPool2d | Linear)
