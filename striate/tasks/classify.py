@@ -90,9 +90,9 @@ class Classify:
         """See `striate.tasks.classify_defaults`."""
         return default_model(data)
 
-    def default_recipe(self, data: Dataset, model: str) -> Recipe:
+    def default_recipe(self, data: Dataset, model: str, *, scratch: bool = False) -> Recipe:
         """See `striate.tasks.classify_defaults`."""
-        return default_recipe(data, model)
+        return default_recipe(data, model, scratch=scratch)
 
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "Classify":
         """With the recipe's loss and label smoothing, and class weights from the training records' counts.

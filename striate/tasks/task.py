@@ -51,8 +51,11 @@ class Task(Protocol):
     def default_model(self, data: Dataset) -> str:
         """The name of the network to train on these data when the user names none."""
 
-    def default_recipe(self, data: Dataset, model: str) -> Recipe:
-        """The recipe for these data and this network when the user says nothing else."""
+    def default_recipe(self, data: Dataset, model: str, *, scratch: bool = False) -> Recipe:
+        """The recipe for these data and this network when the user says nothing else.
+
+        With ``scratch`` the user wants weights that nobody trained before, which leaves no block to freeze.
+        """
 
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> Self:
         """The task with its settings from the recipe and what it must know of the training records."""

@@ -48,7 +48,8 @@ def resolve(data: Dataset, wishes: Wishes) -> Recipe:
     model = str(wishes.values.get("model") or task.default_model(data))
     if model not in MODELS:
         raise ModelError(f"there is no model {model!r}.{did_you_mean(model, MODELS)} Models: {', '.join(MODELS)}")
-    recipe = recipes.changed(task.default_recipe(data, model), wishes.values, source=wishes.source)
+    scratch = wishes.values.get("weights") == "none"
+    recipe = recipes.changed(task.default_recipe(data, model, scratch=scratch), wishes.values, source=wishes.source)
     if wishes.epochs is not None:
         if "stages" in wishes.values:
             raise RecipeError(
