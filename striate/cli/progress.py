@@ -1,6 +1,7 @@
 """The progress of a run: a live bar on a terminal, else a plain line an epoch."""
 
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -9,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from striate.cli.console import printable, say
 from striate.data.names import counted
+from striate.recipe import Stage
 from striate.training.events import EpochDone, Event, Notice, RunStarted, Saved, StepDone
 
 
@@ -76,6 +78,8 @@ class TrainingProgress:
         )
         self._line(f"{event.precision} on {event.device} with {counted(event.threads, 'thread')}: {event.reason}")
         self._line(f"decoded pictures are kept in up to {event.cache_budget / 2**30:.1f} GiB of memory")
+        if any(stage.freeze for stage in event.recipe.stages):
+            self._line(_frozen_line(event.recipe.stages))
         if event.epoch or event.step:
             self._line(f"going on in epoch {event.epoch + 1} after step {event.step}")
         self._epochs = event.recipe.epochs
@@ -94,6 +98,16 @@ class TrainingProgress:
                 description=f"epoch {event.epoch + 1}/{self._epochs}",
                 speed=f"{event.images / max(event.seconds, 1e-9):.0f} images/s",
             )
+
+
+def _frozen_line(stages: Sequence[Stage]) -> str:
+    parts, first = [], 1
+    for stage in stages:
+        last = first + stage.epochs - 1
+        when = f"epoch {first}" if last == first else f"epochs {first} to {last}"
+        parts.append(f"in {when} {', '.join(stage.freeze) or 'none'}")
+        first = last + 1
+    return "blocks that do not learn: " + "; ".join(parts)
 
 
 def _epoch_line(event: EpochDone) -> str:

@@ -66,6 +66,19 @@ def test_train_in_words(train, photos):
     assert "epoch 1/1: loss " in answer.err and "\r" not in answer.err  # no bar where there is no terminal
 
 
+def test_blocks_that_do_not_learn_are_told(striate, photos):
+    stage = "[[stages]]\nepochs = {}\nrate = 0.01\nfreeze = [{}]\n"
+    Path("r.toml").write_text(stage.format(1, '"body"') + stage.format(2, '"stage1", "stem"') + stage.format(1, ""))
+    answer = striate("train", photos, "--recipe", "r.toml", "--model", "lenet5", "--out", "run")
+    assert (
+        "blocks that do not learn: in epoch 1 stem, stage1, stage2; in epochs 2 to 3 stem, stage1; in epoch 4 none\n"
+        in answer.err
+    )
+    Path("r.toml").write_text(stage.format(1, ""))
+    answer = striate("train", photos, "--recipe", "r.toml", "--model", "lenet5", "--out", "learning")
+    assert answer.code == 0 and "do not learn" not in answer.err
+
+
 def test_quiet_says_nothing_but_the_answer(train, striate, photos):
     (photos / "empty").mkdir()
     answer = train(photos, "--quiet", "--out", "run")
