@@ -5,10 +5,10 @@
 #   make test-all         all of them: also the slow ones and the comparisons with other frameworks
 #   make check            ruff, types, the floors of the house (seconds)
 #   make sanitize         a fuzz of the kernels under sanitizers; needs gcc (two minutes)
-#   make accept ISSUE=12  what an issue must show (minutes to hours); ONLY=2,5 picks lines
+#   make accept TOPIC=speed  what a topic must show (minutes to hours); ONLY=2,5 picks lines
 #   make bench            speed and memory against peers, alternated (half an hour); ONLY=training,memory picks
 #                         sections, QUICK=1 runs one round of each; writes docs/benchmarks.md
-#   make setup            only the environment, .venv
+#   make setup            only the environment, .venv, and the kernels
 #   make clean            remove caches and environments
 
 .PHONY: help setup setup-oracle setup-peers demo test test-all check sanitize accept bench clean
@@ -43,7 +43,13 @@ help:
 	@.venv-peers/bin/python $(PIP) --requirement bench/requirements.txt
 	@touch $@
 
-setup: .venv/.ready
+# The installation builds the kernels; here they are built again when their sources are newer.
+KERNELS := $(wildcard striate/ops/native/*.[ch] striate/base/compiling/*.py)
+.venv/.kernels: .venv/.ready $(KERNELS)
+	@$(BIN) -c "from striate.base.compiling import installing, sources; installing.build(sources.INSTALLED, print)"
+	@touch $@
+
+setup: .venv/.kernels
 setup-oracle: .venv-oracle/.ready
 setup-peers: .venv-peers/.ready
 
@@ -66,8 +72,8 @@ sanitize: setup
 	@$(BIN) -m tests.ops.native.sanitize
 
 accept: setup
-	@test -n "$(ISSUE)" || { echo "say which issue: make accept ISSUE=12"; exit 2; }
-	@$(BIN) -m accept $(ISSUE) $(if $(ONLY),--only $(ONLY))
+	@test -n "$(TOPIC)" || { echo "say which: make accept TOPIC=classify, networks, weights, speed or kernels"; exit 2; }
+	@$(BIN) -m accept $(TOPIC) $(if $(ONLY),--only $(ONLY))
 
 bench: setup setup-peers
 	@$(BIN) -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)

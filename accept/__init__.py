@@ -1,6 +1,6 @@
-"""What an issue must show, measured: `python -m accept 12 [--only 2,5]`.
+"""What the project promises, measured: `python -m accept classify [--only 2,5]`.
 
-Each issue is a package `issue<n>`, each line of its acceptance a module `line<n>.py` with one function,
+Each topic is a package, each line of its acceptance a module `line<n>.py` with one function,
 `checks() -> Iterator[Check]`, which drives the command line as a user would.
 """
 

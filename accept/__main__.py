@@ -1,4 +1,4 @@
-"""`python -m accept ISSUE [--only 2,5]`: a row as each result comes, exit code 1 if any is not as wanted."""
+"""`python -m accept TOPIC [--only 2,5]`: a row as each result comes, exit code 1 if any is not as wanted."""
 
 import argparse
 import dataclasses
@@ -18,21 +18,18 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="accept", description="Measure what an issue must show.")
-    parser.add_argument("issue", type=int)
+    parser = argparse.ArgumentParser(prog="accept", description="Measure what a topic must show.")
+    parser.add_argument("topic", choices=topics())
     parser.add_argument("--only", default="", help="lines to run, for instance 2,5")
     given = parser.parse_args()
-    lines = lines_of(given.issue)
-    if not lines:
-        print(f"there is no accept/issue{given.issue}/line<n>.py", file=sys.stderr)
-        return 2
+    lines = lines_of(given.topic)
     chosen = [int(word) for word in given.only.split(",") if word] or lines
     if unknown := sorted(set(chosen) - set(lines)):
-        print(f"issue {given.issue} has lines {lines}, not {unknown}", file=sys.stderr)
+        print(f"{given.topic} has lines {lines}, not {unknown}", file=sys.stderr)
         return 2
 
     started = datetime.now(UTC)
-    results = HERE / "results" / f"issue{given.issue}-{started:%Y%m%d-%H%M%S}.jsonl"
+    results = HERE / "results" / f"{given.topic}-{started:%Y%m%d-%H%M%S}.jsonl"
     results.parent.mkdir(exist_ok=True)
     around = surroundings()
     print("  ".join(f"{name}: {value}" for name, value in around.items()))
@@ -42,7 +39,7 @@ def main() -> int:
         file.write(json.dumps({"started": started.isoformat(), **around}) + "\n")
         for line in chosen:
             clock = time.monotonic()
-            for check in checks_of(given.issue, line):
+            for check in checks_of(given.topic, line):
                 print(f"{check.id:<24}  {check.wanted:<22}  {check.got:<48}  {'ok' if check.ok else 'NO'}", flush=True)
                 seconds = round(time.monotonic() - clock, 1)
                 file.write(json.dumps({**dataclasses.asdict(check), "seconds": seconds}) + "\n")
@@ -52,15 +49,19 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def lines_of(issue: int) -> list[int]:
-    found = (re.fullmatch(r"line(\d+)", path.stem) for path in (HERE / f"issue{issue}").glob("line*.py"))
+def topics() -> list[str]:
+    return sorted({path.parent.name for path in HERE.glob("*/line*.py")})
+
+
+def lines_of(topic: str) -> list[int]:
+    found = (re.fullmatch(r"line(\d+)", path.stem) for path in (HERE / topic).glob("line*.py"))
     return sorted(int(match[1]) for match in found if match)
 
 
-def checks_of(issue: int, line: int) -> Iterator[Check]:
+def checks_of(topic: str, line: int) -> Iterator[Check]:
     """The checks of one line; a command that fails is one more row, and the next line still runs."""
     try:
-        yield from importlib.import_module(f"accept.issue{issue}.line{line}").checks()
+        yield from importlib.import_module(f"accept.{topic}.line{line}").checks()
     except CommandError as error:
         yield Check(f"{line}", "a command that works", str(error), False)
     except Exception as error:  # noqa: BLE001 - an answer without the promised keys must not end the other lines

@@ -11,7 +11,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from striate.cli.console import printable, say
 from striate.data.names import counted
 from striate.recipe import Stage
-from striate.training.events import EpochDone, Event, Notice, RunStarted, Saved, StepDone
+from striate.training.events import EpochDone, Event, KernelsBuilding, Notice, RunStarted, Saved, StepDone
+
+WITHOUT_KERNELS = "STRIATE_NATIVE=off trains without them, several times as slow"
 
 
 class TrainingProgress:
@@ -23,6 +25,7 @@ class TrainingProgress:
         self._task: TaskID | None = None
         self._epochs = 0
         self._done = 0
+        self._quarter = -1
         if not quiet and sys.stderr.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -51,6 +54,8 @@ class TrainingProgress:
         match event:
             case Notice():
                 self._line(event.text)
+            case KernelsBuilding():
+                self._build(event)
             case RunStarted():
                 self._start(event)
             case StepDone():
@@ -67,6 +72,18 @@ class TrainingProgress:
             self._bar.console.print(printable(text), markup=False, highlight=False)
         else:
             say(text)
+
+    def _build(self, event: KernelsBuilding) -> None:
+        """A bar that counts, or a line for each quarter."""
+        if self._bar:
+            if self._task is None:
+                self._line(f"compiling kernels for this processor, once; {WITHOUT_KERNELS}")
+                self._task = self._bar.add_task("compiling kernels", speed="")
+            self._bar.update(self._task, completed=event.done, total=event.units, speed=f"{event.done}/{event.units}")
+        elif (quarter := 4 * event.done // event.units) > self._quarter:
+            self._quarter = quarter
+            ending = f"; {WITHOUT_KERNELS}" if quarter == 0 else ""
+            self._line(f"compiling kernels for this processor, once: {event.done} of {event.units} units{ending}")
 
     def _start(self, event: RunStarted) -> None:
         images = event.images

@@ -16,6 +16,14 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelsBuilding:
+    """The run waits for its kernels, of which ``done`` of so many ``units`` are compiled; once on a machine."""
+
+    done: int
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """A run begins, or goes on at ``epoch``, ``step`` of ``steps``.
 
@@ -71,4 +79,4 @@ class Saved:
     step: int
 
 
-Event = Notice | RunStarted | StepDone | EpochDone | Saved
+Event = Notice | KernelsBuilding | RunStarted | StepDone | EpochDone | Saved

@@ -1,6 +1,5 @@
 """Where bfloat16 gains: decided by a rule before the run, never by a stopwatch in it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,20 +52,16 @@ def choose(asked: str, network: nn.Module, processor: Processor, device: torch.d
     return Precision(torch.bfloat16, "this processor multiplies in it; losses and statistics stay in float32")
 
 
-def kernels_for(network: nn.Module, device: torch.device, tell: Callable[[str], None] = lambda text: None) -> str:
+def kernels_for(network: nn.Module, device: torch.device, on_unit: native.Count = native.silent) -> str:
     """Whose kernels train the network, in a few words; "" if it has nothing that ours compute, or not on a CPU.
 
     Ours compute batch norms, max pools, depthwise and 1x1 windows, what other windows learn, and the large dense layers
-    of the classics. Asking builds them, where a network needs them and this machine does not have them yet; ``tell``
-    hears of it before, since it takes a while.
+    of the classics. Asking builds them, where a network needs them and this machine does not have them yet; ``on_unit``
+    is told how many units are compiled, and of how many, while that lasts.
     """
     needed = any(
         isinstance(module, BatchNormAct2d | MaxPool2d | Linear)
         or (isinstance(module, Conv2d) and (module.groups == 1 or module.weight.shape[1] == 1))
         for module in network.modules()
     )
-    if not needed or device.type != "cpu":
-        return ""
-    if native.will_take_seconds():
-        tell("compiling kernels for this processor; that takes some ten seconds, once")
-    return native.description()
+    return native.prepare(on_unit) if needed and device.type == "cpu" else ""

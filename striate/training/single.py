@@ -1,5 +1,6 @@
 """One training from split pictures to its outcome: prepared, begun or gone on with, and its best measured."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from striate.tasks import task_named
 from striate.tasks.task import Meter
 from striate.training import checkpoint, setting
 from striate.training.call import Call
-from striate.training.events import Notice, RunStarted, Saved
+from striate.training.events import KernelsBuilding, Notice, RunStarted, Saved
 from striate.training.learner import Learner, has_ended
 from striate.training.loop import Surroundings, fit, save, steps_in_epoch
 from striate.training.precision import Precision, choose, kernels_for
@@ -65,7 +66,7 @@ def train_one(
         recipe = _with_tail(folder, recipe, call.controls.extend)
     task = task_named(recipe.task, parts.classes).fitted(recipe, parts.select("train"))
     description = setting.description_for(parts, call.fingerprint, recipe, task, preprocess, fold)
-    kernels = kernels_for(ready.network, call.device, lambda text: call.watch(Notice(text)))
+    kernels = kernels_for(ready.network, call.device, _waiting(call))
     learner = Learner(ready.network, task, recipe, preprocess, call.device, ready.precision.dtype, kernels)
     around = Surroundings(
         training=_loader(parts, "train", learner, call),
@@ -83,6 +84,17 @@ def train_one(
             if isinstance(event, Saved):
                 raise RunStopped(call.run, call.interruption.signal or 0)
     return _measured(learner, around, parts, call)
+
+
+def _waiting(call: Call) -> Callable[[int, int], None]:
+    """What a build of kernels tells its progress: whoever wants to stop need not wait for its end."""
+
+    def on_unit(done: int, units: int) -> None:
+        call.watch(KernelsBuilding(done, units))
+        if call.interruption.asked():
+            raise KeyboardInterrupt
+
+    return on_unit
 
 
 def _measured(learner: Learner, around: Surroundings, parts: Dataset, call: Call) -> tuple[Outcome, Meter]:

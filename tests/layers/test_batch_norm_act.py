@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 from striate.layers import BatchNormAct2d
-from striate.ops.native import description, kernels
-from tests.ops.native.levels import computing_with
+from tests.ops.native.levels import computing_with, needs_kernels
 
-BY = [pytest.param("auto", marks=pytest.mark.skipif(kernels() is None, reason=description())), "off"]
+BY = [pytest.param("auto", marks=needs_kernels), "off"]
 ACTIVATIONS = {"none": nn.Identity(), "relu": nn.ReLU(), "relu6": nn.ReLU6()}
 
 

@@ -8,11 +8,11 @@ from striate.layers import BatchNormAct2d, Conv2d, GlobalAveragePool, MaxPool2d
 from striate.models import chaining
 from striate.models.folding import FoldedNetwork
 from striate.models.network import FeatureInfo, Network
-from striate.ops.native import kernels
 from striate.ops.native.chain import Chain
 from tests.models.test_folding import images_for, trained
+from tests.ops.native.levels import needs_kernels
 
-pytestmark = pytest.mark.skipif(kernels() is None, reason="there are no kernels")
+pytestmark = needs_kernels
 
 
 class Small(Network):

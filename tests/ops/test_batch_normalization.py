@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.ops.batch_normalization import BOUNDS, batch_norm
-from striate.ops.native import description, kernels, norm
-from tests.ops.native.levels import computing_with
+from striate.ops.native import kernels, norm
+from tests.ops.native.levels import computing_with, needs_kernels
 
-needs_kernels = pytest.mark.skipif(kernels() is None, reason=description())
 BY = [pytest.param("auto", marks=needs_kernels), "off"]
 CHANNELS = 4
 

@@ -13,11 +13,10 @@ from torch.utils.checkpoint import checkpoint
 
 from striate.layers import BatchNormAct2d, Conv2d, MaxPool2d
 from striate.ops import conv2d, convolution, pooling
-from striate.ops.native import description, kernels, products
+from striate.ops.native import products
 from striate.ops.recomputation import Promise, keeping_promises, promised, promises
-from tests.ops.native.levels import computing_with
+from tests.ops.native.levels import computing_with, needs_kernels
 
-needs_kernels = pytest.mark.skipif(kernels() is None, reason=description())
 CHANNELS = 32
 
 # What reads the output of a norm: each keeps its input for backward.

@@ -47,7 +47,7 @@ def test_other_devices_do_not_ask_the_processor():
 
 
 def test_only_networks_with_something_to_compute_ask_for_kernels(monkeypatch):
-    monkeypatch.setattr(native, "description", lambda: "whose kernels")
+    monkeypatch.setattr(native, "prepare", lambda on_unit: "whose kernels")
     depthwise, grouped = Conv2d(8, 8, 3, groups=8), Conv2d(8, 8, 3, groups=2)
     assert kernels_for(BatchNormAct2d(8), CPU) == "whose kernels"
     assert kernels_for(Conv2d(8, 8, 1), CPU) == "whose kernels"
@@ -58,11 +58,14 @@ def test_only_networks_with_something_to_compute_ask_for_kernels(monkeypatch):
     assert kernels_for(depthwise, torch.device("cuda")) == ""
 
 
-@pytest.mark.parametrize("waits", [True, False])
-def test_who_has_to_wait_for_a_compiler_is_told_before(monkeypatch, waits):
-    said = []
-    monkeypatch.setattr(native, "will_take_seconds", lambda: waits)
-    monkeypatch.setattr(native, "description", lambda: f"told {len(said)}")
-    assert kernels_for(BatchNormAct2d(8), CPU, said.append) == f"told {int(waits)}"
-    assert kernels_for(nn.Linear(2, 2), CPU, said.append) == ""
-    assert len(said) == waits
+def test_who_has_to_wait_for_a_compiler_hears_how_far_it_is(monkeypatch):
+    heard = []
+
+    def prepare(on_unit):
+        on_unit(3, 11)
+        return "whose kernels"
+
+    monkeypatch.setattr(native, "prepare", prepare)
+    assert kernels_for(BatchNormAct2d(8), CPU, lambda *counts: heard.append(counts)) == "whose kernels"
+    assert kernels_for(nn.Linear(2, 2), CPU, lambda *counts: heard.append(counts)) == ""
+    assert heard == [(3, 11)]

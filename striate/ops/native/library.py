@@ -1,17 +1,26 @@
 """The library of kernels in this process: loaded once, compared with torch, or done without; and which it was."""
 
 import ctypes
-import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from striate.base.errors import OutputError
-from striate.ops.native.building import LEVELS, NotBuiltError, forget, level_for, library_file, will_be_compiled
+import torch
 
-VARIABLE = "STRIATE_NATIVE"
-"""Environment variable: "auto" (also unset), "off" for torch alone, or the name of a level."""
+from striate.base.compiling import building, keeping, places
+from striate.base.compiling.compilers import there_is_one
+from striate.base.compiling.levels import Level, NoKernelsError, possible, wished
+from striate.base.compiling.sources import INSTALLED
+from striate.base.errors import OutputError
+
+Count = building.Count
+
+_on_unit: ContextVar[Count] = ContextVar("on_unit", default=building.silent)
+"""Who hears of a build that starts in the middle of other work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +31,82 @@ class Loaded:
     said: str
 
 
+def prepare(on_unit: Count) -> str:
+    """Load the kernels, built first where there are none; ``on_unit`` is told how far that is.
+
+    Gives what `description` says.
+    """
+    token = _on_unit.set(on_unit)
+    try:
+        return description()
+    finally:
+        _on_unit.reset(token)
+
+
 @cache
 def loaded() -> Loaded:
-    """The library of this process; building it takes seconds, once on a machine."""
-    wish = os.environ.get(VARIABLE) or "auto"
-    if wish == "off":
-        return Loaded(None, f"torch alone ({VARIABLE} is off)")
-    if wish != "auto" and wish not in {level.name for level in LEVELS}:
-        return Loaded(None, f"torch alone ({VARIABLE} is {wish!r}; it is auto, off or a level of instructions)")
+    """The library of this process, for good; building it takes up to a minute or two, once on a machine."""
+    try:
+        levels = possible(wished())
+        return _found(levels) or _built(levels[0])
+    except (NoKernelsError, OutputError) as error:
+        return Loaded(None, f"torch alone ({error})")
+
+
+def _found(levels: Sequence[Level]) -> Loaded | None:
+    """The best of the libraries that there are, None if none of them is of use."""
+    for level, folder, path in _there(levels):
+        try:
+            return _compared(level, path)
+        except NoKernelsError:
+            if folder != INSTALLED:  # whoever builds another finds its place free
+                keeping.remove(path)
+    return None
+
+
+def _built(level: Level) -> Loaded:
+    """A library built now and kept for whoever comes next.
+
+    Raises:
+        NoKernelsError: there can be none, or it is of no use; the latter is remembered.
+    """
+    if said := places.cache_obstacle():
+        raise NoKernelsError(said)
+    folder, loader = places.kept_folder(), f"torch {torch.__version__}"
+    path = building.library(level, folder, loader=loader, on_unit=_on_unit.get())
+    try:
+        return _compared(level, path)
+    except NoKernelsError as error:
+        building.reject(level, folder, loader, str(error))
+        raise
+
+
+def _there(levels: Sequence[Level]) -> Iterator[tuple[Level, Path, Path]]:
+    """The libraries that there are, the best first, and their folders; the installation's before the user's own."""
+    folders = [INSTALLED]
+    with suppress(OutputError):
+        folders.append(places.kept_folder())
+    for level in levels:
+        for folder in folders:
+            if path := keeping.library_in(folder, level):
+                yield level, folder, path
+
+
+def _compared(level: Level, path: Path) -> Loaded:
+    """The library of a file, if it computes what torch does.
+
+    Raises:
+        NoKernelsError: it cannot be loaded, or computes otherwise.
+    """
     from striate.ops.native.checking import first_difference
 
     try:
-        level = level_for(wish)
-        with library_file(level) as path:
-            try:
-                library = opened(path)
-                difference = first_difference(library)
-            except (OSError, AttributeError) as error:
-                forget(path)
-                return Loaded(None, f"torch alone (the kernels cannot be loaded: {error})")
-            if difference:
-                forget(path)
-                return Loaded(None, f"torch alone (the kernels compute otherwise than torch: {difference})")
-    except NotBuiltError as error:
-        return Loaded(None, f"torch alone ({error})")
-    except OSError as error:
-        return Loaded(None, f"torch alone (the kernels cannot be loaded: {error})")
+        library = opened(path)
+        difference = first_difference(library)
+    except (OSError, AttributeError) as error:
+        raise NoKernelsError(f"the kernels cannot be loaded: {error}") from error
+    if difference:
+        raise NoKernelsError(f"the kernels compute otherwise than torch: {difference}")
     return Loaded(library, f"kernels of Striate for {level.name}")
 
 
@@ -59,14 +118,20 @@ def opened(path: Path) -> Any:
     return library
 
 
+def forget_faults() -> None:
+    """Forget what failed before, so that the next who asks for kernels tries again."""
+    with suppress(OutputError):
+        keeping.forget_faults(places.kept_folder())
+
+
+@cache
 def will_take_seconds() -> bool:
-    """Whether the first who asks this process for kernels waits for a compiler."""
-    wish = os.environ.get(VARIABLE) or "auto"
-    if loaded.cache_info().currsize or wish == "off":
+    """Whether the first who asks this process for kernels waits for a compiler; the answer stays the same."""
+    if loaded.cache_info().currsize:
         return False
     try:
-        return will_be_compiled(level_for(wish))
-    except (NotBuiltError, OSError, OutputError):
+        return not any(_there(possible(wished()))) and there_is_one() and not places.cache_obstacle()
+    except NoKernelsError:
         return False
 
 
@@ -76,7 +141,10 @@ def kernels() -> Any:
 
 
 def kernels_at_hand() -> Any:
-    """The library, or None where there is none without waiting for a compiler."""
+    """The library, or None where there was none without waiting for a compiler when this process first asked.
+
+    It stays so: whatever others build meanwhile, a process answers the same question alike.
+    """
     return None if will_take_seconds() else kernels()
 
 

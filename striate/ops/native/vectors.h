@@ -98,6 +98,45 @@ INLINE void store(void *to, floats v, int64_t lanes, int low) {
     }
 }
 
+/* So many lanes of a vector, known when it is used: where the processor has masks (MASKS) as fast as all of them. */
+#ifdef __AVX512F__
+#define MASKS 1
+typedef __mmask16 Lanes;
+INLINE Lanes some(int64_t lanes) { return (1 << lanes) - 1; }
+INLINE floats load_some(const void *from, Lanes there, int low) {
+    if (low) {
+        __m512i wide;
+        __asm__("vpmovzxwd %1, %0 %{%2%}%{z%}" : "=v"(wide) : "m"(*(const __m256i_u *)from), "Yk"(there));
+        return (floats)_mm512_slli_epi32(wide, 16);
+    }
+    return (floats)_mm512_maskz_loadu_ps(there, from);
+}
+INLINE void store_some(void *to, floats v, Lanes there, int low) {
+    if (there == some(LANES)) store(to, v, LANES, low); /* masked, it takes several times as long on some processors */
+    else if (low) _mm256_mask_storeu_epi16(to, there, (__m256i)narrow(v));
+    else _mm512_mask_storeu_ps(to, there, (__m512)v);
+}
+#else
+#define MASKS 0
+typedef int Lanes;
+INLINE Lanes some(int64_t lanes) { return (int)lanes; }
+INLINE floats load_some(const void *from, Lanes there, int low) { return load(from, there, low); }
+INLINE void store_some(void *to, floats v, Lanes there, int low) { store(to, v, there, low); }
+#endif
+
+/* a * b + c, rounded once, whatever the compiler would make of it. */
+INLINE floats multiply_add(floats a, floats b, floats c) {
+#ifdef __AVX512F__
+    return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    floats result;
+    for (int i = 0; i < LANES; i++) result[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return result;
+#endif
+}
+
 /* Between floor and ceiling. What is no number stays none: both comparisons are false for it. */
 INLINE floats clamp(floats v, floats floor, floats ceiling) {
 #ifdef __AVX512F__

@@ -1,40 +1,75 @@
 """Kernels for each level of instructions that this processor has, and a process that takes them for its own."""
 
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from striate.base.compiling import building, keeping, places
+from striate.base.compiling.compilers import there_is_one
+from striate.base.compiling.levels import LEVELS, Level, NoKernelsError, possible, wished
+from striate.base.compiling.sources import INSTALLED
 from striate.ops.native import library, products
-from striate.ops.native.building import LEVELS, NotBuiltError, level_for, library_file
+
+LEVELS_HERE: tuple[Level, ...] = ()
+with suppress(NoKernelsError):
+    LEVELS_HERE = possible()
+NAMES = tuple(level.name for level in LEVELS_HERE)
 
 
-def _possible(name: str) -> bool:
+def why_none() -> str:
+    """Why this process can have no kernels; "" where it can, so that a test without them fails."""
     try:
-        level_for(name)
-    except NotBuiltError:
-        return False
-    return True
+        if any(keeping.library_in(INSTALLED, level) for level in possible(wished())) or there_is_one():
+            return ""
+    except NoKernelsError as error:
+        return f"NO KERNELS: {error}"
+    return "NO KERNELS: there is no C compiler"
 
 
-NAMES = tuple(level.name for level in LEVELS if _possible(level.name))
+def why_none_multiply() -> str:
+    """Why this process can have no kernels that multiply bfloat16; "" where it can."""
+    there = library.kernels() if not why_none() else None
+    if there is not None and not there.pointwise_multiplies():
+        return "this processor does not multiply bfloat16"
+    return why_none()
+
+
+needs_kernels = pytest.mark.skipif(bool(why_none()), reason=why_none())
+needs_products = pytest.mark.skipif(bool(why_none_multiply()), reason=why_none_multiply())
+
+
+def named(name: str) -> Level:
+    """A level by its name; "auto" is the best of this processor."""
+    return LEVELS_HERE[0] if name == "auto" else next(level for level in LEVELS if level.name == name)
+
+
+@cache
+def file(name: str) -> Path:
+    """The library for a level: the installation's, else one in the cache of this session, built when first asked for.
+
+    Where there can be none the test that asks is skipped; where there is a compiler, one that fails fails the test.
+    """
+    if not LEVELS_HERE:
+        pytest.skip("NO KERNELS: there are none for this processor")
+    if found := keeping.library_in(INSTALLED, named(name)):
+        return found
+    if not there_is_one():
+        pytest.skip("NO KERNELS: there is no C compiler")
+    folder = places.kept_folder()
+    assert places.obstacle(folder) == ""
+    return building.library(named(name), folder)
 
 
 @cache
 def built(name: str) -> Any:
-    """The library for a level; the test that asks is skipped where there is none to be had."""
-    if not (shutil.which("cc") or shutil.which("gcc")):
-        pytest.skip("there is no C compiler")
-    try:
-        with library_file(level_for(name)) as path:
-            return library.opened(path)
-    except NotBuiltError as error:
-        pytest.skip(str(error))
+    """The library for a level, loaded."""
+    return library.opened(file(name))
 
 
 def runs(examples: int) -> list[Any]:

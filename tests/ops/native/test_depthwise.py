@@ -12,11 +12,12 @@ from torch import Tensor
 
 from striate.ops import conv2d
 from striate.ops import depthwise as rules
-from striate.ops.native import depthwise, description, kernels
+from striate.ops.native import depthwise
 from tests.ops.native import levels
+from tests.ops.native.levels import needs_kernels
 from tests.ops.native.placing import LAYOUTS, Fenced, addresses, placed
 
-pytestmark = pytest.mark.skipif(kernels() is None, reason=description())
+pytestmark = needs_kernels
 
 UNIT = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8}  # what rounding to the nearest may lose
 ARITHMETIC = 1e-6  # what a sum in float32 may lose of the sum of what is added up

@@ -13,12 +13,13 @@ from torch.nn import functional as F
 
 from striate.base.errors import ModelError
 from striate.ops import max_pool2d, padding_amounts, reach
-from striate.ops.native import description, kernels, pooling
+from striate.ops.native import pooling
 from striate.ops.recomputation import Promise, promises
 from tests.ops.native import levels
+from tests.ops.native.levels import needs_kernels
 from tests.ops.native.placing import LAYOUTS, Fenced, addresses, placed
 
-pytestmark = pytest.mark.skipif(kernels() is None, reason=description())
+pytestmark = needs_kernels
 
 UNIT = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8}  # what rounding to the nearest may lose
 ARITHMETIC = 1e-6  # what a sum in float32 may lose of the sum of what is added up

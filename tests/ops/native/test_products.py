@@ -16,12 +16,10 @@ from striate.ops import conv2d
 from striate.ops.batch_normalization import BOUNDS, batch_norm
 from striate.ops.native import kernels, pointwise, products, windows, winograd
 from tests.ops.native import tiles
-from tests.ops.native.levels import computing_with
+from tests.ops.native.levels import computing_with, needs_products
 from tests.ops.native.placing import LAYOUTS, Fenced, addresses, placed
 
-pytestmark = pytest.mark.skipif(
-    not (kernels() and kernels().pointwise_multiplies()), reason="this processor does not multiply bfloat16"
-)
+pytestmark = needs_products
 
 ARITHMETIC = 2e-6  # what sums in float32 may lose of the sum of what is added up
 EXAMPLES = [pytest.param(20), pytest.param(250, marks=pytest.mark.slow)]

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from striate.layers import BatchNormAct2d, Conv2d, DepthwiseConv2d, Linear, MaxPool2d
-from striate.ops.native import kernels
-from tests.ops.native.levels import computing_with
+from tests.ops.native.levels import computing_with, needs_kernels
 
-pytestmark = pytest.mark.skipif(kernels() is None, reason="there are no kernels here")
+pytestmark = needs_kernels
 CHANNELS = 32
 
 

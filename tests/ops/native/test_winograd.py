@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.ops.native import kernels, norm, winograd
+from tests.ops.native.levels import needs_products
 from tests.ops.native.placing import Fenced, addresses, placed
 from tests.ops.native.tiles import LOST, UNIT, USUAL, gradients, in_tiles
 
-pytestmark = pytest.mark.skipif(
-    not (kernels() and kernels().pointwise_multiplies()), reason="this processor does not multiply bfloat16"
-)
+pytestmark = needs_products
 
 EXAMPLES = [pytest.param(30), pytest.param(300, marks=pytest.mark.slow)]
 OPEN = norm.OPEN

@@ -20,8 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from striate.base.compiling.levels import Level, possible
+from striate.base.compiling.sources import FLAGS, UNITS
 from striate.base.hardware import cores
-from striate.ops.native.building import FLAGS, LEVELS, SOURCES, Level, NotBuiltError, level_for
 
 HERE = Path(__file__).parent
 KERNELS = Path(__file__).resolve().parents[4] / "striate" / "ops" / "native"
@@ -65,21 +66,10 @@ class Answer:
     wrong: str
 
 
-def possible() -> list[Level]:
-    """The levels of this processor, the best first."""
-    found = []
-    for level in LEVELS:
-        try:
-            found.append(level_for(level.name))
-        except NotBuiltError:
-            continue
-    return found
-
-
 def plan() -> list[tuple[Kind, Level]]:
     """Each level as it is shipped; sanitizers for the best and, where masks blind them, for the plainest one."""
     levels = possible()
-    ends = levels[:1] + levels[1:][-1:]
+    ends = (*levels[:1], *levels[1:][-1:])
     return [*((PAGES, level) for level in levels), *((ADDRESS, level) for level in ends), (THREAD, levels[0])]
 
 
@@ -94,9 +84,12 @@ def build(kind: Kind, level: Level, folder: Path) -> Path:
         raise RuntimeError("there is no gcc")
     flags = [*FLAGS, *level.flags, *kind.flags, f"-I{KERNELS}"]
     program, objects = folder / "fuzz", []
-    for part in (*PARTS, *(f"{Path(source).stem}_cases" for source in SOURCES)):
-        objects.append(folder / f"{part}.o")
-        _compile([compiler, *flags, "-c", str(HERE / f"{part}.c"), "-o", str(objects[-1])])
+    cases = [HERE / f"{Path(unit).stem}_cases.c" for unit in UNITS]
+    # The units without cases of their own are those that another one calls.
+    sources = [case if case.exists() else KERNELS / unit for case, unit in zip(cases, UNITS, strict=True)]
+    for source in (*(HERE / f"{part}.c" for part in PARTS), *sources):
+        objects.append(folder / f"{source.stem}.o")
+        _compile([compiler, *flags, "-c", str(source), "-o", str(objects[-1])])
     # Without -fopenmp: nothing of libgomp shall be in it.
     _compile([compiler, *kind.flags, *map(str, objects), "-lpthread", "-lm", "-o", str(program)])
     return program

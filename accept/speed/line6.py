@@ -7,15 +7,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import pytest
-
 from accept import Check, at_most
-from accept.commands import REPOSITORY, STRIATE, CommandError, metrics
+from accept.commands import STRIATE, CommandError, metrics
 from accept.pytests import all_pass
-from striate.ops.native.building import level_for, library_file
+from striate.base.compiling.building import library
+from striate.base.compiling.levels import LEVELS, possible
 from tests.conftest import draw_photo_folder
 from tests.ops.native import situations
-from tests.ops.native.situations import SITUATIONS, Place, Situation
+from tests.ops.native.situations import SITUATIONS, Place, Situation, bare_package
 
 Started = tuple[Path, subprocess.Popen[str]]
 WORDS = ("--model", "mobilenet_v1_025", "--weights", "none", "--size", "64", "--batch-size", "10")
@@ -32,7 +31,7 @@ WAYS = ("off", "auto", "avx2")
 
 def checks() -> Iterator[Check]:
     with tempfile.TemporaryDirectory(prefix="striate-situations-") as name:
-        folder = Path(name)
+        folder = bare_package(Path(name))  # of an installation that came without kernels
         photos = draw_photo_folder(folder / "photos", per_class=20, size=64)
         wanted = {way: _undisturbed(way, photos, folder) for way in WAYS}
         for way in WAYS[1:]:
@@ -41,7 +40,7 @@ def checks() -> Iterator[Check]:
         for index, situation in enumerate(SITUATIONS):
             yield _tried(situation, index, photos, folder, wanted)
         yield _at_once(photos, folder, wanted)
-    yield all_pass("6.steps", "tests/ops/native/test_building.py")
+    yield all_pass("6.steps", "tests/ops/native/test_library.py", "tests/base/compiling")
 
 
 def _undisturbed(way: str, photos: Path, folder: Path) -> list[float]:
@@ -82,10 +81,10 @@ def _fresh(folder: Path) -> Path:
 
 def _library(level: str, folder: Path) -> Path:
     """The library for a level, built once for all situations."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STRIATE_CACHE", str(folder / "libraries"))
-        with library_file(level_for(level)) as path:
-            return path
+    folder = folder / "libraries" / "native"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = possible()[0] if level == "auto" else next(each for each in LEVELS if each.name == level)
+    return library(wanted, folder)
 
 
 def _settings(place: Place, environment: Mapping[str, str]) -> dict[str, str]:
@@ -99,7 +98,9 @@ def _train(photos: Path, run: Path, settings: Mapping[str, str], *, bound: bool 
     command = [*situations.bound(), *words] if bound else words
     pipes = subprocess.PIPE, subprocess.STDOUT
     environment = {**os.environ, **settings}
-    return run, subprocess.Popen(command, cwd=REPOSITORY, env=environment, text=True, stdout=pipes[0], stderr=pipes[1])
+    return run, subprocess.Popen(
+        command, cwd=photos.parent, env=environment, text=True, stdout=pipes[0], stderr=pipes[1]
+    )
 
 
 def _finished(started: Started) -> tuple[Path, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from accept import Check, at_most, noted
 from accept.commands import DATA, metrics, striate
-from accept.issue15 import gradients
+from accept.speed import gradients
 
 SEEDS, BATCH = (0, 1, 2), 32  # 15 steps an epoch
 NETWORKS = {

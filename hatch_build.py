@@ -1,0 +1,48 @@
+"""Builds the kernels into a wheel, or beside their sources for an editable installation.
+
+Whatever goes wrong ends that build, never the installation: the package works without, and builds on first use.
+"""
+
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class KernelsHook(BuildHookInterface):
+    """Adds the libraries of `striate.base.compiling.installing` to what is built."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build them; called before anything is packed."""
+        sys.path.insert(0, self.root)
+        try:
+            self._build(version, build_data)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the package works without kernels
+            self.app.display_warning(f"no kernels are built: {type(error).__name__}: {error}")
+        finally:
+            sys.path.remove(self.root)
+
+    def _build(self, version: str, build_data: dict[str, Any]) -> None:
+        from striate.base.compiling import installing, sources
+
+        if version == "editable":
+            installing.build(sources.INSTALLED, self.app.display_info)
+            return
+        # It lives until everything is packed, with this object.
+        self._folder = tempfile.TemporaryDirectory(prefix="striate-kernels-")
+        made = installing.build(Path(self._folder.name), self.app.display_info)
+        within = sources.INSTALLED.relative_to(self.root).as_posix()
+        for path in made:
+            for each in (path, path.with_name(f"{path.name}.sha256")):
+                build_data["force_include"][str(each)] = f"{within}/{each.name}"
+        if made:
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-linux_{platform.machine()}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Called when everything is packed."""
+        if folder := getattr(self, "_folder", None):
+            folder.cleanup()

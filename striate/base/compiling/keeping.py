@@ -1,0 +1,119 @@
+"""What lies in a folder of kernels: libraries and units with their checksums, and faults, remembered for a day."""
+
+import hashlib
+import os
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from striate.base.compiling.levels import Level
+from striate.base.compiling.places import distrust
+from striate.base.compiling.sources import library_name
+
+DAY = 24 * 60 * 60.0
+LEFTOVER = 30 * DAY
+"""Seconds after which what nobody has used goes."""
+
+_SUM, _FAULT = ".sha256", ".fault"
+
+
+def library_in(folder: Path, level: Level) -> Path | None:
+    """The library for a level that lies in a folder, whole and of no stranger; None if there is none."""
+    path = folder / library_name(level)
+    try:
+        if distrust(folder) or distrust(path) or not is_whole(path):
+            return None
+    except OSError:
+        return None
+    with suppress(OSError):  # it is in use, so it is not old
+        os.utime(path)
+    return path
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is the one that was kept: a damaged library would end the process that loads it."""
+    try:
+        return path.with_name(path.name + _SUM).read_text() == checksum(path)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def keep(made: Path, path: Path) -> None:
+    """Put a file where it is kept; until its checksum is there, too, nobody takes it.
+
+    ``made`` lies on the same disk and is gone afterwards.
+    """
+    made.chmod(0o644)
+    text = made.with_name(made.name + _SUM)
+    text.write_text(checksum(made))
+    text.chmod(0o644)
+    if path.is_dir():
+        shutil.rmtree(path)
+    _flush(made)
+    _flush(text)
+    made.replace(path)
+    text.replace(path.with_name(path.name + _SUM))
+
+
+def remove(path: Path) -> None:
+    """Remove a kept file and its checksum."""
+    for each in (path.with_name(path.name + _SUM), path):
+        with suppress(OSError):
+            each.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remembered(folder: Path, level: Level, cause: str) -> str:
+    """What was remembered of a fault of these sources with this cause in the last day; "" if nothing."""
+    path = _fault(folder, level, cause)
+    try:
+        return path.read_text() if 0 <= time.time() - path.stat().st_mtime < DAY else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def remember(folder: Path, level: Level, cause: str, said: str) -> None:
+    """Remember a fault for a day, so that not every process meets it anew; where nothing can be written, they do."""
+    with suppress(OSError):
+        partial = _fault(folder, level, cause).with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(said)
+        partial.replace(_fault(folder, level, cause))
+
+
+def forget_faults(folder: Path) -> None:
+    """Forget all faults."""
+    for path in folder.glob(f"*{_FAULT}"):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _fault(folder: Path, level: Level, cause: str) -> Path:
+    stem = Path(library_name(level)).stem
+    return folder / f"{stem}-{hashlib.sha256(cause.encode()).hexdigest()[:8]}{_FAULT}"
+
+
+def sweep(folder: Path) -> None:
+    """Remove what nobody has used for thirty days, and what killed processes have left behind after a day."""
+    now = time.time()
+    for path in (*folder.glob("*"), *folder.glob("units/*")):
+        with suppress(OSError):
+            hidden = path.name.startswith(".") or path.suffix == ".partial"
+            if now - path.lstat().st_mtime < (DAY if hidden else LEFTOVER) or path.name == "units":
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()

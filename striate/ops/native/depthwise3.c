@@ -1,0 +1,3 @@
+/* Depthwise windows of 3x3. */
+#define K 3
+#include "depthwise_window.h"

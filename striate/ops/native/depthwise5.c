@@ -1,0 +1,3 @@
+/* Depthwise windows of 5x5. */
+#define K 5
+#include "depthwise_window.h"

@@ -1,0 +1,3 @@
+/* Depthwise windows of 7x7. */
+#define K 7
+#include "depthwise_window.h"
