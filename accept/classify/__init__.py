@@ -1,1 +1,1 @@
-"""Issue 12: from a folder of photographs to a model that answers."""
+"""From a folder of photographs to a model that answers."""

@@ -1,1 +1,1 @@
-"""Issue 15: as fast as the machine allows."""
+"""As fast as the machine allows."""

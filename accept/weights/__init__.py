@@ -1,1 +1,1 @@
-"""Issue 14: the classics, exact and trainable, and anybody's weights in them."""
+"""The classics, exact and trainable, and anybody's weights in them."""

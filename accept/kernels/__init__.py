@@ -1,0 +1,1 @@
+"""Kernels on every machine: built once, however slow it is."""

@@ -1,1 +1,0 @@
-"""Issue 13: every convolution and pooling, SAME and VALID meaning one thing."""

@@ -1,0 +1,1 @@
+"""Every convolution and pooling, SAME and VALID meaning one thing."""
