@@ -162,7 +162,7 @@ class Job:
             return True
         if code is not None:
             raise self._failure(code)
-        if time.monotonic() - self._since > self._limits.patience:
+        if time.monotonic() - self._since > self._limits.patience and not self.gets_on():
             idle = f"{self._limits.patience:.0f} s"
             raise RefusedError(f"the C compiler {self.command[0]} does nothing: it has used no processor for {idle}")
         return False

@@ -1,9 +1,12 @@
 """A compiler that notes what it is asked, for builds that take no time."""
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from striate.base.compiling import compilers
 
 SCRIPT = """#!/bin/sh
 case "$*" in *--version) echo "{version}"; exit 0 ;; esac
@@ -48,3 +51,9 @@ def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
     compiler.does()
     monkeypatch.setenv("CC", str(tmp_path / "cc"))
     return compiler
+
+
+def idle_once_there_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs use the processor until a file is there, and none afterwards, however busy this machine is."""
+    ticks = itertools.count()
+    monkeypatch.setattr(compilers, "processor_seconds", lambda group: 0 if path.exists() else next(ticks))

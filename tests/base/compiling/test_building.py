@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from striate.base.compiling.building import library
 from striate.base.compiling.compilers import Limits
 from striate.base.compiling.levels import LEVELS, NoKernelsError
 from striate.base.compiling.sources import UNITS, library_name
+from tests.base.compiling.conftest import idle_once_there_is
 from tests.base.compiling.test_compilers import wait_until
 
 LEVEL, OTHER = LEVELS[2], LEVELS[1]
@@ -106,7 +107,8 @@ def test_a_refusal_is_remembered_for_a_day(scripted, folder, monkeypatch):
         library(LEVEL, folder)
 
 
-def test_a_compiler_that_does_not_answer_is_remembered_before_it_is_asked_again(scripted, folder):
+def test_a_compiler_that_does_not_answer_is_remembered_before_it_is_asked_again(scripted, folder, monkeypatch):
+    idle_once_there_is(scripted.log, monkeypatch)
     path = scripted.folder / "cc"
     path.write_text(f"#!/bin/sh\necho x >> {scripted.log}\nexec sleep 1000\n")
     limits = Limits(patience=0.3)
@@ -190,20 +192,21 @@ def test_a_holder_that_does_not_get_on_is_passed_by(scripted, folder):
 
 def test_a_holder_that_gets_on_is_waited_for(scripted, folder):
     """Four times as long as one that does not, and then there is nothing left to do."""
-    with lock_file(folder).open("w") as file:
+    limits, begun = Limits(patience=0.25), time.monotonic()
+    with ExitStack() as holding:
+        file = holding.enter_context(lock_file(folder).open("w"))
         fcntl.flock(file, fcntl.LOCK_EX)
-        found: list[Path] = []
-        waiting = threading.Thread(target=lambda: found.append(library(LEVEL, folder, limits=Limits(patience=2.0))))
-        waiting.start()
-        for _ in range(40):
-            time.sleep(0.2)
+
+        def get_on(done: int, units: int) -> None:
+            """What the holder does while the other waits."""
             os.utime(file.fileno())
-        assert scripted.compiled() == []
-        made = folder / "made"
-        made.write_text("by the other")
-        keeping.keep(made, folder / library_name(LEVEL))
-    waiting.join()
-    assert found == [folder / library_name(LEVEL)]
+            if time.monotonic() - begun > 4 * limits.patience:
+                made = folder / "made"
+                made.write_text("by the other")
+                keeping.keep(made, folder / library_name(LEVEL))
+                holding.close()
+
+        assert library(LEVEL, folder, limits=limits, on_unit=get_on).read_text() == "by the other"
     assert scripted.compiled() == []
 
 

@@ -12,6 +12,7 @@ import pytest
 from striate.base.compiling import compilers
 from striate.base.compiling.compilers import Limits, OutOfMemoryError, RefusedError, run_all, with_version
 from striate.base.compiling.levels import NoKernelsError
+from tests.base.compiling.conftest import idle_once_there_is
 
 GENEROUS = Limits(processor_seconds=600, patience=600.0)
 
@@ -61,7 +62,7 @@ def test_what_fails_says_so_and_ends_the_others(script, kind, said, tmp_path):
     with pytest.raises(NoKernelsError, match=said) as caught:
         ran(tmp_path, "echo $$ > other; sleep 1000", f"while [ ! -s other ]; do sleep 0.01; done; {script}", at_once=2)
     assert type(caught.value) is kind
-    assert not is_alive(int((tmp_path / "other").read_text()))
+    wait_until(lambda: not is_alive(int((tmp_path / "other").read_text())))
 
 
 @pytest.mark.parametrize("script", ["kill -9 $$", "echo 'cc1: out of memory allocating 8 bytes'; exit 1"])
@@ -71,16 +72,18 @@ def test_memory_that_was_short_is_no_fault_of_the_sources(script, tmp_path):
     assert isinstance(starved["0"], OutOfMemoryError)
 
 
-def test_who_uses_no_processor_is_given_up(tmp_path):
+def test_who_uses_no_processor_is_given_up(tmp_path, monkeypatch):
+    idle_once_there_is(tmp_path / "child", monkeypatch)
+    script = "sleep 1000 & echo $! > new; mv new child; wait"
     with pytest.raises(RefusedError, match="does nothing"):
-        ran(tmp_path, "sleep 1000 & echo $! > child; wait", limits=Limits(600, patience=0.5))
-    assert not is_alive(int((tmp_path / "child").read_text()))
+        ran(tmp_path, script, limits=Limits(600, patience=0.5))
+    wait_until(lambda: not is_alive(int((tmp_path / "child").read_text())))
 
 
-def test_who_uses_the_processor_is_waited_for_longer(tmp_path):
+def test_who_uses_the_processor_is_waited_for_longer(tmp_path, monkeypatch):
     """Four times as long as one that does nothing."""
-    script = "until [ -e enough ]; do :; done & { sleep 2; touch enough; } ; wait"
-    done, _ = ran(tmp_path, script, limits=Limits(600, patience=0.5))
+    idle_once_there_is(tmp_path / "never", monkeypatch)
+    done, _ = ran(tmp_path, "sleep 1", limits=Limits(600, patience=0.25))
     assert done == {"0"}
 
 
@@ -110,7 +113,7 @@ def test_an_interrupt_leaves_no_compiler_behind(tmp_path):
     commands = {"a": ["/bin/sh", "-c", script]}
     with pytest.raises(KeyboardInterrupt):
         run_all(commands, tmp_path, GENEROUS, on_progress=interrupt, on_done=lambda name: None)
-    assert not is_alive(int((tmp_path / "pid").read_text()))
+    wait_until(lambda: not is_alive(int((tmp_path / "pid").read_text())))
 
 
 class TestWhichCompiler:
