@@ -81,15 +81,20 @@ INLINE void forward_tile(const void **rows, const float **taps, int count, void 
     }
 }
 
+/* The same output by output: for any dilation, and for short blocks where there are no masks. */
 INLINE void forward_singly(const void **rows, const float **taps, int count, void *out, const Shape *s, const Ending *end,
                            Lanes lanes, int low) {
+    const void *row[K];
+    const float *tap[K];
+    UNROLL for (int r = 0; r < K; r++) row[r] = rows[r], tap[r] = taps[r]; /* which lets them lie in registers */
     for (int64_t ow = 0; ow < s->ow; ow++) {
         floats sum = end ? load(end->bias, LANES, 0) : (floats){0};
-        for (int r = 0; r < count; r++)
+        UNROLL for (int r = 0; r < K && r < count; r++)
             for (int k = 0; k < K; k++) {
                 int64_t iw = ow * s->stride - s->left + k * s->dilation;
                 if ((uint64_t)iw >= (uint64_t)s->w) continue;
-                sum = multiply_add(load_some(at(rows[r], iw * s->c, low), lanes, low), load(taps[r] + k * padded(s), LANES, 0), sum);
+                floats v = load_some(at(row[r], iw * s->c, low), lanes, low);
+                sum = multiply_add(v, load(tap[r] + k * padded(s), LANES, 0), sum);
             }
         if (end) sum = clamp(sum, everywhere(end->floor), everywhere(end->ceiling));
         store_some((void *)at(out, ow * s->c, low), sum, lanes, low);
@@ -98,19 +103,21 @@ INLINE void forward_singly(const void **rows, const float **taps, int count, voi
 
 APART void forward_singly_wide(const void **rows, const float **taps, int count, void *out, const Shape *s, const Ending *end,
                                Lanes lanes) {
-    forward_singly(rows, taps, count, out, s, end, lanes, 0);
+    if (lanes == some(LANES)) forward_singly(rows, taps, count, out, s, end, some(LANES), 0);
+    else forward_singly(rows, taps, count, out, s, end, lanes, 0);
 }
 APART void forward_singly_low(const void **rows, const float **taps, int count, void *out, const Shape *s, const Ending *end,
                               Lanes lanes) {
-    forward_singly(rows, taps, count, out, s, end, lanes, 1);
+    if (lanes == some(LANES)) forward_singly(rows, taps, count, out, s, end, some(LANES), 1);
+    else forward_singly(rows, taps, count, out, s, end, lanes, 1);
 }
 
 /* Forward: one row of outputs, one block of channels. */
 INLINE void forward_row(const void *x, const float *weight, void *y, const Shape *s, const Ending *all, int64_t n, int64_t oh,
                         int64_t c0, int S, int low) {
     ask(x, n * s->h + oh * S - s->top + (K - 1) * s->dilation + 1, S, s->w, s, c0, low);
-    const void *rows[K];
-    const float *taps[K];
+    const void *rows[K] = {0};
+    const float *taps[K] = {0};
     int count = 0, full = c0 + LANES <= s->c;
     Lanes lanes = some(least(LANES, s->c - c0));
     for (int k = 0; k < K; k++) {
@@ -183,10 +190,12 @@ INLINE void weight_singly(const void *row, const void *line, float *to, const Sh
 }
 
 APART void weight_singly_wide(const void *row, const void *line, float *to, const Shape *s, Lanes lanes) {
-    weight_singly(row, line, to, s, lanes, 0);
+    if (lanes == some(LANES)) weight_singly(row, line, to, s, some(LANES), 0);
+    else weight_singly(row, line, to, s, lanes, 0);
 }
 APART void weight_singly_low(const void *row, const void *line, float *to, const Shape *s, Lanes lanes) {
-    weight_singly(row, line, to, s, lanes, 1);
+    if (lanes == some(LANES)) weight_singly(row, line, to, s, some(LANES), 1);
+    else weight_singly(row, line, to, s, lanes, 1);
 }
 
 /* What one row of outputs, one block of channels, adds to sums [k * k, padded]. Rows of the window are taken in twos, and
@@ -213,8 +222,10 @@ INLINE void weight_row(const void *x, const void *gradient, float *sums, const S
         weight_rows(rows, line, to, s, lanes, full, 3, S, low);
         done = 3;
     }
-    for (; GROUP >= 2 && done + 2 <= count; done += 2) weight_rows(rows + done, line, to + done * K * padded(s), s, lanes, full, 2, S, low);
-    for (; GROUP <= 2 && done < count; done++) weight_rows(rows + done, line, to + done * K * padded(s), s, lanes, full, 1, S, low);
+    for (; GROUP >= 2 && done + 2 <= count; done += 2)
+        weight_rows(rows + done, line, to + done * K * padded(s), s, lanes, full, 2, S, low);
+    for (; GROUP <= 2 && done < count; done++)
+        weight_rows(rows + done, line, to + done * K * padded(s), s, lanes, full, 1, S, low);
 }
 
 /* Gradient of up to TILE neighbours of one row of inputs, gathered from `count` rows of outputs that saw it; `iw` is such
@@ -243,42 +254,60 @@ INLINE void input_tile(const void **rows, const float **taps, int count, void *o
     }
 }
 
-/* The same for any dilation, and for short blocks; the latter (`tiled`) add taps in the order of tiles, so that all
- * channels are rounded alike. */
-INLINE void input_singly(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes, int tiled,
-                         int low) {
-    int doubled = s->stride == 2;
+/* What taps of row r, column k add to the gradient of one input. */
+INLINE floats input_tap(const void **rows, const float **taps, int r, int k, int64_t ow, const Shape *s, Lanes lanes, floats sum,
+                        int low) {
+    return multiply_add(load_some(at(rows[r], ow * s->c, low), lanes, low), load(taps[r] + k * padded(s), LANES, 0), sum);
+}
+
+/* The same for any dilation. */
+INLINE void input_dilated(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes, int S,
+                          int low) {
+    const void *row[K];
+    const float *tap[K];
+    UNROLL for (int r = 0; r < K; r++) row[r] = rows[r], tap[r] = taps[r]; /* which lets them lie in registers */
     for (int64_t iw = 0; iw < s->w; iw++) {
         floats sum = {0};
-        for (int r0 = 0; r0 < (tiled ? count : 1); r0++)
-            for (int j = 0; j < K; j++) {
-                int k = tiled ? K - 1 - j : j;
-                int64_t reached = iw + s->left - k * s->dilation;
-                if (reached < 0 || (reached & doubled) || reached >> doubled >= s->ow) continue;
-                for (int r = r0; r < (tiled ? r0 + 1 : count); r++) {
-                    floats g = load_some(at(rows[r], (reached >> doubled) * s->c, low), lanes, low);
-                    sum = multiply_add(g, load(taps[r] + k * padded(s), LANES, 0), sum);
-                }
+        UNROLL for (int k = 0; k < K; k++) {
+            int64_t reached = iw + s->left - k * s->dilation;
+            if (reached < 0 || reached % S || reached / S >= s->ow) continue;
+            UNROLL for (int r = 0; r < K && r < count; r++) sum = input_tap(row, tap, r, k, reached / S, s, lanes, sum, low);
+        }
+        store_some((void *)at(out, iw * s->c, low), sum, lanes, low);
+    }
+}
+
+/* For short blocks where there are no masks; taps are added in the order of tiles, so that all channels are rounded alike. */
+INLINE void input_short(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes, int S, int low) {
+    for (int64_t iw = 0; iw < s->w; iw++) {
+        floats sum = {0};
+        for (int r = 0; r < count; r++)
+            for (int k = K - 1; k >= 0; k--) {
+                int64_t reached = iw + s->left - k;
+                if (reached < 0 || reached % S || reached / S >= s->ow) continue;
+                sum = input_tap(rows, taps, r, k, reached / S, s, lanes, sum, low);
             }
         store_some((void *)at(out, iw * s->c, low), sum, lanes, low);
     }
 }
 
-APART void input_singly_wide(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes) {
-    if (s->dilation == 1) input_singly(rows, taps, count, out, s, lanes, 1, 0);
-    else input_singly(rows, taps, count, out, s, lanes, 0, 0);
-}
-APART void input_singly_low(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes) {
-    if (s->dilation == 1) input_singly(rows, taps, count, out, s, lanes, 1, 1);
-    else input_singly(rows, taps, count, out, s, lanes, 0, 1);
-}
+#define SINGLY(S, low, name)                                                                                              \
+    APART void input_singly_##name(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes) { \
+        if (s->dilation == 1) input_short(rows, taps, count, out, s, lanes, S, low);                                      \
+        else if (lanes == some(LANES)) input_dilated(rows, taps, count, out, s, some(LANES), S, low);                     \
+        else input_dilated(rows, taps, count, out, s, lanes, S, low);                                                     \
+    }
+SINGLY(1, 0, 10)
+SINGLY(1, 1, 11)
+SINGLY(2, 0, 20)
+SINGLY(2, 1, 21)
 
 /* Gradient of the input: one row of inputs, one block of channels. */
 INLINE void input_row(const void *gradient, const float *weight, void *result, const Shape *s, int64_t n, int64_t ih,
                       int64_t c0, int S, int low) {
     if ((ih + s->top) % S == 0) ask(gradient, n * s->oh + (ih + s->top) / S + 1, 1, s->ow, s, c0, low);
-    const void *rows[K];
-    const float *taps[K];
+    const void *rows[K] = {0};
+    const float *taps[K] = {0};
     int count = 0, full = c0 + LANES <= s->c;
     Lanes lanes = some(least(LANES, s->c - c0));
     for (int k = 0; k < K; k++) {
@@ -289,7 +318,7 @@ INLINE void input_row(const void *gradient, const float *weight, void *result, c
     }
     void *out = (void *)at(result, (n * s->h + ih) * s->w * s->c + c0, low);
     if (one_by_one(s, full)) {
-        (low ? input_singly_low : input_singly_wide)(rows, taps, count, out, s, lanes);
+        (S == 1 ? (low ? input_singly_11 : input_singly_10) : (low ? input_singly_21 : input_singly_20))(rows, taps, count, out, s, lanes);
         return;
     }
     for (int64_t iw = -(s->left % S); iw < s->w; iw += TILE) {

@@ -104,7 +104,8 @@ INLINE void store(void *to, floats v, int64_t lanes, int low) {
 typedef __mmask16 Lanes;
 INLINE Lanes some(int64_t lanes) { return (1 << lanes) - 1; }
 INLINE floats load_some(const void *from, Lanes there, int low) {
-    if (low) {
+    if (__builtin_constant_p(there) && there == some(LANES)) return load(from, LANES, low);
+    if (low) { /* in one instruction, which compilers do not make of two */
         __m512i wide;
         __asm__("vpmovzxwd %1, %0 %{%2%}%{z%}" : "=v"(wide) : "m"(*(const __m256i_u *)from), "Yk"(there));
         return (floats)_mm512_slli_epi32(wide, 16);
@@ -131,9 +132,7 @@ INLINE floats multiply_add(floats a, floats b, floats c) {
 #elif defined(__FMA__)
     return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #else
-    floats result;
-    for (int i = 0; i < LANES; i++) result[i] = __builtin_fmaf(a[i], b[i], c[i]);
-    return result;
+    return c + a * b; /* compilers fuse it where every processor can */
 #endif
 }
 
