@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from striate.benchmarking.driver import Contender
+from striate.benchmarking.process import Contender
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("STRIATE_TEST_DATA", REPOSITORY.parent / "shared" / "data"))

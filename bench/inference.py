@@ -10,9 +10,10 @@ from accept import Check
 from bench import environment
 from bench.section import Section, Settings, Table, as_json, percent, tell, times, wanted, warn
 from bench.training import SIZE
-from striate.benchmarking.driver import Comparison, Contender, Timing, alternate
+from striate.benchmarking.driver import Comparison, Timing, alternate
 from striate.benchmarking.forms import PREDICTOR, STRIATE, TUNED, contender
 from striate.benchmarking.machine import Machine, this_machine
+from striate.benchmarking.process import Contender
 
 MODELS, BATCHES = ("efficientnet_lite0", "resnet50"), (1, 16)
 RUNTIMES = ("onnxruntime", "openvino")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from accept import Check
 from bench.section import Section, Settings, Table, wanted
 from bench.training import SIZE
-from striate.benchmarking.driver import Contender, Worker, WorkerError
 from striate.benchmarking.forms import STRIATE, TUNED, contender
+from striate.benchmarking.process import Contender, Worker, WorkerError
 
 MODEL, BATCH, STEPS = "resnet50", 16, 3
 MOST = 0.65

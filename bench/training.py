@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from accept import Check
 from bench.environment import peer
 from bench.section import Section, Settings, Table, as_json, percent, speed, tell, times, wanted, warn
-from striate.benchmarking.driver import Comparison, Contender, alternate
+from striate.benchmarking.driver import Comparison, alternate
 from striate.benchmarking.forms import STRIATE, TORCH, TUNED, contender, convolution
 from striate.benchmarking.machine import this_machine
+from striate.benchmarking.process import Contender
 from striate.benchmarking.suite import Part, peaks_of
 
 SIZE = (224, 224)

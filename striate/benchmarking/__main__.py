@@ -6,12 +6,14 @@ from striate.benchmarking.worker import Workload, serve
 
 
 def _build() -> Workload:
-    from striate.benchmarking import workloads  # torch, which takes its time; whoever started us may wait for many
+    from striate.benchmarking import workloads  # here, so that what fails is answered
 
-    kind, name, *rest = sys.argv[1:]
+    kind, *rest = sys.argv[1:]
+    if kind == "kernels":
+        return workloads.kernels()
     if kind == "convolution":
-        return workloads.convolution(name)
-    model, batch_size, height, width = rest
+        return workloads.convolution(*rest)
+    name, model, batch_size, height, width = rest
     return workloads.KINDS[kind](name, model, int(batch_size), (int(height), int(width)))
 
 

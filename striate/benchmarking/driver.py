@@ -1,51 +1,28 @@
 """Who tells the contenders' processes when to compute: they take turns, and the figures are medians over rounds.
 
 Processors differ from machine to machine and drift within minutes, so only contenders of one run can be compared, and
-they must alternate: each computes once a round, every second round in reverse order. A contender that fails keeps its
-place in the results and says why.
+they must alternate: each computes once a round, every second round in reverse order. Only one starts or computes at any
+time. A contender that fails keeps its place in the results and says why.
 """
 
-import json
 import math
-import os
-import signal
 import statistics
-import subprocess
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-PATIENCE = 300.0
-"""Seconds after which a process that does not answer is ended."""
+from striate.benchmarking.process import PATIENCE, Contender, LateError, Worker, WorkerError
 
 SHORTEST_TURN = 0.5
 """Seconds: of steps that take less, a turn is so many."""
 
+PAIR = 2
+"""So many contenders at least are worth more time: a speed alone says little."""
 
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """What to compare: a name, what tables call it, and the command of a process that answers as `worker` says.
-
-    ``environment`` is added to this process' own; ``folder`` is where the command runs, None for here. One that is
-    many times slower than the others may have a turn in the first ``most_rounds`` rounds alone.
-    """
-
-    name: str
-    label: str
-    command: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    folder: Path | None = None
-    most_rounds: int | None = None
-
-
-class WorkerError(Exception):
-    """A contender's process failed; the text is the reason in a few words."""
+LATE = "had not answered when the time was up"
+NO_TIME = "no time was left to start it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,102 +64,6 @@ class Turn:
     seconds: float
 
 
-class Worker:
-    """A contender's process; a context manager that ends it."""
-
-    def __init__(self, contender: Contender) -> None:
-        self.contender = contender
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        try:
-            self._process = subprocess.Popen(
-                contender.command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env={**os.environ, **contender.environment},
-                cwd=contender.folder,
-                text=True,
-                encoding="utf-8",
-            )
-        except OSError as error:
-            self._errors.close()
-            raise WorkerError(f"cannot be started: {error.strerror or error}") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self._errors.close()
-
-    def tell(self, question: str) -> None:
-        """Ask for something and don't wait.
-
-        Raises:
-            WorkerError: the process has ended.
-        """
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(question + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            raise WorkerError(self._last_words()) from None
-
-    def answer(self) -> dict[str, Any]:
-        """Wait for the answer to the question before.
-
-        Raises:
-            WorkerError: the process has failed or ended, or takes longer than anybody waits.
-        """
-        assert self._process.stdout is not None
-        late = threading.Event()
-
-        def give_up() -> None:
-            late.set()
-            self._process.kill()
-
-        timer = threading.Timer(PATIENCE, give_up)
-        timer.start()
-        try:
-            line = self._process.stdout.readline()
-        finally:
-            timer.cancel()
-        if late.is_set():
-            raise WorkerError(f"did not answer within {PATIENCE:.0f} s")
-        if not line:
-            raise WorkerError(self._last_words())
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise WorkerError(answer["error"])
-        return answer
-
-    def ask(self, question: str) -> dict[str, Any]:
-        """Ask, and wait for the answer; raises as `tell` and `answer` do."""
-        self.tell(question)
-        return self.answer()
-
-    def processor_seconds(self) -> float:
-        """Processor time that the process has used so far; 0 where the system has no ``/proc`` to tell it."""
-        try:
-            text = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
-        except OSError:
-            return 0.0
-        fields = text.rpartition(")")[2].split()  # the name before may hold anything
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def _last_words(self) -> str:
-        """Why the process has ended."""
-        code = self._process.wait()
-        if code == -signal.SIGKILL:
-            return "was killed, perhaps for lack of memory"
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return f"ended with {code}: {lines[-1][:200] if lines else 'it said nothing'}"
-
-
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Contenders that alternated. ``disturbance`` is the most of one core that waiting ones took from a working one."""
@@ -202,86 +83,195 @@ class Comparison:
         return min(there, key=lambda timing: timing.median, default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a comparison may use; nothing is limited unless it is said.
+
+    ``until`` is the moment, on the clock ``now`` in seconds, at which whoever has not answered is ended. The first two
+    contenders, without which there would be nothing to compare, have ``overtime`` seconds more to start and warm up.
+    ``available`` tells the bytes of memory that are free: a contender is started only if it is expected to fit.
+    """
+
+    until: float = math.inf
+    overtime: float = 0.0
+    now: Callable[[], float] = time.monotonic
+    available: Callable[[], int] | None = None
+
+
+UNLIMITED = Limits()
+
+
 def alternate(
     contenders: Sequence[Contender],
     *,
     rounds: int,
-    seconds: float = math.inf,
+    limits: Limits = UNLIMITED,
     on_turn: Callable[[Turn], None] | None = None,
 ) -> Comparison:
-    """Let contenders take turns, after one turn each to warm up; each turn begins with a step that is not timed.
+    """Let contenders take turns; each turn begins with a step that is not timed.
+
+    They are started in the order given, so what matters most comes first: each is built and has a turn to warm up
+    before the next is started. No round begins that is not expected to end in time; where there is no time for even
+    one, the turns that warmed up are what counts.
 
     Args:
-        rounds: how many turns of each are counted.
-        seconds: once these are used up, no further round begins; one is counted in any case.
+        contenders: who takes part; one that fails, or for which there is no time or memory, is a row that says so.
+        rounds: how many turns of each are counted, if there is time.
+        limits: the time and the memory that there is.
         on_turn: called after every turn.
     """
-    started = time.monotonic()
     with ExitStack() as open_workers:
-        race = _Race(contenders, open_workers, on_turn)
-        for number in range(rounds + 1):
-            begun = time.monotonic()
-            race.round(number)
-            if number and time.monotonic() - started + (time.monotonic() - begun) > seconds:
+        race = _Race(contenders, limits, open_workers, on_turn)
+        for place, contender in enumerate(contenders):
+            race.start(contender, limits.until + (limits.overtime if place < PAIR else 0.0))
+        for number in range(1, rounds + 1):
+            if limits.now() + race.expected_seconds(number) > limits.until:
                 break
-        return Comparison(tuple(race.timings.values()), race.disturbance)
+            race.round(number)
+        return race.comparison()
+
+
+class _TimeIsUpError(WorkerError):
+    """A contender was ended since the time of all is up."""
+
+
+@dataclass(slots=True)
+class _Runner:
+    """Who is in the race: the process, the steps of a turn, and what one turn and memory came to so far."""
+
+    worker: Worker
+    steps: int = 1
+    turn: float = math.inf  # seconds that a turn takes, with the step that is not timed
+    resident: int = 0
+    peak: int = 0
 
 
 class _Race:
     """The processes of contenders, what they took so far, and who is out."""
 
     def __init__(
-        self, contenders: Sequence[Contender], open_workers: ExitStack, on_turn: Callable[[Turn], None] | None
+        self,
+        contenders: Sequence[Contender],
+        limits: Limits,
+        open_workers: ExitStack,
+        on_turn: Callable[[Turn], None] | None,
     ) -> None:
-        self.timings = {contender.name: Timing(contender) for contender in contenders}
-        self.disturbance = 0.0
+        self._timings = {contender.name: Timing(contender) for contender in contenders}
+        self._limits = limits
+        self._open_workers = open_workers
         self._on_turn = on_turn
-        self._workers: dict[str, Worker] = {}
-        self._steps = dict.fromkeys(self.timings, 1)
-        for contender in contenders:
-            try:
-                worker = open_workers.enter_context(Worker(contender))
-                worker.tell("build")  # all at once: nothing is timed yet
-                self._workers[contender.name] = worker
-            except WorkerError as error:
-                self._fail(contender.name, error)
-        for name, worker in list(self._workers.items()):
-            try:
-                answer = worker.answer()
-            except WorkerError as error:
-                self._fail(name, error)
-            else:
-                self.timings[name] = replace(self.timings[name], images=answer["images"], about=answer["about"])
+        self._runners: dict[str, _Runner] = {}
+        self._warming: dict[str, float] = {}
+        self._until = limits.until
+        self._longest_start = 0.0
+        self._disturbance = 0.0
+
+    def start(self, contender: Contender, until: float) -> None:
+        """Start and build one, and let it warm up, which also tells how many steps a turn of it should have."""
+        name, begun = contender.name, self._limits.now()
+        self._until = until
+        if reason := self._no_time() or self._no_memory(contender.memory):
+            self._timings[name] = replace(self._timings[name], failure=reason)
+            return
+        try:
+            runner = _Runner(self._open_workers.enter_context(Worker(contender)))
+            self._runners[name] = runner
+            answer = self._ask(runner, "build")
+            self._timings[name] = replace(self._timings[name], images=answer["images"], about=answer["about"])
+            seconds = self._turn(name)
+            if self._limits.available:
+                told = self._ask(runner, "memory")
+                runner.resident, runner.peak = told["resident"], told["peak"]
+        except WorkerError as error:
+            self._fail(name, error)
+        else:
+            self._warming[name] = seconds
+            runner.steps = max(1, math.ceil(SHORTEST_TURN / max(seconds, 1e-6)))
+            runner.turn = (1 + runner.steps) * seconds
+            self._tell(contender, 0, 1, seconds)
+        self._longest_start = max(self._longest_start, self._limits.now() - begun)
 
     def round(self, number: int) -> None:
-        """One turn for everybody; round 0 only warms up and tells how many steps a turn should have."""
-        for name in list(self._workers)[:: -1 if number % 2 == 0 and number else 1]:
-            contender = self.timings[name].contender
-            if contender.most_rounds is not None and number > contender.most_rounds:
-                continue
+        """One turn for everybody."""
+        self._until = self._limits.until
+        for name in self._taking_part(number)[:: -1 if number % 2 == 0 else 1]:
+            runner, begun = self._runners[name], self._limits.now()
             try:
                 seconds = self._turn(name)
             except WorkerError as error:
                 self._fail(name, error)
                 continue
-            steps, timing = self._steps[name], self.timings[name]
-            if number == 0:
-                self._steps[name] = max(1, math.ceil(SHORTEST_TURN / max(seconds, 1e-6)))
-            else:
-                self.timings[name] = replace(timing, seconds=(*timing.seconds, seconds / steps))
-            if self._on_turn:
-                self._on_turn(Turn(contender, number, steps, seconds))
+            runner.turn = self._limits.now() - begun
+            timing = self._timings[name]
+            self._timings[name] = replace(timing, seconds=(*timing.seconds, seconds / runner.steps))
+            self._tell(timing.contender, number, runner.steps, seconds)
+
+    def expected_seconds(self, number: int) -> float:
+        """How long this round will take, by what turns took so far."""
+        return sum(self._runners[name].turn for name in self._taking_part(number))
+
+    def comparison(self) -> Comparison:
+        """What was found; whoever was not timed in a round counts with the turn that warmed it up."""
+        timings = [
+            replace(timing, seconds=(self._warming[name],)) if name in self._warming and not timing.seconds else timing
+            for name, timing in self._timings.items()
+        ]
+        return Comparison(tuple(timings), self._disturbance)
+
+    def _taking_part(self, number: int) -> list[str]:
+        most = {name: self._timings[name].contender.most_rounds for name in self._runners}
+        return [name for name in self._runners if (rounds := most[name]) is None or number <= rounds]
 
     def _turn(self, name: str) -> float:
         """Seconds of this contender's steps."""
-        waiting = [worker for other, worker in self._workers.items() if other != name]
+        runner = self._runners[name]
+        waiting = [other.worker for other in self._runners.values() if other is not runner]
         before = [worker.processor_seconds() for worker in waiting]
-        seconds = float(self._workers[name].ask(f"steps {self._steps[name]}")["seconds"])
+        seconds = float(self._ask(runner, f"steps {runner.steps}")["seconds"])
         used = sum(worker.processor_seconds() - start for worker, start in zip(waiting, before, strict=True))
         if seconds > 0.2:  # of shorter turns the clock of processor time is too coarse
-            self.disturbance = max(self.disturbance, used / seconds)
+            self._disturbance = max(self._disturbance, used / seconds)
         return seconds
 
+    def _ask(self, runner: _Runner, question: str) -> dict[str, Any]:
+        left = self._until - self._limits.now()
+        try:
+            return runner.worker.ask(question, min(PATIENCE, left))
+        except LateError:
+            if left > PATIENCE:
+                raise
+            raise _TimeIsUpError(LATE) from None
+
+    def _no_time(self) -> str | None:
+        """Why nobody can be started any more: half of what the slowest took to start must be left."""
+        left = self._until - self._limits.now()
+        return None if left > 0 and left >= self._longest_start / 2 else NO_TIME
+
+    def _no_memory(self, usual: int) -> str | None:
+        """Why the memory does not suffice for one more, which usually needs so many bytes.
+
+        What counts is rather what those needed that usually need no less. And those who wait have given memory back
+        that they will take again, one of them at a time.
+        """
+        if not self._limits.available:
+            return None
+        runners = self._runners.values()
+        of_its_kind = [runner.peak for runner in runners if runner.worker.contender.memory >= usual]
+        needed = max(of_its_kind, default=0) or usual
+        needed += max((runner.peak - runner.resident for runner in runners), default=0)
+        free = self._limits.available()
+        if needed <= free:
+            return None
+        return f"was not started: it may need {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free"
+
     def _fail(self, name: str, error: WorkerError) -> None:
-        self.timings[name] = replace(self.timings[name], seconds=(), failure=str(error))
-        self._workers.pop(name, None)
+        """Out; what was measured of one that only ran out of time stays good."""
+        self._runners.pop(name, None)
+        if isinstance(error, _TimeIsUpError) and name in self._warming:
+            return
+        self._warming.pop(name, None)
+        self._timings[name] = replace(self._timings[name], seconds=(), failure=str(error))
+
+    def _tell(self, contender: Contender, number: int, steps: int, seconds: float) -> None:
+        if self._on_turn:
+            self._on_turn(Turn(contender, number, steps, seconds))

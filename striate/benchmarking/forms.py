@@ -1,13 +1,16 @@
 """The ways in which one network is run: Striate's own, and those of a user of torch alone."""
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from striate.benchmarking.driver import Contender
+from striate.benchmarking.process import Contender
+from striate.models.table import MODELS
 
 STRIATE = "striate"
 PREDICTOR = "predictor"
+PLAIN = "torch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Form:
 
 
 TORCH: Mapping[str, Form] = {
-    "torch": Form("torch, float32", tuned=False),
+    PLAIN: Form("torch, float32", tuned=False),
     "torch_float32": Form("torch, float32, channels-last"),
     "torch_bfloat16": Form("torch, bfloat16, channels-last", bfloat16=True),
     "torch_float32_depthwise": Form(
@@ -35,6 +38,25 @@ TORCH: Mapping[str, Form] = {
 
 TUNED = ("torch_float32", "torch_bfloat16")
 """The faster of these is "tuned torch": what a knowing user gets from public switches."""
+
+LIBRARIES = 500_000_000
+"""Bytes: about what a process has in memory that has imported torch and computes one convolution."""
+
+_COPIES: Mapping[str, int] = {"training": 4, "inference": 3}
+"""How often a process holds the weights: trained with gradients, momentum and one to spare; folded for answers."""
+
+_PER_PIXEL: Mapping[str, int] = {"training": 2000, "inference": 500}
+_OWN_PER_PIXEL: Mapping[str, int] = {"training": 800, "inference": 500}
+"""Bytes that layers hold for one pixel of a picture, in torch and in Striate."""
+
+
+def usual_memory(kind: str, name: str, model: str, batch_size: int, size: tuple[int, int]) -> int:
+    """About how many bytes a process needs; arguments as of `contender`.
+
+    So much was seen of EfficientNet-Lite0 and ResNet-50; good enough to tell whether one may fit.
+    """
+    per_pixel = _PER_PIXEL[kind] if name in TORCH else _OWN_PER_PIXEL[kind]
+    return LIBRARIES + 4 * MODELS[model].parameters * _COPIES[kind] + batch_size * math.prod(size) * per_pixel
 
 
 def contender(kind: str, name: str, model: str, batch_size: int, size: tuple[int, int]) -> Contender:
@@ -50,9 +72,16 @@ def contender(kind: str, name: str, model: str, batch_size: int, size: tuple[int
     labels = {STRIATE: "Striate", PREDICTOR: "Striate, Predictor called with arrays"}
     label = labels.get(name) or TORCH[name].label
     words = (kind, name, model, str(batch_size), *map(str, size))
-    return Contender(name, label, (sys.executable, "-m", "striate.benchmarking", *words))
+    memory = usual_memory(kind, name, model, batch_size, size)
+    return Contender(name, label, (sys.executable, "-m", "striate.benchmarking", *words), memory=memory)
 
 
 def convolution(precision: str) -> Contender:
     """A process that computes one large convolution in "float32" or "bfloat16": the peak of this machine."""
-    return Contender(precision, precision, (sys.executable, "-m", "striate.benchmarking", "convolution", precision))
+    command = (sys.executable, "-m", "striate.benchmarking", "convolution", precision)
+    return Contender(precision, precision, command, memory=LIBRARIES)
+
+
+def kernels() -> Contender:
+    """A process that tells whether Striate's kernels are still to be built; its step builds them."""
+    return Contender("kernels", "kernels", (sys.executable, "-m", "striate.benchmarking", "kernels"))

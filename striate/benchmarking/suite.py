@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from striate.base.errors import StriateError
-from striate.benchmarking.driver import Comparison, Contender, Timing, Turn, alternate
-from striate.benchmarking.forms import STRIATE, TORCH, TUNED, contender, convolution
+from striate.base.hardware import available_memory
+from striate.benchmarking.driver import Comparison, Limits, Timing, Turn, alternate
+from striate.benchmarking.forms import PLAIN, STRIATE, TORCH, TUNED, contender, convolution, kernels
 from striate.benchmarking.machine import Machine, this_machine
+from striate.benchmarking.process import Contender, Worker, WorkerError
 from striate.models.table import MODELS, architecture
 
 DEFAULT_MODELS = ("efficientnet_lite0", "resnet50")
@@ -19,8 +21,11 @@ ROUNDS = 7
 PASSES: Mapping[str, int] = {"training": 3, "inference": 1}
 """How often a step computes what the forward pass does: its two gradients cost once more each."""
 
-_SHARES: Mapping[str, float] = {"convolution": 1.0, "training": 6.0, "inference": 2.0}
-"""How the time is shared; what one part leaves goes to those after it."""
+_SHARES: Mapping[str, float] = {"convolution": 2.0, "training": 6.0, "inference": 3.0}
+"""How the time is shared; what one part leaves goes to those after it, and no part takes more than twice its share."""
+
+COMPILING = 1800.0
+"""Seconds that building the kernels may take: they are built once, and not on the clock."""
 
 Kind = Literal["training", "inference"]
 
@@ -60,12 +65,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run of the suite found. ``peaks`` are operations a second of one large convolution, by precision."""
+    """What a run of the suite found in so many seconds. ``peak`` is one large convolution, by precision."""
 
     machine: Machine
-    peaks: Mapping[str, float]
+    peak: Comparison
     parts: tuple[Part, ...]
     seconds: float
+
+    @property
+    def peaks(self) -> Mapping[str, float]:
+        """Operations a second of one large convolution, by precision; without those that could not be measured."""
+        return peaks_of(self.peak)
 
     @property
     def kernels(self) -> str:
@@ -81,6 +91,7 @@ class Report:
             "versions": dict(self.machine.versions),
             "kernels": self.kernels,
             "peak": dict(self.peaks),
+            "peak_failure": {each.contender.name: each.failure for each in self.peak if each.failure},
             **{
                 kind: [self._part_as_json(part) for part in self.parts if part.kind == kind]
                 for kind in ("training", "inference")
@@ -89,7 +100,7 @@ class Report:
         }
 
     def _part_as_json(self, part: Part) -> dict[str, Any]:
-        tuned = part.tuned
+        tuned, peaks = part.tuned, self.peaks
         return {
             "model": part.model,
             "batch_size": part.batch_size,
@@ -101,16 +112,21 @@ class Report:
                     "name": timing.contender.name,
                     "precision": timing.about.get("precision"),
                     "images_per_second": timing.images_per_second if timing.seconds else None,
-                    "seconds": timing.median,
-                    "spread": timing.spread,
+                    "seconds": _known(timing.median),
+                    "spread": _known(timing.spread),
                     "rounds": len(timing.seconds),
-                    "peak_fraction": part.peak_fraction(timing, self.peaks),
-                    "ratio": part.ratio(timing),
+                    "peak_fraction": _known(part.peak_fraction(timing, peaks)),
+                    "ratio": _known(part.ratio(timing)),
                     "failure": timing.failure,
                 }
                 for timing in part.comparison
             ],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class KernelsBegin:
+    """An event: Striate's kernels are built first, which takes a while once and is not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,49 +136,73 @@ class PartBegins:
     text: str
 
 
-Event = PartBegins | Turn
+Event = KernelsBegin | PartBegins | Turn
+OnEvent = Callable[[Event], None]
 
 
 def measured(
     models: Sequence[str] = DEFAULT_MODELS,
     *,
     batch_size: int | None = None,
-    seconds: float = 100.0,
-    on_event: Callable[[Event], None] | None = None,
+    minutes: float = 2.0,
+    on_event: OnEvent | None = None,
+    now: Callable[[], float] = time.monotonic,
+    available: Callable[[], int] = available_memory,
 ) -> Report:
     """Measure on this machine how fast networks are trained and answer, in Striate and in torch alone.
 
     Args:
         models: names of `MODELS`.
         batch_size: pictures of a training step; None takes what suits the network's size.
-        seconds: about how long it may take; every contender has one counted turn in any case.
+        minutes: how long it may take, without the building of kernels; what there is no time for says so in its place.
         on_event: called with each event; nothing is ever printed.
+        now: the clock, in seconds.
+        available: tells the bytes of memory that are free; contenders that would not fit are left out and say so.
 
     Raises:
-        StriateError: there is no such network.
+        StriateError: there is no such network, or the batch is too small.
     """
-    started = time.monotonic()
     machine = this_machine()
     parts = list(_parts(models, batch_size))
+    _kernels_first(on_event)
+    started = now()
+    end = started + 60 * minutes
     waiting = _SHARES["convolution"] + sum(_SHARES[kind] for kind, *_ in parts)
 
     def run(text: str, kind: str, contenders: Sequence[Contender]) -> Comparison:
         nonlocal waiting
-        if on_event:
+        begun = now()
+        if on_event and begun < end:
             on_event(PartBegins(text))
-        left = seconds - (time.monotonic() - started)
+        left = max(0.0, end - begun)
         share, waiting = left * _SHARES[kind] / waiting, waiting - _SHARES[kind]
-        return alternate(contenders, rounds=ROUNDS, seconds=share, on_turn=on_event)
+        limits = Limits(begun + share, min(share, left - share), now, available)
+        return alternate(contenders, rounds=ROUNDS, limits=limits, on_turn=on_event)
 
     precisions = ("float32", "bfloat16") if machine.bfloat16 else ("float32",)
     peak = run("the convolution peak", "convolution", [convolution(each) for each in precisions])
     done = []
     for kind, model, batch, size in parts:
-        ways = [name for name in ("torch", *TUNED) if machine.bfloat16 or not TORCH[name].bfloat16]
+        ways = [name for name in (*TUNED, PLAIN) if machine.bfloat16 or not TORCH[name].bfloat16]
         contenders = [contender(kind, name, model, batch, size) for name in (STRIATE, *ways)]
         text = f"{kind} of {model}, batches of {batch}"
         done.append(Part(kind, model, batch, size, run(text, kind, contenders)))
-    return Report(machine, peaks_of(peak), tuple(done), time.monotonic() - started)
+    return Report(machine, peak, tuple(done), now() - started)
+
+
+def _kernels_first(on_event: OnEvent | None) -> None:
+    """Build the kernels, if that is still to be done; where it fails, contenders say what they compute with.
+
+    In a process of its own, since torch is not imported here.
+    """
+    try:
+        with Worker(kernels()) as worker:
+            if worker.ask("build")["about"]["will_take_seconds"]:
+                if on_event:
+                    on_event(KernelsBegin())
+                worker.ask("steps 0", COMPILING)
+    except WorkerError:
+        return
 
 
 def peaks_of(comparison: Comparison) -> dict[str, float]:
@@ -172,6 +212,10 @@ def peaks_of(comparison: Comparison) -> dict[str, float]:
         for timing in comparison
         if timing.seconds
     }
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _parts(models: Sequence[str], batch_size: int | None) -> Iterator[tuple[Kind, str, int, tuple[int, int]]]:

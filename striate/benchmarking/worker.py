@@ -30,8 +30,11 @@ class Workload:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def serve(build: Callable[[], Workload]) -> None:
-    """Answer on what is stdout now; from here on, whatever libraries print goes to stderr."""
+def serve(build: Callable[[], Workload], now: Callable[[], float] = time.perf_counter) -> None:
+    """Answer on what is stdout now; from here on, whatever libraries print goes to stderr.
+
+    ``now`` is the clock by which steps are timed, in seconds.
+    """
     answers = os.dup(1)
     os.dup2(2, 1)
     workload: Workload | None = None
@@ -42,7 +45,7 @@ def serve(build: Callable[[], Workload]) -> None:
                     workload = build()
                     answer: dict[str, Any] = {"images": workload.images, "about": dict(workload.about)}
                 else:
-                    answer = _answered(line, workload)
+                    answer = _answered(line, workload, now)
             except Exception as error:  # noqa: BLE001 - whatever a peer raises is its row in the table
                 answer = {"error": _reason(error)}
             out.write(json.dumps(answer) + "\n")
@@ -51,7 +54,7 @@ def serve(build: Callable[[], Workload]) -> None:
                 return
 
 
-def _answered(line: str, workload: Workload | None) -> dict[str, Any]:
+def _answered(line: str, workload: Workload | None, now: Callable[[], float]) -> dict[str, Any]:
     if line.strip() == "memory":
         resident, peak = memory()
         return {"resident": resident, "peak": peak}
@@ -60,10 +63,10 @@ def _answered(line: str, workload: Workload | None) -> dict[str, Any]:
         raise ValueError(f"asked {line.strip()!r}, which is none of build, steps N (after it) and memory")
     # While others had their turns the system took memory back that was not used: that is theirs, not the step's.
     workload.step()
-    started = time.perf_counter()
+    started = now()
     for _ in range(int(count)):
         workload.step()
-    return {"seconds": time.perf_counter() - started}
+    return {"seconds": now() - started}
 
 
 def memory() -> tuple[int, int]:

@@ -14,6 +14,9 @@ from striate.cli.console import answer, answer_json, say
 NOISY = 0.1
 """Rounds that differ by more are marked: something else was using the machine."""
 
+ENOUGH = 3
+"""Figures of fewer rounds are marked: how far they differ is not known."""
+
 HEADINGS = {"training": "training, {batch} of {height}x{width}", "inference": "answering, {batch} of {height}x{width}"}
 
 
@@ -22,17 +25,23 @@ def bench(
     batch_size: Annotated[
         int | None, Parameter(help="pictures of a training step; default 32, 16 or 8, by what one costs")
     ] = None,
-    seconds: Annotated[float, Parameter(help="about how long to measure", validator=Number(gt=0))] = 100.0,
+    minutes: Annotated[
+        float, Parameter(help="how long to measure; what there is no time for says so", validator=Number(gt=0))
+    ] = 2.0,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
     quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
 ) -> None:
     """Measure how fast this machine trains and answers, beside the same networks in plain and tuned PyTorch."""
 
     def watch(event: suite.Event) -> None:
-        if isinstance(event, suite.PartBegins) and not quiet:
+        if quiet:
+            return
+        if isinstance(event, suite.KernelsBegin):
+            say("building Striate's kernels, once and not on the clock")
+        if isinstance(event, suite.PartBegins):
             say(f"measuring {event.text}")
 
-    report = suite.measured(models or suite.DEFAULT_MODELS, batch_size=batch_size, seconds=seconds, on_event=watch)
+    report = suite.measured(models or suite.DEFAULT_MODELS, batch_size=batch_size, minutes=minutes, on_event=watch)
     if json:
         answer_json(report.as_json())
         return
@@ -44,15 +53,19 @@ def _lines(report: suite.Report) -> Iterator[str]:
     machine = report.machine
     yield str(machine)
     yield f"torch {machine.versions['torch']}; {report.kernels or 'Striate could not be measured'}"
-    peaks = ", ".join(f"{name} {value / 1e9:,.0f}" for name, value in report.peaks.items())
-    yield f"convolution peak, GFLOP/s: {peaks or 'could not be measured'}"
+    peaks = [f"{name} {value / 1e9:,.0f}" for name, value in report.peaks.items()]
+    peaks += [f"{each.contender.label} {each.failure}" for each in report.peak if each.failure]
+    yield f"convolution peak, GFLOP/s: {', '.join(peaks)}"
     for part in report.parts:
         yield ""
         yield from _table(part, report)
     yield ""
     yield "tuned: the faster of torch's channels-last forms, what a knowing user gets from public switches. Ratios:"
     yield f"how many times as fast Striate is. Medians of rounds that alternated, {report.seconds:.0f} s in all."
-    if any(_noisy(timing) for part in report.parts for timing in part.comparison):
+    timings = [timing for part in report.parts for timing in part.comparison]
+    if any(_few(timing) for timing in timings):
+        yield f"~: fewer than {ENOUGH} rounds, for lack of time; more --minutes, better figures."
+    if any(_noisy(timing) for timing in timings):
         yield f"!: the rounds' quartiles differ by more than {NOISY:.0%}; something else was using the machine."
 
 
@@ -62,7 +75,8 @@ def _table(part: suite.Part, report: suite.Report) -> Iterator[str]:
     unit = "images/s" if part.kind == "training" else "ms"
     rows = [(f"{part.model}, {heading}", unit, "of peak", "ratio")]
     rows += [_row(timing, part, report) for timing in part.comparison]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    aligned = [row for row in rows if any(row[1:])]  # why there are no figures may go on below them
+    widths = [max(len(row[column]) for row in aligned) for column in range(4)]
     for name, *figures in rows:
         cells = [figure.rjust(width) for figure, width in zip(figures, widths[1:], strict=True)]
         yield "  ".join([name.ljust(widths[0]), *cells]).rstrip()
@@ -79,7 +93,7 @@ def _row(timing: Timing, part: suite.Part, report: suite.Report) -> tuple[str, s
     fraction = part.peak_fraction(timing, report.peaks)
     return (
         label,
-        speed + ("!" if _noisy(timing) else ""),
+        speed + ("~" if _few(timing) else "!" if _noisy(timing) else ""),
         "" if math.isnan(fraction) else f"{fraction:.0%}",
         "" if timing is part.striate or not part.striate.seconds else f"{part.ratio(timing):.2f}",
     )
@@ -87,3 +101,7 @@ def _row(timing: Timing, part: suite.Part, report: suite.Report) -> tuple[str, s
 
 def _noisy(timing: Timing) -> bool:
     return timing.spread > NOISY
+
+
+def _few(timing: Timing) -> bool:
+    return 0 < len(timing.seconds) < ENOUGH
