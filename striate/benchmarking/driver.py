@@ -21,6 +21,9 @@ SHORTEST_TURN = 0.5
 PAIR = 2
 """So many contenders at least are worth more time: a speed alone says little."""
 
+SHORT = 8
+"""A round is short that takes no more than this part of the overtime; single short steps, which warm up, vary a lot."""
+
 LATE = "had not answered when the time was up"
 NO_TIME = "no time was left to start it"
 
@@ -88,8 +91,9 @@ class Limits:
     """What a comparison may use; nothing is limited unless it is said.
 
     ``until`` is the moment, on the clock ``now`` in seconds, at which whoever has not answered is ended. The first two
-    contenders, without which there would be nothing to compare, have ``overtime`` seconds more to start and warm up.
-    ``available`` tells the bytes of memory that are free: a contender is started only if it is expected to fit.
+    contenders, without which there would be nothing to compare, have ``overtime`` seconds more to start and warm up,
+    and so has the first round if it is short. ``available`` tells the bytes of memory that are free: a contender is
+    started only if it is expected to fit.
     """
 
     until: float = math.inf
@@ -125,9 +129,12 @@ def alternate(
         for place, contender in enumerate(contenders):
             race.start(contender, limits.until + (limits.overtime if place < PAIR else 0.0))
         for number in range(1, rounds + 1):
-            if limits.now() + race.expected_seconds(number) > limits.until:
+            expected = race.expected_seconds(number)
+            short = number == 1 and expected <= limits.overtime / SHORT
+            until = limits.until + (limits.overtime if short else 0.0)
+            if limits.now() + expected > until:
                 break
-            race.round(number)
+            race.round(number, until)
         return race.comparison()
 
 
@@ -191,9 +198,9 @@ class _Race:
             self._tell(contender, 0, 1, seconds)
         self._longest_start = max(self._longest_start, self._limits.now() - begun)
 
-    def round(self, number: int) -> None:
+    def round(self, number: int, until: float) -> None:
         """One turn for everybody."""
-        self._until = self._limits.until
+        self._until = until
         for name in self._taking_part(number)[:: -1 if number % 2 == 0 else 1]:
             runner, begun = self._runners[name], self._limits.now()
             try:

@@ -1,5 +1,6 @@
 """What is made of timings: ratios, parts of the peak, and the object of --json, all reckoned by hand."""
 
+import itertools
 import json
 import math
 
@@ -7,8 +8,9 @@ import pytest
 
 from striate.base.errors import ModelError, StriateError
 from striate.benchmarking import suite
-from striate.benchmarking.driver import Comparison, Contender, Timing
+from striate.benchmarking.driver import LATE, NO_TIME, Comparison, Timing
 from striate.benchmarking.machine import Machine, this_machine
+from striate.benchmarking.process import Contender, Worker, WorkerError
 
 MACHINE = Machine("A Processor", 2, ("AVX512-BF16", "AVX512", "AVX2"), {"striate": "1", "torch": "2"})
 
@@ -23,6 +25,7 @@ TUNED = timing("torch_float32", (1.0, 1.0, 1.0), precision="float32")
 LOW = timing("torch_bfloat16", (1.5, 1.5, 1.5), precision="bfloat16")
 GONE = Timing(Contender("torch_bfloat16", "torch_bfloat16", ()), failure="was killed")
 PEAKS = {"float32": 1e9, "bfloat16": 1e9}
+PEAK = Comparison((timing("float32", (1.0, 2.0), operations=1e9), Timing(Contender("bfloat16", "", ()), failure=LATE)))
 
 
 def part(*timings, kind="training"):
@@ -50,17 +53,19 @@ def test_where_something_failed():
 
 
 def test_the_object_of_json():
-    report = suite.Report(MACHINE, PEAKS, (part(OWN, TUNED, GONE), part(OWN, kind="inference")), 12.0)
+    report = suite.Report(MACHINE, PEAK, (part(OWN, TUNED, GONE), part(OWN, kind="inference")), 12.0)
     said = report.as_json()
-    assert (said["processor"], said["cores"], said["kernels"], said["peak"]) == ("A Processor", 2, "ours", PEAKS)
+    assert (said["processor"], said["cores"], said["kernels"]) == ("A Processor", 2, "ours")
+    assert (said["peak"], said["peak_failure"]) == ({"float32": 1e9}, {"bfloat16": LATE})
     (training,) = said["training"]
     assert training["tuned"] == "torch_float32" and training["size"] == [224, 224]
     own, tuned, gone = training["contenders"]
     assert own["images_per_second"] == 20.0 and own["ratio"] == 1.0 and own["rounds"] == 3 and own["spread"] == 0.0
     assert tuned["ratio"] == 2.0 and tuned["failure"] is None
-    assert gone["failure"] == "was killed" and gone["images_per_second"] is None
+    figures = ("images_per_second", "seconds", "spread", "peak_fraction", "ratio")
+    assert gone["failure"] == "was killed" and [gone[key] for key in figures] == [None] * 5
     assert len(said["inference"]) == 1
-    json.dumps(said)
+    json.dumps(said, allow_nan=False)
 
 
 def test_peaks_are_the_best_rounds():
@@ -90,13 +95,101 @@ def test_the_machine_in_words():
     assert here.cores >= 1 and set(here.versions) == {"striate", "torch"}
 
 
+# The budget. Contenders are those that compute nothing, and only their steps move the clock.
+
+
+@pytest.fixture
+def measured(worker_of, clock, monkeypatch):
+    """Run the suite of a network with contenders whose steps take so many seconds, by kind and name."""
+
+    def run(minutes, seconds, now=clock):
+        def stand_in(kind, name, *_):
+            return worker_of(name, seconds.get(kind, 600))
+
+        monkeypatch.setattr(suite, "_kernels_first", lambda on_event: None)
+        monkeypatch.setattr(suite, "this_machine", lambda: MACHINE)
+        monkeypatch.setattr(suite, "contender", stand_in)
+        monkeypatch.setattr(suite, "convolution", lambda precision: stand_in("convolution", precision))
+        events = []
+        report = suite.measured(
+            ["lenet5"],
+            batch_size=4,
+            minutes=minutes,
+            on_event=events.append,
+            now=now,
+            available=lambda: 10**12,
+        )
+        return report, [event.text for event in events if isinstance(event, suite.PartBegins)]
+
+    return run
+
+
+def test_with_time_enough_all_is_measured(measured):
+    report, begun = measured(10_000, {})
+    assert begun == [
+        "the convolution peak",
+        "training of lenet5, batches of 4",
+        "inference of lenet5, batches of 1",
+    ]
+    assert set(report.peaks) == {"float32", "bfloat16"}
+    for each in report.parts:
+        assert [timing.contender.name for timing in each.comparison] == ["striate", *suite.TUNED, "torch"]
+        assert {len(timing.seconds) for timing in each.comparison} == {suite.ROUNDS}
+    # Two, four and four contenders; a turn to warm up and seven rounds of two steps each.
+    assert report.seconds == (2 + 4 + 4) * 8 * 2 * 600
+
+
+def test_a_slow_part_leaves_time_to_those_after_it(measured):
+    # Of 11 hours, all rounds of the peaks take 96 minutes; of the 9.4 left, 6.3 are training's. Two steps of each to
+    # warm up are 5.5, so there is no time for another contender or round, and inference has what is left.
+    report, _ = measured(11 * 60, {"convolution": 3 * 60, "training": 55 * 60, "inference": 5 * 60})
+    training, inference = report.parts
+    assert [len(timing.seconds) for timing in training.comparison] == [1, 1, 1, 0]
+    assert training.comparison["torch"].failure == NO_TIME
+    assert [len(timing.seconds) for timing in inference.comparison] == [4, 4, 4, 4]
+    assert report.seconds <= 11 * 3600
+
+
+def test_parts_for_which_there_is_no_time_are_rows_that_say_so(measured):
+    moments = itertools.chain([0.0], itertools.repeat(61.0))  # over as soon as it has begun
+    report, begun = measured(1, {}, lambda: next(moments))
+    assert begun == []
+    said = report.as_json()
+    assert json.loads(json.dumps(said, allow_nan=False)) == said
+    assert said["peak"] == {} and said["peak_failure"] == {"float32": NO_TIME, "bfloat16": NO_TIME}
+    rows = [row for kind in ("training", "inference") for each in said[kind] for row in each["contenders"]]
+    assert [row["failure"] for row in rows] == [NO_TIME] * 8
+
+
+@pytest.mark.parametrize(("waits", "asked"), [(True, ["build", "steps 0"]), (False, ["build"])])
+def test_kernels_are_built_before_the_clock_starts(monkeypatch, worker_of, waits, asked):
+    events, questions = [], []
+
+    def ask(self, question, patience=0.0):
+        questions.append(question)
+        return {"images": 0, "about": {"will_take_seconds": waits}}
+
+    monkeypatch.setattr(Worker, "ask", ask)
+    monkeypatch.setattr(suite, "kernels", lambda: worker_of("kernels"))
+    suite._kernels_first(events.append)
+    assert questions == asked
+    assert events == ([suite.KernelsBegin()] if waits else [])
+
+
+def test_kernels_that_cannot_be_built_stop_nothing(monkeypatch):
+    monkeypatch.setattr(suite, "kernels", lambda: Contender("kernels", "kernels", ("/nowhere/python",)))
+    with pytest.raises(WorkerError), Worker(suite.kernels()):
+        pass
+    suite._kernels_first(None)
+
+
 @pytest.mark.slow
 def test_it_measures_this_machine():
     events = []
-    report = suite.measured(["lenet5"], batch_size=4, seconds=5, on_event=events.append)
+    report = suite.measured(["lenet5"], batch_size=4, minutes=30, on_event=events.append)
     training, inference = report.parts
     assert not [each.failure for part in report.parts for each in part.comparison if each.failure]
-    assert report.kernels and report.peaks["float32"] > 1e9
+    assert report.kernels and report.peaks["float32"] > 0
     assert training.batch_size == 4 and inference.batch_size == 1
     assert [event.text for event in events if isinstance(event, suite.PartBegins)][1:] == [
         "training of lenet5, batches of 4",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from striate.benchmarking import workloads
+from striate.benchmarking import forms, workloads
 from striate.benchmarking.forms import PREDICTOR, STRIATE, TORCH, contender
 from striate.training.learner import Learner
 
@@ -70,3 +70,18 @@ def test_the_peaks_convolution_counts_its_operations(precision, monkeypatch):
 def test_a_contenders_command_says_everything():
     made = contender("training", STRIATE, "resnet50", 16, (224, 200))
     assert made.command[1:] == ("-m", "striate.benchmarking", "training", "striate", "resnet50", "16", "224", "200")
+
+
+def test_kernels_are_built_by_a_step(monkeypatch):
+    monkeypatch.setattr(workloads.native, "will_take_seconds", lambda: True)
+    monkeypatch.setattr(workloads.native, "kernels", lambda: "built")
+    work = workloads.kernels()
+    assert work.about == {"will_take_seconds": True} and work.step() == "built"
+    assert forms.kernels().command[1:] == ("-m", "striate.benchmarking", "kernels")
+
+
+def test_more_pictures_need_more_memory_and_striate_less():
+    few, many = (contender("training", "torch", "resnet50", count, (224, 224)).memory for count in (8, 16))
+    assert forms.LIBRARIES < few < many
+    assert contender("training", STRIATE, "resnet50", 16, (224, 224)).memory < many
+    assert contender("inference", "torch", "resnet50", 16, (224, 224)).memory < many

@@ -3,13 +3,16 @@
 import pytest
 
 from striate.benchmarking import suite
-from striate.benchmarking.driver import Comparison, Contender, Timing
+from striate.benchmarking.driver import LATE, NO_TIME, Comparison, Timing
 from striate.benchmarking.machine import Machine
+from striate.benchmarking.process import Contender
+
+KILLED = "was killed, perhaps for lack of memory"
+MACHINE = Machine("A Processor", 2, ("AVX2",), {"striate": "1", "torch": "2.13.0"})
 
 
-def timing(name, label, seconds=(), **about):
-    failure = None if seconds else "was killed, perhaps for lack of memory"
-    return Timing(Contender(name, label, ()), 16, about, seconds, failure)
+def timing(name, label, seconds=(), failure=KILLED, **about):
+    return Timing(Contender(name, label, ()), 16, about, seconds, None if seconds else failure)
 
 
 @pytest.fixture
@@ -24,12 +27,13 @@ def measured(monkeypatch):
     gone = timing("torch_bfloat16", "torch, bfloat16, channels-last")
     comparison = Comparison((own, plain, tuned, gone))
     parts = tuple(suite.Part(kind, "resnet50", 16, (224, 224), comparison) for kind in ("training", "inference"))
-    machine = Machine("A Processor", 2, ("AVX2",), {"striate": "1", "torch": "2.13.0"})
+    peak = Comparison((timing("float32", "float32", (1.0,), operations=4e11),))
 
-    def answer(models, *, batch_size, seconds, on_event):
-        asked.update(models=tuple(models), batch_size=batch_size, seconds=seconds)
+    def answer(models, *, batch_size, minutes, on_event):
+        asked.update(models=tuple(models), batch_size=batch_size, minutes=minutes)
+        on_event(suite.KernelsBegin())
         on_event(suite.PartBegins("training of resnet50"))
-        return suite.Report(machine, {"float32": 4e11}, parts, 30.0)
+        return suite.Report(MACHINE, peak, parts, 30.0)
 
     monkeypatch.setattr(suite, "measured", answer)
     return asked
@@ -38,7 +42,7 @@ def measured(monkeypatch):
 def test_the_table(striate, measured):
     said = striate("bench")
     assert said.code == 0
-    assert said.err == "measuring training of resnet50\n"
+    assert said.err == "building Striate's kernels, once and not on the clock\nmeasuring training of resnet50\n"
     lines = said.out.splitlines()
     assert lines[0] == "A Processor, 2 cores; AVX2, no AMX"
     assert lines[1] == "torch 2.13.0; kernels of A"
@@ -51,32 +55,61 @@ def test_the_table(striate, measured):
     assert "was killed" in lines[8]
     assert "1000.00" in lines[11]  # answers are in milliseconds
     assert lines[-1].startswith("!:")
-    assert measured == {"models": suite.DEFAULT_MODELS, "batch_size": None, "seconds": 100.0}
+    assert measured == {"models": suite.DEFAULT_MODELS, "batch_size": None, "minutes": 2.0}
 
 
 def test_the_object(striate, measured):
-    said = striate("bench", "lenet5", "resnet50", "--batch-size", "4", "--seconds", "7", "--json", "--quiet")
+    said = striate("bench", "lenet5", "resnet50", "--batch-size", "4", "--minutes", "7", "--json", "--quiet")
     assert said.err == ""
     assert set(said.json) == {
-        *("processor", "cores", "instructions", "versions", "kernels", "peak"),
+        *("processor", "cores", "instructions", "versions", "kernels", "peak", "peak_failure"),
         *("training", "inference", "seconds"),
     }
     assert said.json["training"][0]["contenders"][3]["failure"].startswith("was killed")
     assert said.json["training"][0]["contenders"][3]["seconds"] is None
-    assert measured == {"models": ("lenet5", "resnet50"), "batch_size": 4, "seconds": 7.0}
+    assert measured == {"models": ("lenet5", "resnet50"), "batch_size": 4, "minutes": 7.0}
+
+
+def test_what_there_was_no_time_for_is_said_in_its_place(striate, monkeypatch):
+    own = timing("striate", "Striate", (1.0,), precision="bfloat16", kernels="kernels of A")
+    comparison = Comparison((own, timing("torch_float32", "tuned", failure=LATE), timing("torch", "plain", (2.0,))))
+    never = Comparison((timing("striate", "Striate", failure=NO_TIME), timing("torch", "plain", failure=NO_TIME)))
+    parts = tuple(
+        suite.Part(kind, "resnet50", 16, (224, 224), each)
+        for kind, each in (("training", comparison), ("inference", never))
+    )
+    peak = Comparison((timing("float32", "float32", failure=LATE),))
+    monkeypatch.setattr(suite, "measured", lambda *_, **__: suite.Report(MACHINE, peak, parts, 3.0))
+    said = striate("bench", "--minutes", "0.05")
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert lines[2] == f"convolution peak, GFLOP/s: float32 {LATE}"
+    assert lines[5].split() == ["Striate,", "bfloat16", "16.0~"]
+    assert lines[6] == f"  tuned: {LATE}"
+    assert lines[7].split() == ["plain", "8.0~", "2.00"]
+    assert lines[10:12] == [f"  Striate: {NO_TIME}", f"  plain: {NO_TIME}"]
+    assert lines[-1].startswith("~: fewer than 3 rounds")
+    assert striate("bench", "--json").json["inference"][0]["contenders"][0]["failure"] == NO_TIME
 
 
 def test_refusals(striate):
     striate("bench", "resnet5").refuses("resnet5", "resnet50")
     striate("bench", "resnet50", "--batch-size", "1").refuses("batch size is 1", "at least 2")
-    striate("bench", "--seconds", "0").refuses("seconds")
+    striate("bench", "--minutes", "0").refuses("minutes")
 
 
 @pytest.mark.slow
 def test_it_measures_and_prints_one_object(striate):
-    said = striate("bench", "lenet5", "--seconds", "4", "--batch-size", "4", "--json")
+    said = striate("bench", "lenet5", "--minutes", "30", "--batch-size", "4", "--json")
     assert said.code == 0
     (training,) = said.json["training"]
     own, *others = training["contenders"]
     assert own["name"] == "striate" and own["images_per_second"] > 0 and len(others) >= 2
     assert all(each["failure"] is None and each["ratio"] > 0 for each in others)
+
+
+@pytest.mark.slow
+def test_with_no_time_for_anything_it_answers_all_the_same(striate):
+    said = striate("bench", "lenet5", "--minutes", "0.0001", "--json")
+    assert said.code == 0
+    assert said.json["training"][0]["contenders"][3]["failure"] in (LATE, NO_TIME)
