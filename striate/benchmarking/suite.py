@@ -22,7 +22,10 @@ PASSES: Mapping[str, int] = {"training": 3, "inference": 1}
 """How often a step computes what the forward pass does: its two gradients cost once more each."""
 
 _SHARES: Mapping[str, float] = {"convolution": 2.0, "training": 6.0, "inference": 3.0}
-"""How the time is shared; what one part leaves goes to those after it, and no part takes more than twice its share."""
+"""How the time is shared; what one part leaves goes to those after it.
+
+To have two contenders at least a part may take as much again, but never more than half of what those after it have.
+"""
 
 COMPILING = 1800.0
 """Seconds that building the kernels may take: they are built once, and not on the clock."""
@@ -176,7 +179,7 @@ def measured(
             on_event(PartBegins(text))
         left = max(0.0, end - begun)
         share, waiting = left * _SHARES[kind] / waiting, waiting - _SHARES[kind]
-        limits = Limits(begun + share, min(share, left - share), now, available)
+        limits = Limits(begun + share, min(share, (left - share) / 2), now, available)
         return alternate(contenders, rounds=ROUNDS, limits=limits, on_turn=on_event)
 
     precisions = ("float32", "bfloat16") if machine.bfloat16 else ("float32",)

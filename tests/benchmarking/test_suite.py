@@ -150,6 +150,14 @@ def test_a_slow_part_leaves_time_to_those_after_it(measured):
     assert report.seconds <= 11 * 3600
 
 
+def test_not_even_overtime_takes_all_of_the_time_of_those_after_it(measured):
+    # Of the 9.4 hours left after the peaks, training may have 6.3 and half of the others; two steps are 6.7.
+    report, _ = measured(11 * 60, {"convolution": 3 * 60, "training": 200 * 60, "inference": 5 * 60})
+    training, inference = report.parts
+    assert [len(timing.seconds) for timing in training.comparison] == [1, 0, 0, 0]
+    assert [len(timing.seconds) for timing in inference.comparison] == [3, 3, 3, 3]
+
+
 def test_parts_for_which_there_is_no_time_are_rows_that_say_so(measured):
     moments = itertools.chain([0.0], itertools.repeat(61.0))  # over as soon as it has begun
     report, begun = measured(1, {}, lambda: next(moments))
