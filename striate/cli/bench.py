@@ -54,7 +54,7 @@ def _lines(report: suite.Report) -> Iterator[str]:
     yield str(machine)
     yield f"torch {machine.versions['torch']}; {report.kernels or 'Striate could not be measured'}"
     peaks = [f"{name} {value / 1e9:,.0f}" for name, value in report.peaks.items()]
-    peaks += [f"{each.contender.label} {each.failure}" for each in report.peak if each.failure]
+    peaks += [f"{each.contender.label}: {each.failure}" for each in report.peak if each.failure]
     yield f"convolution peak, GFLOP/s: {', '.join(peaks)}"
     for part in report.parts:
         yield ""

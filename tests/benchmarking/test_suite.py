@@ -194,7 +194,7 @@ def test_kernels_that_cannot_be_built_stop_nothing(monkeypatch):
 @pytest.mark.slow
 def test_it_measures_this_machine():
     events = []
-    report = suite.measured(["lenet5"], batch_size=4, minutes=30, on_event=events.append)
+    report = suite.measured(["lenet5"], batch_size=4, minutes=30, on_event=events.append, available=lambda: 10**15)
     training, inference = report.parts
     assert not [each.failure for part in report.parts for each in part.comparison if each.failure]
     assert report.kernels and report.peaks["float32"] > 0

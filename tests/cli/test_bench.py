@@ -83,7 +83,7 @@ def test_what_there_was_no_time_for_is_said_in_its_place(striate, monkeypatch):
     said = striate("bench", "--minutes", "0.05")
     assert said.code == 0
     lines = said.out.splitlines()
-    assert lines[2] == f"convolution peak, GFLOP/s: float32 {LATE}"
+    assert lines[2] == f"convolution peak, GFLOP/s: float32: {LATE}"
     assert lines[5].split() == ["Striate,", "bfloat16", "16.0~"]
     assert lines[6] == f"  tuned: {LATE}"
     assert lines[7].split() == ["plain", "8.0~", "2.00"]
