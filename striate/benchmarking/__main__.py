@@ -9,8 +9,6 @@ def _build() -> Workload:
     from striate.benchmarking import workloads  # here, so that what fails is answered
 
     kind, *rest = sys.argv[1:]
-    if kind == "kernels":
-        return workloads.kernels()
     if kind == "convolution":
         return workloads.convolution(*rest)
     name, model, batch_size, height, width = rest

@@ -80,8 +80,3 @@ def convolution(precision: str) -> Contender:
     """A process that computes one large convolution in "float32" or "bfloat16": the peak of this machine."""
     command = (sys.executable, "-m", "striate.benchmarking", "convolution", precision)
     return Contender(precision, precision, command, memory=LIBRARIES)
-
-
-def kernels() -> Contender:
-    """A process that tells whether Striate's kernels are still to be built; its step builds them."""
-    return Contender("kernels", "kernels", (sys.executable, "-m", "striate.benchmarking", "kernels"))

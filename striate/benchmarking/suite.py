@@ -3,15 +3,18 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from striate.base.compiling import providing
+from striate.base.compiling.levels import NoKernelsError, possible, wished
 from striate.base.errors import StriateError
 from striate.base.hardware import available_memory
 from striate.benchmarking.driver import Comparison, Limits, Timing, Turn, alternate
-from striate.benchmarking.forms import PLAIN, STRIATE, TORCH, TUNED, contender, convolution, kernels
+from striate.benchmarking.forms import PLAIN, STRIATE, TORCH, TUNED, contender, convolution
 from striate.benchmarking.machine import Machine, this_machine
-from striate.benchmarking.process import Contender, Worker, WorkerError
+from striate.benchmarking.process import Contender
 from striate.models.table import MODELS, architecture
 
 DEFAULT_MODELS = ("efficientnet_lite0", "resnet50")
@@ -26,9 +29,6 @@ _SHARES: Mapping[str, float] = {"convolution": 2.0, "training": 6.0, "inference"
 
 To have two contenders at least a part may take as much again, but never more than half of what those after it have.
 """
-
-COMPILING = 1800.0
-"""Seconds that building the kernels may take: they are built once, and not on the clock."""
 
 Kind = Literal["training", "inference"]
 
@@ -194,18 +194,17 @@ def measured(
 
 
 def _kernels_first(on_event: OnEvent | None) -> None:
-    """Build the kernels, if that is still to be done; where it fails, contenders say what they compute with.
+    """Build the kernels, if that is still to be done; what failed before is tried again.
 
-    In a process of its own, since torch is not imported here.
+    Where it fails, contenders say what they compute with.
     """
-    try:
-        with Worker(kernels()) as worker:
-            if worker.ask("build")["about"]["will_take_seconds"]:
-                if on_event:
-                    on_event(KernelsBegin())
-                worker.ask("steps 0", COMPILING)
-    except WorkerError:
+    providing.forget_faults()
+    if not providing.needs_building():
         return
+    if on_event:
+        on_event(KernelsBegin())
+    with suppress(NoKernelsError):
+        providing.built(possible(wished())[0])
 
 
 def peaks_of(comparison: Comparison) -> dict[str, float]:

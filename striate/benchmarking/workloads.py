@@ -125,11 +125,6 @@ def convolution(precision: str) -> Workload:
     return Workload(compute, PICTURES, {"precision": precision, "operations": operations})
 
 
-def kernels() -> Workload:
-    """Striate's kernels: a step builds them; ``about`` tells whether that is still to be done and takes seconds."""
-    return Workload(native.kernels, 0, {"will_take_seconds": native.will_take_seconds()})
-
-
 def _striates_step(model: str, batch_size: int, size: tuple[int, int]) -> Workload:
     """A step of `Learner`, as a run from scratch does it, on bytes that it normalises itself."""
     device = device_named("cpu")
@@ -204,4 +199,4 @@ KINDS: Mapping[str, Callable[[str, str, int, tuple[int, int]], Workload]] = {
     "training": training,
     "inference": inference,
 }
-"""What a process can be asked for by name; besides, there are `convolution` and `kernels`."""
+"""What a process can be asked for by name; besides, there is `convolution`."""

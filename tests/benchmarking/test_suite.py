@@ -6,11 +6,12 @@ import math
 
 import pytest
 
+from striate.base.compiling.levels import NoKernelsError, possible
 from striate.base.errors import ModelError, StriateError
 from striate.benchmarking import suite
 from striate.benchmarking.driver import LATE, NO_TIME, Comparison, Timing
 from striate.benchmarking.machine import Machine, this_machine
-from striate.benchmarking.process import Contender, Worker, WorkerError
+from striate.benchmarking.process import Contender
 
 MACHINE = Machine("A Processor", 2, ("AVX512-BF16", "AVX512", "AVX2"), {"striate": "1", "torch": "2"})
 
@@ -169,25 +170,22 @@ def test_parts_for_which_there_is_no_time_are_rows_that_say_so(measured):
     assert [row["failure"] for row in rows] == [NO_TIME] * 8
 
 
-@pytest.mark.parametrize(("waits", "asked"), [(True, ["build", "steps 0"]), (False, ["build"])])
-def test_kernels_are_built_before_the_clock_starts(monkeypatch, worker_of, waits, asked):
-    events, questions = [], []
-
-    def ask(self, question, patience=0.0):
-        questions.append(question)
-        return {"images": 0, "about": {"will_take_seconds": waits}}
-
-    monkeypatch.setattr(Worker, "ask", ask)
-    monkeypatch.setattr(suite, "kernels", lambda: worker_of("kernels"))
+@pytest.mark.parametrize("waits", [True, False])
+def test_kernels_are_built_first_and_what_failed_is_tried_again(monkeypatch, waits):
+    events: list[object] = []
+    monkeypatch.setattr(suite.providing, "forget_faults", lambda: events.append("forgotten"))
+    monkeypatch.setattr(suite.providing, "needs_building", lambda: waits)
+    monkeypatch.setattr(suite.providing, "built", events.append)
     suite._kernels_first(events.append)
-    assert questions == asked
-    assert events == ([suite.KernelsBegin()] if waits else [])
+    assert events == (["forgotten", suite.KernelsBegin(), possible()[0]] if waits else ["forgotten"])
 
 
 def test_kernels_that_cannot_be_built_stop_nothing(monkeypatch):
-    monkeypatch.setattr(suite, "kernels", lambda: Contender("kernels", "kernels", ("/nowhere/python",)))
-    with pytest.raises(WorkerError), Worker(suite.kernels()):
-        pass
+    def fail(level: object) -> None:
+        raise NoKernelsError("there is no C compiler")
+
+    monkeypatch.setattr(suite.providing, "needs_building", lambda: True)
+    monkeypatch.setattr(suite.providing, "built", fail)
     suite._kernels_first(None)
 
 

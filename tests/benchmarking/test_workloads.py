@@ -72,14 +72,6 @@ def test_a_contenders_command_says_everything():
     assert made.command[1:] == ("-m", "striate.benchmarking", "training", "striate", "resnet50", "16", "224", "200")
 
 
-def test_kernels_are_built_by_a_step(monkeypatch):
-    monkeypatch.setattr(workloads.native, "will_take_seconds", lambda: True)
-    monkeypatch.setattr(workloads.native, "kernels", lambda: "built")
-    work = workloads.kernels()
-    assert work.about == {"will_take_seconds": True} and work.step() == "built"
-    assert forms.kernels().command[1:] == ("-m", "striate.benchmarking", "kernels")
-
-
 def test_more_pictures_need_more_memory_and_striate_less():
     few, many = (contender("training", "torch", "resnet50", count, (224, 224)).memory for count in (8, 16))
     assert forms.LIBRARIES < few < many

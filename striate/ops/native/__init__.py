@@ -3,14 +3,13 @@
 `striate.base.compiling` makes a library of them, at installation or on first use; `library` loads it and `checking`
 compares it with torch. `depthwise`, `norm`, `pooling`, `dense` and `products` are operations over them, each with its
 gradients; `chain` answers for whole networks. Where any of that fails, torch's own path runs.
-Offers kernels, kernels_at_hand, prepare, description, will_take_seconds, forget_faults; Count and silent are who hears
+Offers kernels, kernels_at_hand, prepare, description, will_take_seconds; Count and silent are who hears
 of a build.
 """
 
 from striate.base.compiling.building import Count, silent
 from striate.ops.native.library import (
     description,
-    forget_faults,
     kernels,
     kernels_at_hand,
     prepare,
@@ -20,7 +19,6 @@ from striate.ops.native.library import (
 __all__ = [
     "Count",
     "description",
-    "forget_faults",
     "kernels",
     "kernels_at_hand",
     "prepare",

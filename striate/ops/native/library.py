@@ -1,8 +1,7 @@
 """The library of kernels in this process: loaded once, compared with torch, or done without; and which it was."""
 
 import ctypes
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -11,10 +10,8 @@ from typing import Any
 
 import torch
 
-from striate.base.compiling import building, keeping, places
-from striate.base.compiling.compilers import there_is_one
+from striate.base.compiling import building, providing
 from striate.base.compiling.levels import Level, NoKernelsError, possible, wished
-from striate.base.compiling.sources import INSTALLED
 from striate.base.errors import OutputError
 
 Count = building.Count
@@ -55,12 +52,11 @@ def loaded() -> Loaded:
 
 def _found(levels: Sequence[Level]) -> Loaded | None:
     """The best of the libraries that there are, None if none of them is of use."""
-    for level, folder, path in _there(levels):
+    for level, path in providing.there(levels):
         try:
             return _compared(level, path)
         except NoKernelsError:
-            if folder != INSTALLED:  # whoever builds another finds its place free
-                keeping.remove(path)
+            providing.drop(path)
     return None
 
 
@@ -70,26 +66,13 @@ def _built(level: Level) -> Loaded:
     Raises:
         NoKernelsError: there can be none, or it is of no use; the latter is remembered.
     """
-    if said := places.cache_obstacle():
-        raise NoKernelsError(said)
-    folder, loader = places.kept_folder(), f"torch {torch.__version__}"
-    path = building.library(level, folder, loader=loader, on_unit=_on_unit.get())
+    loader = f"torch {torch.__version__}"
+    path = providing.built(level, loader=loader, on_unit=_on_unit.get())
     try:
         return _compared(level, path)
     except NoKernelsError as error:
-        building.reject(level, folder, loader, str(error))
+        providing.reject(level, loader, str(error))
         raise
-
-
-def _there(levels: Sequence[Level]) -> Iterator[tuple[Level, Path, Path]]:
-    """The libraries that there are, the best first, and their folders; the installation's before the user's own."""
-    folders = [INSTALLED]
-    with suppress(OutputError):
-        folders.append(places.kept_folder())
-    for level in levels:
-        for folder in folders:
-            if path := keeping.library_in(folder, level):
-                yield level, folder, path
 
 
 def _compared(level: Level, path: Path) -> Loaded:
@@ -118,21 +101,10 @@ def opened(path: Path) -> Any:
     return library
 
 
-def forget_faults() -> None:
-    """Forget what failed before, so that the next who asks for kernels tries again."""
-    with suppress(OutputError):
-        keeping.forget_faults(places.kept_folder())
-
-
 @cache
 def will_take_seconds() -> bool:
     """Whether the first who asks this process for kernels waits for a compiler; the answer stays the same."""
-    if loaded.cache_info().currsize:
-        return False
-    try:
-        return not any(_there(possible(wished()))) and there_is_one() and not places.cache_obstacle()
-    except NoKernelsError:
-        return False
+    return not loaded.cache_info().currsize and providing.needs_building()
 
 
 def kernels() -> Any:

@@ -96,7 +96,14 @@ def computing_with(name: str) -> Iterator[Any]:
     Kernels are used even where torch has faster ones (AMX): what they compute is the same there.
     """
     kernels = None if name == "off" else built(name)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "loaded", lambda: library.Loaded(kernels, f"tests for {name}"))
-        patch.setattr(products, "_multiplies", lambda: bool(kernels and kernels.pointwise_multiplies()))
+    with computing_by(library.Loaded(kernels, f"tests for {name}")):
         yield kernels
+
+
+@contextmanager
+def computing_by(found: library.Loaded) -> Iterator[None]:
+    """Within this block the process has found these kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "loaded", lambda: found)
+        patch.setattr(products, "_multiplies", lambda: bool(found.library and found.library.pointwise_multiplies()))
+        yield

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from striate.base.compiling import compilers, keeping, sources
+from striate.base.compiling import compilers, keeping, providing, sources
 from striate.base.compiling.levels import VARIABLE, NoKernelsError
 from striate.layers import Conv2d
 from striate.ops.native import checking, kernels, library
@@ -48,7 +48,7 @@ def losses() -> dict[str, list[float]]:
 @pytest.fixture
 def anew(monkeypatch: pytest.MonkeyPatch, place: Place) -> Iterator[pytest.MonkeyPatch]:
     """A process that has not asked for kernels yet, of an installation that came without any."""
-    monkeypatch.setattr(library, "INSTALLED", place.folder / "installed")
+    monkeypatch.setattr(providing, "INSTALLED", place.folder / "installed")
     monkeypatch.setenv("STRIATE_CACHE", str(place.cache))
     monkeypatch.setenv(VARIABLE, "auto")
     library.will_take_seconds.cache_clear()
@@ -66,8 +66,7 @@ def asked(environment: dict[str, str]) -> library.Loaded:
 
 def trained(found: library.Loaded, losses: dict[str, list[float]]) -> str:
     """What a log says of kernels, whose losses are those of torch alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "loaded", lambda: found)
+    with levels.computing_by(found):
         assert situations.steps(low=False) == pytest.approx(losses["float32"], rel=1e-4)
         assert situations.steps(low=True) == pytest.approx(losses["bfloat16"], rel=2e-2)
     return found.said
@@ -135,7 +134,7 @@ def test_a_fault_is_remembered_for_this_compiler_until_somebody_tries_again(name
     assert times > 0
     assert asked(environment).said == first.removesuffix(")") + situations.AGAIN + ")"
     assert len(log.read_text().split()) == times
-    library.forget_faults()
+    providing.forget_faults()
     assert asked(environment).said == first
     assert len(log.read_text().split()) > times
 
