@@ -1,8 +1,9 @@
 # Every target sets up what it needs by itself; `make demo` and `make test` work on a fresh machine.
 #
-#   make demo             train on 1,797 real digits and name two photographs (under a minute after set-up)
-#   make test             the tests (under 6 minutes on 2 cores after set-up)
-#   make test-all         all of them: also the slow ones and the comparisons with other frameworks
+#   make demo             train on 1,797 real digits and name two photographs
+#   make test             the tests
+#   make test-all         all of them: also the slow ones and the comparisons with other frameworks; REST=1 leaves out
+#                         what make test runs, GRIDS=0 long grids of cases too
 #   make check            ruff, types, the floors of the house (seconds)
 #   make sanitize         a fuzz of the kernels under sanitizers; needs gcc (two minutes)
 #   make accept TOPIC=speed  what a topic must show (minutes to hours); ONLY=2,5 picks lines
@@ -60,7 +61,7 @@ test: setup
 	$(BIN) -m pytest -m "not slow and not oracle"
 
 test-all: setup setup-oracle
-	$(BIN) -m pytest
+	$(BIN) -m pytest $(if $(REST),-m "slow or oracle") $(if $(filter 0,$(GRIDS)),--no-grids)
 
 check: setup
 	$(BIN) -m ruff check .

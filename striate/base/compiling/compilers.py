@@ -104,7 +104,8 @@ def with_version(compiler: Compiler, limits: Limits) -> Compiler:
 
 def _commands() -> list[tuple[str, ...]]:
     found = []
-    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
+    # Not clang, unless it is asked for: what it makes of OpenMP asks for another runtime than torch brings.
+    for name in (os.environ.get("CC"), "cc", "gcc"):
         try:
             words = shlex.split(name or "")
         except ValueError:  # quotes that do not close
