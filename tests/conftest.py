@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from striate.base.hardware import cores
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Before torch is imported, and for the programs that tests start: the same number of threads on every machine, so that
-# figures do not depend on how wide it is.
-os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+# Before torch is imported, and for the programs that tests start: no more threads than cores that this process may use,
+# and no more than two, so that figures do not depend on how wide the machine is. They sleep while they wait for each
+# other: where something else runs too, threads that wait busily take ten times the processor time of the work itself.
+os.environ.setdefault("OMP_NUM_THREADS", str(min(2, cores())))
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # A busy machine is no failure. Whoever works here gets new examples every time; CI the same ones, so that a change is
 # judged by what it changes.
