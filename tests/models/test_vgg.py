@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from striate.models import vgg
 from striate.models.network import parameter_count
+from tests.models.light import light
 
 # Parameters, running statistics, multiply-adds at 224, and the convolutions of each block.
 PUBLISHED = {
@@ -80,7 +81,7 @@ def test_blocks_end_in_their_pools() -> None:
 
 @pytest.mark.parametrize("name", ["vgg11", pytest.param("vgg11_bn", marks=pytest.mark.slow)])
 def test_computes_what_the_paper_says(name: str) -> None:
-    network = getattr(vgg, name)(classes=7, in_channels=3).eval()
+    network = light(name).eval()
     w = network.state_dict()
     for path, tensor in w.items():
         if path.endswith(("bias", "running_mean")):
@@ -107,7 +108,7 @@ def test_computes_what_the_paper_says(name: str) -> None:
 
 def test_the_signal_reaches_the_end_of_nineteen_layers() -> None:
     """The paper's deviation of 0.01 would leave 1e-8 of it there, and nothing could be learnt."""
-    network = vgg.vgg19(classes=5, in_channels=3).eval()
+    network = light("vgg19").eval()
     with torch.no_grad():
         maps = network.run(torch.randn(1, 3, 224, 224), stop="stage4")
     assert 0.05 < maps.square().mean().sqrt().item() < 5
