@@ -1,5 +1,6 @@
 """What all tests share: where real data lie, a cache folder of their own, pictures drawn on the spot."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ from hypothesis import settings
 from striate.base.hardware import cores
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+HANGING = 600.0
+"""Seconds after which something is taken to hang. Nothing else in the tests depends on how long anything takes."""
 
 # Before torch is imported, and for the programs that tests start: no more threads than cores that this process may use,
 # and no more than two, so that figures do not depend on how wide the machine is. They sleep while they wait for each
@@ -61,6 +64,29 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STRIATE_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """A reader of weights is stopped when it hangs, which no busy machine may look like."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("striate.weights.isolation.SECONDS", HANGING)
+        yield
+
+
+@pytest.fixture(scope="session")
+def reader() -> Iterator[object]:
+    """The child process of ``one_reader``."""
+    from striate.weights.isolation import ReadingProcess
+
+    with ReadingProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def one_reader(reader: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All files of weights are read by one child process. By itself, `read` starts one for each."""
+    monkeypatch.setattr("striate.weights.reading.ReadingProcess", lambda: contextlib.nullcontext(reader))
 
 
 @pytest.fixture(autouse=True)

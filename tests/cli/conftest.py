@@ -8,12 +8,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import HANGING
 
 NOBODY = 65534
 FAST = {"--model": "lenet5", "--epochs": "1", "--workers": "0"}
@@ -74,15 +77,25 @@ def fast(flags: Sequence[object] = ()) -> list[str]:
 
 
 @pytest.fixture
-def process(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Start ``python -m striate.cli`` for what cannot be shown in this process (it costs seconds)."""
+def process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start ``python -m striate.cli`` for what cannot be shown in this process (it costs seconds).
 
-    def start(*words: object, wrap: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[str]:
-        command = [*wrap, sys.executable, "-m", "striate.cli", *map(str, words)]
-        env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-        return subprocess.Popen(command, cwd=tmp_path, env=env, stdout=-1, stderr=-1, text=True, encoding="utf-8")
+    One that hangs is ended, so that whoever waits for its end or its next line waits no longer.
+    """
+    with contextlib.ExitStack() as ends:
 
-    return start
+        def start(*words: object, wrap: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[str]:
+            command = [*wrap, sys.executable, "-m", "striate.cli", *map(str, words)]
+            env = {**os.environ, **environment}
+            job = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=-1, stderr=-1, text=True, encoding="utf-8")
+            ends.enter_context(job)
+            ends.callback(job.kill)
+            clock = threading.Timer(HANGING, job.kill)
+            ends.callback(clock.cancel)
+            clock.start()
+            return job
+
+        yield start
 
 
 @pytest.fixture(scope="session")

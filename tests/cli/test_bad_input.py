@@ -150,7 +150,7 @@ def test_without_permission_in_a_process_of_its_own(process, open_folder):
     (open_folder / "photos" / "square").chmod(0)
     wrap = bound if os.getuid() == 0 else ()
     job = process("train", open_folder / "photos", wrap=wrap, STRIATE_CACHE=str(open_folder / "cache"))
-    out, err = job.communicate(timeout=60)
+    out, err = job.communicate()
     assert (job.returncode, out) == (2, "")
     assert "photos/square: Permission denied; every folder of the data must be readable" in err
 

