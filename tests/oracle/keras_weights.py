@@ -1,11 +1,11 @@
 """Runs in .venv-oracle: Keras' own models with drawn weights, written in its formats, and what they answer.
 
-    python keras_weights.py FOLDER
+    python keras_weights.py
 
-reads FOLDER/job.json and writes images.npy ``[2, H, W, C]``, logits.npy ``[2, classes]`` and, of a model made here, one
-file a form: weights.h5 (as Keras 1 and 2 wrote them), model.h5, model.keras and numbered.weights.h5. The job names a
-``network`` (of keras.applications, or one below), its ``options`` and ``size``; or a ``file`` to load instead.
-Every number of every layer is drawn, running statistics and biases too.
+takes lines of JSON, ``[JOB, "FOLDER"]``, and says ``done`` after each. Writes images.npy ``[2, H, W, C]``, logits.npy
+``[2, classes]`` and, of a model made here, one file a form: weights.h5 (as Keras 1 and 2 wrote them), model.h5,
+model.keras and numbered.weights.h5. A job names a ``network`` (of keras.applications, or one below), its ``options``
+and ``size``; or a ``file`` to load instead. Every number of every layer is drawn, running statistics and biases too.
 """
 
 import json
@@ -129,8 +129,8 @@ def save(model: keras.Model, folder: Path) -> None:
     model.save_weights(folder / "numbered.weights.h5")
 
 
-def main(folder: Path) -> None:
-    job = json.loads((folder / "job.json").read_text())
+def main(job: dict, folder: Path) -> None:
+    keras.utils.clear_session()  # layers are numbered from the first again, as in a program of their own
     if "file" in job and "network" not in job:
         model = keras.models.load_model(job["file"], compile=False)
         model.layers[-1].activation = keras.activations.linear
@@ -150,4 +150,9 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # what libraries print must not get between the answers
+        for line in sys.stdin:
+            job, folder = json.loads(line)
+            main(job, Path(folder))
+            print("done", file=answers, flush=True)

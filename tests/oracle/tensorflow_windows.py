@@ -1,10 +1,15 @@
 """Runs in .venv-oracle: TensorFlow's answers to many windows at once, arrays by file.
 
-    python tensorflow_windows.py FOLDER
+    python tensorflow_windows.py
 
-reads FOLDER/cases.json (a list of objects) and numbers.npy (from which every case takes its input and its weights, in
-that order, from the front), and writes answers.npy (all answers one after another, in float64) and shapes.json (the
-shape of each, or the text of TensorFlow's refusal). Layouts are TensorFlow's.
+takes lines of JSON, ``[WHAT, "FOLDER"]``, and says ``done`` after each. Layouts are TensorFlow's.
+
+``"cases"``: reads cases.json (a list of objects) and numbers.npy (from which every case takes its input and its
+weights, in that order, from the front), and writes answers.npy (all answers one after another, in float64) and
+shapes.json (the shape of each, or the text of TensorFlow's refusal).
+
+``"windows"``: reads windows.json (the stride of each, and whether it is depthwise), x0.npy and w0.npy and so on, and
+writes y0.npy and so on, with SAME.
 """
 
 import json
@@ -88,7 +93,14 @@ def pool_shape(x: np.ndarray, window, stride, dilation, padding: str) -> tuple[i
     return (math.ceil(size / s) if padding == "SAME" else math.ceil((size - d * (k - 1)) / s),)
 
 
-def main(folder: Path) -> None:
+def windows(folder: Path) -> None:
+    for number, (stride, alone) in enumerate(json.loads((folder / "windows.json").read_text())):
+        x, w = np.load(folder / f"x{number}.npy"), np.load(folder / f"w{number}.npy")
+        window = tf.nn.depthwise_conv2d if alone else tf.nn.conv2d
+        np.save(folder / f"y{number}.npy", window(x, w, [1, stride, stride, 1], "SAME").numpy())
+
+
+def cases(folder: Path) -> None:
     values = np.load(folder / "numbers.npy")
     answers, shapes = [], []
     for case in json.loads((folder / "cases.json").read_text()):
@@ -104,4 +116,9 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # what libraries print must not get between the answers
+        for line in sys.stdin:
+            what, folder = json.loads(line)
+            {"cases": cases, "windows": windows}[what](Path(folder))
+            print("done", file=answers, flush=True)

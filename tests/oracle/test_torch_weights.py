@@ -1,6 +1,6 @@
 """Other people's PyTorch networks and ours: from a file of theirs, with their names, ours answers as they do."""
 
-import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from striate.models import build
 from striate.weights.foreign import Foreign
 from striate.weights.readers import safetensors_file, torch_file
 from striate.weights.schemes import Placed, place
+from tests.oracle.conftest import Oracle
 
 PROGRAM = Path(__file__).with_name("torch_weights.py")
 
@@ -56,10 +57,8 @@ CASES = (
 )
 
 
-def written(oracle_python: Path, case: Case, file: Path) -> Foreign:
-    command = [oracle_python, PROGRAM, case.library, case.theirs, str(case.size), file]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+def written(oracle: Callable[[Path], Oracle], case: Case, file: Path) -> Foreign:
+    oracle(PROGRAM).ask(case.library, case.theirs, case.size, file)
     reader = safetensors_file if file.suffix == ".safetensors" else torch_file
     contents = reader.read(file)
     file.unlink()  # half a gigabyte for some, and pytest keeps folders
@@ -84,9 +83,9 @@ def answers(placed: Placed, images: torch.Tensor) -> torch.Tensor:
     "case",
     [pytest.param(case, id=f"{case.library}-{case.theirs}", marks=[pytest.mark.slow] * case.slow) for case in CASES],
 )
-def test_logits_equal_the_original(case: Case, oracle_python: Path, tmp_path: Path) -> None:
+def test_logits_equal_the_original(case: Case, oracle: Callable[[Path], Oracle], tmp_path: Path) -> None:
     ending = "safetensors" if case.library in ("timm", "transformers") else "pth"
-    foreign = written(oracle_python, case, tmp_path / f"weights.{ending}")
+    foreign = written(oracle, case, tmp_path / f"weights.{ending}")
     placed = place(foreign, case.asked, classes=1000)
     assert (placed.model, placed.scheme, placed.fresh) == (case.meant, case.scheme, ())
     images, wanted = (torch.from_numpy(np.load(tmp_path / f"{name}.npy")) for name in ("images", "logits"))
@@ -96,9 +95,9 @@ def test_logits_equal_the_original(case: Case, oracle_python: Path, tmp_path: Pa
 
 
 @pytest.mark.oracle
-def test_a_network_of_other_strides_is_not_taken_for_ours(oracle_python: Path, tmp_path: Path) -> None:
+def test_a_network_of_other_strides_is_not_taken_for_ours(oracle: Callable[[Path], Oracle], tmp_path: Path) -> None:
     """timm's seresnet50 has every name and shape that our se_resnet50 has, and strides elsewhere."""
     case = Case("timm", "seresnet50", "se_resnet50", "", "", 64)
-    foreign = written(oracle_python, case, tmp_path / "weights.safetensors")
+    foreign = written(oracle, case, tmp_path / "weights.safetensors")
     with pytest.raises(Exception, match="unexpected"):
         place(foreign, "se_resnet50", classes=1000)

@@ -3,9 +3,8 @@
 import itertools
 import json
 import random
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from striate import ops
 from striate.base.errors import ModelError
 from striate.ops import from_tensorflow, to_tensorflow, transposed_sizes
+from tests.oracle.conftest import Oracle
 
 PROGRAM = Path(__file__).with_name("tensorflow_windows.py")
 CHANNELS, OUTS, MULTIPLIER = 2, 3, 2
@@ -103,13 +103,12 @@ def ours(case: dict, values: np.ndarray) -> torch.Tensor:
     return to_tensorflow(y, f"N{letters}C")
 
 
-def compare(cases: list[dict], python: Path, folder: Path) -> Counter[str]:
+def compare(cases: list[dict], oracle: Callable[[Path], Oracle], folder: Path) -> Counter[str]:
     """Ask TensorFlow all at once; how many answers of each operation were compared, and how many both refused."""
     values = np.random.default_rng(0).standard_normal(100_000)
     np.save(folder / "numbers.npy", values)
     (folder / "cases.json").write_text(json.dumps(cases))
-    done = subprocess.run([python, PROGRAM, folder], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
+    oracle(PROGRAM).ask("cases", folder)
     answers, shapes = np.load(folder / "answers.npy"), json.loads((folder / "shapes.json").read_text())
     seen: Counter[str] = Counter()
     place = 0
@@ -132,17 +131,17 @@ def compare(cases: list[dict], python: Path, folder: Path) -> Counter[str]:
 
 
 @pytest.mark.oracle
-def test_every_small_window(oracle_python: Path, tmp_path: Path) -> None:
+def test_every_small_window(oracle: Callable[[Path], Oracle], tmp_path: Path) -> None:
     cases = list(grid())
     assert len(cases) == 4 * 13 * 7 * 7 * 2 + 2 * 13 * 7 * (7 * 2 - 2) + 13 * 7 * 4 * 2
-    seen = compare(cases, oracle_python, tmp_path)
+    seen = compare(cases, oracle, tmp_path)
     assert min(seen[op] for op in ("depthwise", "separable", "max", "average", "transposed")) > 700
     assert seen["conv"] > 1400
 
 
 @pytest.mark.oracle
 @pytest.mark.parametrize(("axes", "count", "largest"), [(2, 2000, 20), (3, 500, 9)])
-def test_drawn_windows(axes: int, count: int, largest: int, oracle_python: Path, tmp_path: Path) -> None:
-    seen = compare(list(drawn(axes, count, seed=13, largest=largest)), oracle_python, tmp_path)
+def test_drawn_windows(axes: int, count: int, largest: int, oracle: Callable[[Path], Oracle], tmp_path: Path) -> None:
+    seen = compare(list(drawn(axes, count, seed=13, largest=largest)), oracle, tmp_path)
     assert seen.total() == count
     assert seen["refused"] < count / 3

@@ -1,11 +1,14 @@
 """Runs in .venv-oracle: other people's PyTorch networks with drawn numbers, their weight files and their answers.
 
-    python torch_weights.py LIBRARY NAME SIZE FILE
+    python torch_weights.py
 
-builds the network, draws its weights and its running statistics, and writes them to FILE (by its ending with torch.save
-or as safetensors), and beside it images.npy ``[2, 3, SIZE, SIZE]`` and logits.npy ``[2, 1000]``.
+takes lines of JSON, ``["LIBRARY", "NAME", SIZE, "FILE"]``, and says ``done`` after each: it builds the network, draws
+its weights and its running statistics, and writes them to FILE (by its ending with torch.save or as safetensors), and
+beside it images.npy ``[2, 3, SIZE, SIZE]`` and logits.npy ``[2, 1000]``.
 """
 
+import json
+import os
 import sys
 import types
 from pathlib import Path
@@ -121,4 +124,9 @@ def main(library: str, name: str, size: int, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # what libraries print must not get between the answers
+        for line in sys.stdin:
+            library, name, size, file = json.loads(line)
+            main(library, name, size, Path(file))
+            print("done", file=answers, flush=True)
