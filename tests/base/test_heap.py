@@ -8,13 +8,18 @@ import pytest
 from striate.base import heap
 
 PROGRAM = """
-import resource, torch
+import ctypes, resource
 from striate.base.heap import freed_memory_kept
+
+library = ctypes.CDLL(None)
+place, size = ctypes.c_void_p(), ctypes.c_size_t(40 << 20)  # more than glibc ever keeps by itself
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(10):
-        torch.ones(40 << 18)  # 40 MB, more than glibc ever keeps by itself
+    for _ in range(10):  # as torch asks for memory, fills it and frees it
+        assert library.posix_memalign(ctypes.byref(place), ctypes.c_size_t(64), size) == 0
+        library.memset(place, 1, size)
+        library.free(place)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 def resident():

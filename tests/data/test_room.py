@@ -21,15 +21,14 @@ def test_everything_offered_is_there() -> None:
 
 
 def test_the_door_and_the_table_of_formats_load_neither_torch_nor_numpy() -> None:
-    code = "import sys, striate.data, striate.data.sources; print({'torch', 'numpy', 'PIL'} & set(sys.modules))"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
-
-
-def test_only_loading_needs_torch() -> None:
-    code = "import sys, striate.data.scan, striate.data.splits, striate.data.augmentation; "
-    assert (
-        subprocess.check_output([sys.executable, "-c", code + "print('torch' in sys.modules)"], text=True) == "False\n"
-    )
+    code = """
+import sys, striate.data, striate.data.sources
+print({"torch", "numpy", "PIL"} & set(sys.modules))
+import striate.data.scan, striate.data.splits, striate.data.augmentation  # only loading needs torch
+print({"torch", "numpy"} & set(sys.modules))
+"""
+    said = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert said.splitlines() == ["set()", "{'numpy'}"]
 
 
 @pytest.mark.parametrize("name", MODULES)

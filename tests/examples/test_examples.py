@@ -1,8 +1,8 @@
 """The examples: what they claim holds, and they run as their first lines say."""
 
 import importlib.util
-import subprocess
-import sys
+import runpy
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -21,9 +21,17 @@ def example(name: str) -> ModuleType:
     return module
 
 
-def run(name: str, *words: str) -> str:
-    command = [sys.executable, EXAMPLES / f"{name}.py", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run an example as ``python examples/NAME.py WORDS`` does, but in this process, where torch is loaded already."""
+
+    def program(name: str, *words: str) -> str:
+        path = str(EXAMPLES / f"{name}.py")
+        monkeypatch.setattr("sys.argv", [path, *words])
+        runpy.run_path(path, run_name="__main__")
+        return capsys.readouterr().out
+
+    return program
 
 
 def test_filters_are_brightest_along_their_own_line() -> None:
@@ -37,7 +45,7 @@ def test_filters_are_brightest_along_their_own_line() -> None:
     assert horizontal[1, 10, 10] == 21 and horizontal[0, 10, 10] == 3
 
 
-def test_filters_writes_the_figure_of_the_docs(tmp_path: Path) -> None:
+def test_filters_writes_the_figure_of_the_docs(run: Callable[..., str], tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     run("filters", str(tmp_path / "filters.png"))
     made = Image.open(tmp_path / "filters.png")
@@ -49,7 +57,7 @@ def test_filters_writes_the_figure_of_the_docs(tmp_path: Path) -> None:
     assert "pictures/filters.png" in (EXAMPLES.parent / "docs" / "windows.md").read_text()
 
 
-def test_padding_draws_the_line_of_thirteen() -> None:
+def test_padding_draws_the_line_of_thirteen(run: Callable[..., str]) -> None:
     said = run("padding")
     assert [line.split("= ")[1] for line in said.splitlines() if "= " in line] == ["184", "389", "143", "348", "204"]
     valid, same = said.split("SAME")
@@ -64,7 +72,7 @@ def test_padding_draws_other_lines() -> None:
     assert len(drawn) == 5 and drawn[1].split() == ["0", "1", "2", "3", "4", "5", "0"]
 
 
-def test_invariance_shows_what_it_says() -> None:
+def test_invariance_shows_what_it_says(run: Callable[..., str]) -> None:
     invariance = example("invariance")
     x = invariance.picture()
     once, twice = invariance.moved(x, 1), invariance.moved(x, 2)

@@ -1,18 +1,10 @@
 """The table of networks: what a name gives, without torch until it is built."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from striate.base.errors import ModelError
 from striate.models import MODELS, build
-
-
-def test_importing_the_room_loads_no_torch() -> None:
-    program = "import sys, striate.models; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_every_row_is_complete() -> None:
