@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from striate.base.hardware import cores
 
@@ -22,9 +22,14 @@ HANGING = 600.0
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, cores())))
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# A busy machine is no failure. Whoever works here gets new examples every time; CI the same ones, so that a change is
-# judged by what it changes.
-settings.register_profile("striate", deadline=None, derandomize=bool(os.environ.get("CI")))
+# A busy machine is no failure: neither an example nor drawing it has a deadline. Whoever works here gets new examples
+# every time; CI the same ones, so that a change is judged by what it changes.
+settings.register_profile(
+    "striate",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
 settings.load_profile("striate")
 
 

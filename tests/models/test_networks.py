@@ -100,7 +100,10 @@ def ready(request: pytest.FixtureRequest) -> tuple[str, Network]:
     return request.param, network.to(memory_format=torch.channels_last)
 
 
-def images_for(network: Network, count: int, least: int = 1) -> Tensor:
+def images_for(network: Network, count: int = 2, least: int = 1) -> Tensor:
+    """So many pictures of the smallest size, of a network of large ones one alone."""
+    if is_large(network):
+        count = 1
     height, width = (max(side, least) for side in network.smallest) if network.size is None else network.size
     images = torch.randn(count, network.in_channels, height, width)
     return images.contiguous(memory_format=torch.channels_last)
@@ -178,13 +181,13 @@ def test_the_account_of_numbers_sees_some() -> None:
 def test_runs_for_other_channels_and_classes(name: str) -> None:
     channels = 3 if MODELS[name].preprocess.count == 1 else 1
     network = light(name, in_channels=channels)
-    images = images_for(network, 2, least=33)
+    images = images_for(network, least=33)
     kinds = set()
     for mode in (True, False):
         with torch.no_grad():
             logits = network.train(mode)(images)
         kinds.add(type(logits))
-        assert logits.shape == (2, 5)
+        assert logits.shape == (len(images), 5)
         assert logits.isfinite().all()
     assert kinds == {Tensor}
 
@@ -194,8 +197,7 @@ def test_runs_for_other_channels_and_classes(name: str) -> None:
 def test_every_parameter_learns_at_the_smallest_size(name: str, bfloat16: bool) -> None:
     network = light(name).to(memory_format=torch.channels_last)
     torch.manual_seed(1)
-    # Norms over one place need several pictures; large pictures have places enough, and cost much.
-    images = images_for(network, 2 if is_large(network) else 16)
+    images = images_for(network, 16)  # norms over one place need several
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         main, auxiliary = TrainingView(network)(images)
     targets = torch.arange(len(images)) % 5
@@ -211,13 +213,14 @@ def test_every_parameter_learns_at_the_smallest_size(name: str, bfloat16: bool) 
 def test_features_are_as_declared(ready: tuple[str, Network]) -> None:
     _, network = ready
     size = network.size or (max(64, network.smallest[0]), max(96, network.smallest[1]))
+    images = torch.randn(1 if is_large(network) else 2, network.in_channels, *size)
     with torch.no_grad():
-        maps = network.features(torch.randn(2, network.in_channels, *size))
+        maps = network.features(images)
     strides = [info.stride for info in network.feature_info]
     assert strides == sorted(set(strides))
     assert len(maps) == len(strides) >= 2
     for info, found in zip(network.feature_info, maps, strict=True):
-        assert found.shape[:2] == (2, info.channels)
+        assert found.shape[:2] == (len(images), info.channels)
         # VALID windows lose places at the border, at most as many as the windows before have them
         for side, places in zip(size, found.shape[2:], strict=True):
             assert side // info.stride - 4 <= places <= math.ceil(side / info.stride)
@@ -225,7 +228,7 @@ def test_features_are_as_declared(ready: tuple[str, Network]) -> None:
 
 def test_running_block_by_block_is_forward(ready: tuple[str, Network]) -> None:
     _, network = ready
-    images = images_for(network, 2, least=40)
+    images = images_for(network, least=40)
     with torch.no_grad():
         whole = network(images)
         x = images
@@ -236,7 +239,7 @@ def test_running_block_by_block_is_forward(ready: tuple[str, Network]) -> None:
         assert torch.equal(network.run(network.run(images, stop=before_head), start="head"), whole)
         main, auxiliary = TrainingView(network)(images)
         assert torch.equal(main, whole)
-        assert [tuple(logits.shape) for logits in auxiliary] == [(2, 5)] * len(network.auxiliary)
+        assert [tuple(logits.shape) for logits in auxiliary] == [(len(images), 5)] * len(network.auxiliary)
 
 
 @pytest.mark.parametrize("name", RUN)
@@ -301,13 +304,13 @@ def test_sizes(ready: tuple[str, Network]) -> None:
 def test_channels_last_stays_channels_last(ready: tuple[str, Network]) -> None:
     _, network = ready
     with torch.no_grad():
-        for found in network.features(images_for(network, 2, least=40)):
+        for found in network.features(images_for(network, least=40)):
             assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_exports(ready: tuple[str, Network]) -> None:
     _, network = ready
-    images = images_for(network, 2, least=64)
+    images = images_for(network, least=64)
     program = torch.export.export(network, (images,))
     with torch.no_grad():
         # Exported programs pad where the eager network may cut its output instead: sums that are rounded otherwise.

@@ -3,9 +3,10 @@
     python keras_weights.py
 
 takes lines of JSON, ``[JOB, "FOLDER"]``, and says ``done`` after each. Writes images.npy ``[2, H, W, C]``, logits.npy
-``[2, classes]`` and, of a model made here, one file a form: weights.h5 (as Keras 1 and 2 wrote them), model.h5,
-model.keras and numbered.weights.h5. A job names a ``network`` (of keras.applications, or one below), its ``options``
-and ``size``; or a ``file`` to load instead. Every number of every layer is drawn, running statistics and biases too.
+``[2, classes]`` and, of a model made here, the ``forms`` that the job asks for: weights.h5 (as Keras 1 and 2 wrote
+them), model.h5, model.keras or numbered.weights.h5. The job names a ``network`` (of keras.applications, or one below),
+its ``options`` and ``size``; or a ``file`` to load instead. Every number of every layer is drawn, running statistics
+and biases too.
 """
 
 import json
@@ -121,12 +122,17 @@ def made(job: dict) -> keras.Model:
     )
 
 
-def save(model: keras.Model, folder: Path) -> None:
-    with h5py.File(folder / "weights.h5", "w") as file:
-        legacy_h5_format.save_weights_to_hdf5_group(file, model)
-    model.save(folder / "model.h5")
-    model.save(folder / "model.keras")
-    model.save_weights(folder / "numbered.weights.h5")
+def save(model: keras.Model, path: Path) -> None:
+    match path.name:
+        case "weights.h5":
+            with h5py.File(path, "w") as file:
+                legacy_h5_format.save_weights_to_hdf5_group(file, model)
+        case "model.h5" | "model.keras":
+            model.save(path)
+        case "numbered.weights.h5":
+            model.save_weights(path)
+        case _:
+            raise KeyError(path.name)
 
 
 def main(job: dict, folder: Path) -> None:
@@ -143,7 +149,8 @@ def main(job: dict, folder: Path) -> None:
             for layer in model.layers:
                 if "epsilon" in job and isinstance(layer, layers.BatchNormalization):
                     layer.epsilon = job["epsilon"]
-            save(model, folder)
+            for form in job["forms"]:
+                save(model, folder / form)
     images = drawn_images(model.input_shape[1:])
     np.save(folder / "images.npy", images)
     np.save(folder / "logits.npy", np.asarray(model(images, training=False)))

@@ -20,6 +20,7 @@ from tests.oracle.conftest import Oracle
 
 h5py = pytest.importorskip("h5py")
 
+pytestmark = pytest.mark.usefixtures("one_reader")
 PROGRAM = Path(__file__).with_name("keras_weights.py")
 FORMS = ("weights.h5", "model.h5", "model.keras", "numbered.weights.h5")
 
@@ -88,8 +89,11 @@ def forget_names(path: Path) -> Path:
 def test_every_form_gives_the_logits_of_keras(
     network: str, model: str, options: dict, size: tuple[int, int], oracle: Callable[[Path], Oracle], tmp_path: Path
 ) -> None:
-    oracle(PROGRAM).ask({"network": network, "options": options, "size": size, "classes": 7}, tmp_path)
-    for form in FORMS:
+    # Half a gigabyte in each, and but for more convolutions of the same names it is VGG-16, which shows all four.
+    forms = FORMS[1:3] if network == "VGG19" else FORMS
+    job = {"network": network, "options": options, "size": size, "classes": 7, "forms": forms}
+    oracle(PROGRAM).ask(job, tmp_path)
+    for form in forms:
         path = tmp_path / form
         assert difference(loaded(path, model, 7), tmp_path) <= 1e-4, form
         if form in ("model.keras", "numbered.weights.h5") and not network.startswith("VGG"):
@@ -102,7 +106,8 @@ def test_every_form_gives_the_logits_of_keras(
 @pytest.mark.slow
 @pytest.mark.oracle
 def test_whole_models_bring_their_epsilon(oracle: Callable[[Path], Oracle], tmp_path: Path) -> None:
-    job = {"network": "MobileNet", "options": {"alpha": 0.25}, "size": (96, 96), "classes": 7, "epsilon": 0.03}
+    job = {"network": "MobileNet", "options": {"alpha": 0.25}, "size": (96, 96), "classes": 7}
+    job |= {"epsilon": 0.03, "forms": FORMS[:3]}
     oracle(PROGRAM).ask(job, tmp_path)
     for form in ("model.h5", "model.keras"):
         assert difference(loaded(tmp_path / form, "mobilenet_v1_025", 7), tmp_path) <= 1e-4
