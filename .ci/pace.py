@@ -1,6 +1,6 @@
-"""Prints how many times the work of an ordinary machine the tests are for this one: processor time, so load is no matter.
+"""Prints how many times the processor time of an ordinary machine a fixed job takes here; load is no matter.
 
-A fixed job stands for the tests: what the interpreter does, and fresh pages of memory, which slow machines are slowest at.
+The job stands for the tests: what an interpreter does, and fresh pages of memory, at which slow machines are slowest.
 """
 
 import resource
@@ -10,6 +10,7 @@ TRIES = 3
 
 
 def job() -> float:
+    """Processor seconds of the job."""
     begun = used()
     total = 0
     for i in range(12_000_000):
@@ -21,6 +22,7 @@ def job() -> float:
 
 
 def used() -> float:
+    """Processor seconds of this process so far."""
     mine = resource.getrusage(resource.RUSAGE_SELF)
     return mine.ru_utime + mine.ru_stime
 

@@ -170,3 +170,24 @@ def _drawing(rng, index: int, classes: int, height: int, width: int):
         case _:
             pen.ellipse(box, outline=colour, width=max(1, round(reach / 3)))
     return picture
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-grids", action="store_true", help="leave out tests marked grid, and name them")
+
+
+_LEFT_OUT = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--no-grids"):
+        return
+    grids = [item for item in items if item.get_closest_marker("grid")]
+    items[:] = [item for item in items if not item.get_closest_marker("grid")]
+    config.stash[_LEFT_OUT] = [item.nodeid for item in grids]
+    config.hook.pytest_deselected(items=grids)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for name in config.stash.get(_LEFT_OUT, []):
+        terminalreporter.write_line(f"LEFT OUT: {name}")

@@ -74,7 +74,10 @@ def built(name: str) -> Any:
 
 def runs(examples: int) -> list[Any]:
     """Levels, and how many examples each is tried on: the best one always, in slow tests each of them on many."""
-    return [pytest.param("auto", examples), *(pytest.param(name, 250, marks=pytest.mark.slow) for name in NAMES)]
+    return [
+        pytest.param("auto", examples),
+        *(pytest.param(name, 250, marks=[pytest.mark.slow, pytest.mark.grid]) for name in NAMES),
+    ]
 
 
 def holds_at(level: str, examples: int, drawn: st.SearchStrategy[Any], check: Callable[..., None]) -> None:
