@@ -163,7 +163,7 @@ class ReadingProcess:
         finally:
             clock.cancel()
             if late.is_set() or not line.endswith(b"\n"):
-                code = self._stop(patience=0.5)  # one that closed its output is about to end: how is worth knowing
+                code = self._stop(patience=10.0)  # one that closed its output is about to end: how is worth knowing
         if line.endswith(b"\n"):
             return json.loads(line)
         if late.is_set():
