@@ -5,8 +5,8 @@ import math
 from bench import inference, training
 from bench.section import Settings
 from striate.benchmarking.driver import Comparison, Timing
-from striate.benchmarking.process import Contender
 from striate.benchmarking.machine import Machine
+from striate.benchmarking.process import Contender
 from striate.benchmarking.suite import Part
 
 
