@@ -50,6 +50,17 @@ INLINE floats place(const void *from, Lanes lanes, int inside, int low) {
     return v;
 }
 
+/* The results of a tile, as far as the row of `size` has places for them. */
+INLINE void put(const floats *sums, void *row, int64_t first, int64_t size, const Shape *s, Lanes lanes, int inside, int low) {
+    if (inside || !MASKS || lanes == some(LANES)) {
+        UNROLL for (int t = 0; t < TILE; t++)
+            if (is_there(first + t, size, inside)) store((void *)at(row, (first + t) * s->c, low), sums[t], LANES, low);
+    } else {
+        UNROLL for (int t = 0; t < TILE; t++)
+            if (is_there(first + t, size, inside)) store_some((void *)at(row, (first + t) * s->c, low), sums[t], lanes, low);
+    }
+}
+
 /* Rows that the next row of outputs will read, asked for while this one is computed: a block of channels' share of
  * `count` rows from `row` on, of `width` places. At the end of a picture they are the first of the next. */
 INLINE void ask(const void *map, int64_t row, int64_t count, int64_t width, const Shape *s, int64_t c0, int low) {
@@ -74,11 +85,9 @@ INLINE void forward_tile(const void **rows, const float **taps, int count, void 
                 if (p >= k && (p - k) % S == 0 && (p - k) / S < TILE) sums[(p - k) / S] = multiply_add(v, weight[k], sums[(p - k) / S]);
         }
     }
-    UNROLL for (int t = 0; t < TILE; t++) {
-        if (end) sums[t] = clamp(sums[t], everywhere(end->floor), everywhere(end->ceiling));
-        if (inside) store((void *)at(out, (ow + t) * s->c, low), sums[t], LANES, low);
-        else if (ow + t < s->ow) store_some((void *)at(out, (ow + t) * s->c, low), sums[t], MASKS ? lanes : LANES, low);
-    }
+    if (end)
+        UNROLL for (int t = 0; t < TILE; t++) sums[t] = clamp(sums[t], everywhere(end->floor), everywhere(end->ceiling));
+    put(sums, out, ow, s->ow, s, lanes, inside, low);
 }
 
 /* The same output by output: for any dilation, and for short blocks where there are no masks. */
@@ -248,10 +257,7 @@ INLINE void input_tile(const void **rows, const float **taps, int count, void *o
             }
         }
     }
-    UNROLL for (int t = 0; t < TILE; t++) {
-        if (inside) store((void *)at(out, (iw + t) * s->c, low), sums[t], LANES, low);
-        else if ((uint64_t)(iw + t) < (uint64_t)s->w) store_some((void *)at(out, (iw + t) * s->c, low), sums[t], MASKS ? lanes : LANES, low);
-    }
+    put(sums, out, iw, s->w, s, lanes, inside, low);
 }
 
 /* What taps of row r, column k add to the gradient of one input. */
@@ -268,7 +274,7 @@ INLINE void input_dilated(const void **rows, const float **taps, int count, void
     UNROLL for (int r = 0; r < K; r++) row[r] = rows[r], tap[r] = taps[r]; /* which lets them lie in registers */
     for (int64_t iw = 0; iw < s->w; iw++) {
         floats sum = {0};
-        UNROLL for (int k = 0; k < K; k++) {
+        for (int k = 0; k < K; k++) {
             int64_t reached = iw + s->left - k * s->dilation;
             if (reached < 0 || reached % S || reached / S >= s->ow) continue;
             UNROLL for (int r = 0; r < K && r < count; r++) sum = input_tap(row, tap, r, k, reached / S, s, lanes, sum, low);
@@ -293,7 +299,7 @@ INLINE void input_short(const void **rows, const float **taps, int count, void *
 
 #define SINGLY(S, low, name)                                                                                              \
     APART void input_singly_##name(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes) { \
-        if (s->dilation == 1) input_short(rows, taps, count, out, s, lanes, S, low);                                      \
+        if (!MASKS && s->dilation == 1) input_short(rows, taps, count, out, s, lanes, S, low);                            \
         else if (lanes == some(LANES)) input_dilated(rows, taps, count, out, s, some(LANES), S, low);                     \
         else input_dilated(rows, taps, count, out, s, lanes, S, low);                                                     \
     }
