@@ -80,4 +80,4 @@ bench: setup setup-peers
 	@$(BIN) -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 clean:
-	rm -rf .venv .venv-oracle .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf striate/ops/native/built .venv .venv-oracle .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

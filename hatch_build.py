@@ -31,10 +31,10 @@ class KernelsHook(BuildHookInterface):
         if version == "editable":
             installing.build(sources.INSTALLED, self.app.display_info)
             return
+        within = sources.INSTALLED.relative_to(Path(self.root).resolve()).as_posix()
         # It lives until everything is packed, with this object.
         self._folder = tempfile.TemporaryDirectory(prefix="striate-kernels-")
         made = installing.build(Path(self._folder.name), self.app.display_info)
-        within = sources.INSTALLED.relative_to(self.root).as_posix()
         for path in made:
             for each in (path, path.with_name(f"{path.name}.sha256")):
                 build_data["force_include"][str(each)] = f"{within}/{each.name}"

@@ -4,24 +4,26 @@ The library has a plain C interface and includes neither torch nor Python, so on
 leaves the functions of OpenMP to be found in the process: torch brings them, and its threads are then ours, too.
 """
 
-import os
+import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from striate.base.compiling.compilers import (
-    Compiler,
-    Limits,
-    RefusedError,
-    each_moment,
-    first,
-    run_all,
-    with_version,
+from striate.base.compiling.compilers import Compiler, Limits, RefusedError, first, run_all, with_version
+from striate.base.compiling.keeping import (
+    is_whole,
+    keep,
+    library_in,
+    maker_of,
+    remember,
+    remembered,
+    remove,
+    sweep,
+    useless,
 )
-from striate.base.compiling.keeping import is_whole, keep, library_in, remember, remembered, remove, sweep
 from striate.base.compiling.levels import Level, NoKernelsError
+from striate.base.compiling.locking import turn
 from striate.base.compiling.sources import FLAGS, FOLDER, UNITS, library_name, unit_name
 
 Count = Callable[[int, int], None]
@@ -42,58 +44,59 @@ def library(
     Args:
         level: the set of instructions.
         folder: where it is kept; see `places.obstacle`.
-        loader: who will load it; what `reject` was told for the same one is remembered.
+        loader: who will load it; one that is remembered as of no use to it is built again, by another compiler.
         limits: when a compiler, or a process that is waited for, is given up.
-        on_unit: is told how far it is, also while another process builds.
+        on_unit: is told how far it is, every second, also while another process builds.
 
     Raises:
         NoKernelsError: there is no compiler, it fails (which is remembered for a day), or the disk is full.
     """
-    if found := library_in(folder, level):
+    if found := _useful(level, folder, loader):
         return found
     limits = limits or Limits()
-    by = _compiler(level, folder, limits)
-    path, names = folder / library_name(level), {unit: folder / "units" / unit_name(unit, level, by) for unit in UNITS}
-    with _turn(path.with_name(f".{path.name}.lock"), limits, lambda: _tell(names, on_unit)) as gets_on:
-        if found := library_in(folder, level):
+    try:
+        by = _compiler(level, folder, limits, on_unit)
+        path = folder / library_name(level)
+        names = {unit: folder / "units" / unit_name(unit, level, by) for unit in UNITS}
+        with turn(path.with_name(f".{path.name}.lock"), limits.patience, lambda: _tell(names, on_unit)) as gets_on:
+            if found := _useful(level, folder, loader):
+                return found
+            _refuse_again(level, folder, by.identity, f"{by.digest} {loader}")
+            with tempfile.TemporaryDirectory(prefix=".building-", dir=folder, ignore_cleanup_errors=True) as private:
+                _Build(level, by, names, Path(private), limits, gets_on, on_unit).library(path)
+    except RefusedError as error:
+        if found := _useful(level, folder, loader):  # somebody who was passed by has got on
             return found
-        _refuse_again(level, folder, by, loader)
-        try:
-            with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as private:
-                _compile(level, by, names, Path(private), limits, gets_on, on_unit)
-                _link(by, names, Path(private), path, limits, gets_on)
-        except RefusedError as error:
-            remember(folder, level, by.identity, str(error))
-            raise
-        except OSError as error:
-            raise NoKernelsError(f"kernels cannot be kept in {folder}: {error.strerror or error}") from error
+        remember(folder, level, by.identity, str(error))
+        raise
+    except BrokenPipeError:  # whoever is told is gone
+        raise
+    except OSError as error:
+        raise NoKernelsError(f"kernels cannot be kept in {folder}: {error.strerror or error}") from error
     for unit in names.values():
         remove(unit)
     sweep(folder)
     return path
 
 
-def reject(level: Level, folder: Path, loader: str, said: str) -> None:
-    """Remove a library that was built here and is of no use to this loader, and remember that for a day."""
-    remove(folder / library_name(level))
-    with suppress(NoKernelsError):
-        by = _compiler(level, folder, Limits())
-        remember(folder, level, by.identity + loader, said)
+def _useful(level: Level, folder: Path, loader: str) -> Path | None:
+    found = library_in(folder, level)
+    return found if found and not useless(folder, level, maker_of(found), loader) else None
 
 
-def _compiler(level: Level, folder: Path, limits: Limits) -> Compiler:
+def _compiler(level: Level, folder: Path, limits: Limits, on_unit: Count) -> Compiler:
     """The compiler, unless it is remembered that it does not answer."""
     found = first()
-    _refuse_again(level, folder, found)
+    _refuse_again(level, folder, found.identity)
     try:
-        return with_version(found, limits)
+        return with_version(found, limits, lambda: on_unit(0, len(UNITS)))
     except RefusedError as error:
         remember(folder, level, found.identity, str(error))
-        raise
+        raise NoKernelsError(str(error)) from error
 
 
-def _refuse_again(level: Level, folder: Path, by: Compiler, loader: str = "") -> None:
-    for cause in {by.identity, by.identity + loader}:
+def _refuse_again(level: Level, folder: Path, *causes: str) -> None:
+    for cause in causes:
         if said := remembered(folder, level, cause):
             raise NoKernelsError(f"{said}; that is remembered for a day, `striate bench` tries again")
 
@@ -102,86 +105,73 @@ def _tell(names: dict[str, Path], on_unit: Count) -> None:
     on_unit(sum(path.exists() for path in names.values()), len(names))
 
 
-def _compile(
-    level: Level,
-    by: Compiler,
-    names: dict[str, Path],
-    private: Path,
-    limits: Limits,
-    gets_on: Callable[[], None],
-    on_unit: Count,
-) -> None:
-    """Compile the units that are not there; if memory is short, those that it was short for once more, one by one."""
-    (private.parent / "units").mkdir(mode=0o755, exist_ok=True)
-    each = [*by.command, *FLAGS, *level.flags, "-pipe", f"-I{FOLDER}", "-c"]
-    missing = {
-        unit: [*each, str(FOLDER / unit), "-o", str(private / f"{unit}.o")]
-        for unit, path in names.items()
-        if not is_whole(path)
-    }
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """One build: in a folder of its own, from which whole files go where they are kept.
 
-    def done(unit: str) -> None:
-        _keep(by, private / f"{unit}.o", names[unit])
-        gets_on()
-        _tell(names, on_unit)
-
-    _tell(names, on_unit)
-
-    def progress() -> None:
-        gets_on()
-        _tell(names, on_unit)
-
-    starved = run_all(missing, private, limits, on_progress=progress, on_done=done)
-    alone = {unit: missing[unit] for unit in starved}
-    for error in run_all(alone, private, limits, at_once=1, on_progress=progress, on_done=done).values():
-        raise error
-
-
-def _link(
-    by: Compiler, names: dict[str, Path], private: Path, path: Path, limits: Limits, gets_on: Callable[[], None]
-) -> None:
-    made = private / "library.so"
-    command = [*by.command, "-shared", *map(str, names.values()), "-o", str(made)]
-    for error in run_all(
-        {"link": command}, private, limits, on_progress=gets_on, on_done=lambda _: _keep(by, made, path)
-    ).values():
-        raise error
-
-
-def _keep(by: Compiler, made: Path, path: Path) -> None:
-    if not made.exists():
-        raise RefusedError(f"the C compiler {by.command[0]} ends well and writes nothing")
-    keep(made, path)
-
-
-@contextmanager
-def _turn(path: Path, limits: Limits, on_wait: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """Wait until nobody else builds this; gives what to call to show those who wait that one gets on.
-
-    The lock is the kernel's and falls with its holder. Where the file system has none, or its holder does not get on,
-    more than one builds: each works under private names, and puts whole files in place.
+    Others may build at the same time, and remove the kept units when they are through.
     """
-    import fcntl
 
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        seen, since = -1, time.monotonic()
-        for now in each_moment():
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                pass
-            except OSError:  # this file system has no locks
-                break
-            if (beat := os.fstat(descriptor).st_mtime_ns) != seen:
-                seen, since = beat, now
-            elif now - since > limits.patience:
-                break
-            on_wait()
-        os.utime(descriptor)
-        yield lambda: os.utime(descriptor)
-    finally:
-        with suppress(OSError):
-            path.unlink()
-        os.close(descriptor)
+    level: Level
+    by: Compiler
+    names: dict[str, Path]
+    private: Path
+    limits: Limits
+    gets_on: Callable[[], None]
+    on_unit: Count
+
+    def library(self, path: Path) -> None:
+        """Compile what is missing, link all of it, and keep the result."""
+        self._compile()
+        made = self.private / "library.so"
+        objects = [str(self._object(unit)) for unit in self.names]
+        self._run({"link": [*self.by.command, "-shared", *objects, "-o", str(made)]}, lambda name: self._check(made))
+        keep(made, path, self.by.digest)
+
+    def _compile(self) -> None:
+        """Compile the units that are not there; those that memory was short for once more, one by one."""
+        next(iter(self.names.values())).parent.mkdir(mode=0o755, exist_ok=True)
+        each = [*self.by.command, *FLAGS, *self.level.flags, "-pipe", f"-I{FOLDER}", "-c"]
+        missing = {}
+        for unit, path in self.names.items():
+            if is_whole(path):
+                shutil.copyfile(path, self._object(unit))
+            else:
+                missing[unit] = [*each, str(FOLDER / unit), "-o", str(self._object(unit))]
+        starved = self._run(missing, self._done, alone=False)
+        self._run({unit: missing[unit] for unit in starved}, self._done)
+
+    def _object(self, unit: str) -> Path:
+        return self.private / f"{unit}.o"
+
+    def _done(self, unit: str) -> None:
+        self._check(self._object(unit))
+        if unit_name(unit, self.level, self.by) != self.names[unit].name:
+            raise NoKernelsError("the sources have changed while they were compiled")
+        copy = self.private / self.names[unit].name
+        shutil.copyfile(self._object(unit), copy)
+        keep(copy, self.names[unit])
+        self.gets_on()
+        _tell(self.names, self.on_unit)
+
+    def _check(self, made: Path) -> None:
+        if not made.exists():
+            raise RefusedError(f"the C compiler {self.by.command[0]} ends well and writes nothing")
+
+    def _run(
+        self, commands: dict[str, list[str]], on_done: Callable[[str], None], *, alone: bool = True
+    ) -> dict[str, NoKernelsError]:
+        """Run commands; when they ran ``alone``, one that memory is short for fails."""
+        starved = run_all(
+            commands,
+            self.private,
+            self.limits,
+            at_once=1 if alone else None,
+            on_progress=self.gets_on,
+            on_moment=lambda: _tell(self.names, self.on_unit),
+            on_done=on_done,
+        )
+        if alone:
+            for error in starved.values():
+                raise error
+        return starved

@@ -4,6 +4,7 @@ A compiler is known to work by the processor time it uses, never by a clock alon
 long as it takes.
 """
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -24,7 +25,7 @@ from striate.base.hardware import cores
 # kills its whole group: the compiler and the programs that that has started.
 _WATCHED = """
 exec 3<&0
-ulimit -S -t "$1"; shift
+ulimit -S -t "$1" 2>/dev/null; shift
 "$@" </dev/null 3<&- &
 compiler=$!
 { read -r _ <&3; kill -9 0; } &
@@ -68,6 +69,11 @@ class Compiler:
         """What two compilers that may compile differently differ in."""
         return f"{shlex.join(self.command)}\n{self.version}"
 
+    @property
+    def digest(self) -> str:
+        """The identity in a word."""
+        return hashlib.sha256(self.identity.encode(errors="surrogateescape")).hexdigest()[:16]
+
 
 def there_is_one() -> bool:
     """Whether there is a compiler; nothing is started."""
@@ -85,8 +91,8 @@ def first() -> Compiler:
     return Compiler(commands[0], "")
 
 
-def with_version(compiler: Compiler, limits: Limits) -> Compiler:
-    """The compiler and what it says of its version.
+def with_version(compiler: Compiler, limits: Limits, on_moment: Callable[[], None]) -> Compiler:
+    """The compiler and what it says of its version; ``on_moment`` is called again and again until it does.
 
     Raises:
         NoKernelsError: it does not even do that.
@@ -98,7 +104,7 @@ def with_version(compiler: Compiler, limits: Limits) -> Compiler:
         for _ in each_moment():
             if job.has_ended():
                 break
-            job.gets_on()
+            on_moment()
     return replace(compiler, version=job.output().strip())
 
 
@@ -111,7 +117,7 @@ def _commands() -> list[tuple[str, ...]]:
         except ValueError:  # quotes that do not close
             continue
         if words and (path := shutil.which(words[0])):
-            found.append((path, *words[1:]))
+            found.append((str(Path(path).absolute()), *words[1:]))  # it is started elsewhere
     return found
 
 
@@ -146,7 +152,7 @@ class Job:
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.communicate()  # closes the pipe: whoever of the group has outlived its shell ends now
+        self._process.communicate()  # closes the pipe: if the shell was killed, whoever it watched ends now
         self._text = self._read()
         self._output.close()
 
@@ -190,9 +196,10 @@ class Job:
         if signalled == signal.SIGXCPU or "CPU time limit" in text:
             limit = self._limits.processor_seconds
             return RefusedError(f"the C compiler {name} has used {limit} s of processor time for one unit")
-        for kind, sign in _SIGNS.items():
-            if sign in text:
-                return kind(f"the C compiler {name} fails: {sign.lower()}")
+        for kind, signs in _SIGNS.items():
+            for sign in signs:
+                if sign in text:
+                    return kind(f"the C compiler {name} fails: {sign.strip('[]').lower()}")
         if signalled == signal.SIGKILL:
             return OutOfMemoryError(f"the C compiler {name} was killed, perhaps for lack of memory")
         said = next((line for line in text.splitlines() if "error" in line), text.strip().partition("\n")[0])
@@ -200,9 +207,12 @@ class Job:
 
 
 # What compilers say when it is not the sources that they refuse.
-_SIGNS: Mapping[type[NoKernelsError], str] = {
-    NoKernelsError: "No space left on device",
-    OutOfMemoryError: "out of memory",
+_SIGNS: Mapping[type[NoKernelsError], tuple[str, ...]] = {
+    NoKernelsError: ("No space left on device", "Disk quota exceeded", "Input/output error", "Stale file handle"),
+    OutOfMemoryError: (
+        *("out of memory", "memory exhausted", "Cannot allocate memory", "Resource temporarily unavailable"),
+        *("Killed signal", "[Killed]", "Cannot fork"),
+    ),
 }
 
 
@@ -213,6 +223,7 @@ def run_all(
     *,
     at_once: int | None = None,
     on_progress: Callable[[], None],
+    on_moment: Callable[[], None],
     on_done: Callable[[str], None],
 ) -> dict[str, NoKernelsError]:
     """Run commands, at most as many at once as there are cores; whatever ends the wait for one ends them all.
@@ -223,6 +234,7 @@ def run_all(
         limits: when one is given up.
         at_once: how many at once; None for as many as there are cores.
         on_progress: called now and then while at least one of them uses processor time.
+        on_moment: called every second in any case.
         on_done: called with the name of each command that has ended well.
 
     Returns:
@@ -253,6 +265,7 @@ def run_all(
                 working = [name for name, job in running.items() if job.gets_on()]  # each of them is asked
                 if working:
                     on_progress()
+                on_moment()
             if not waiting and not running:
                 break
     finally:

@@ -1,12 +1,13 @@
 """The libraries that an installation brings along: what the build of the package, and `make setup`, ask for."""
 
-import os
+import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from striate.base.compiling import keeping, places
 from striate.base.compiling.building import library
-from striate.base.compiling.levels import VARIABLE, Level, NoKernelsError, possible, wished
+from striate.base.compiling.levels import LEVELS, Level, NoKernelsError, possible, wished
 
 
 def asked_for() -> tuple[Level, ...]:
@@ -16,7 +17,13 @@ def asked_for() -> tuple[Level, ...]:
         NoKernelsError: it is "off", or there are none for this processor.
     """
     levels = wished()
-    return levels if os.environ.get(VARIABLE, "auto") not in ("", "auto") else possible(levels)[:1]
+    if levels is LEVELS:
+        return possible(levels)[:1]
+    machine = platform.machine()
+    found = tuple(level for level in levels if sys.platform == "linux" and level.machine == machine)
+    if not found:
+        raise NoKernelsError(f"there are no such kernels for {sys.platform} on {machine}")
+    return found
 
 
 def build(folder: Path, on_text: Callable[[str], None]) -> list[Path]:
@@ -29,9 +36,10 @@ def build(folder: Path, on_text: Callable[[str], None]) -> list[Path]:
         return []
     for level in levels:
         try:
-            if said := places.obstacle(folder, loads=False):
-                raise NoKernelsError(said)
             if not (found := keeping.library_in(folder, level)):
+                if said := places.obstacle(folder, loads=False):
+                    raise NoKernelsError(said)
+                keeping.forget_faults(folder)  # somebody has asked for it
                 on_text(f"building kernels for {level.name}; on a slow machine that takes minutes")
                 found = library(level, folder)
             made.append(found)

@@ -20,21 +20,22 @@ _SUM, _FAULT = ".sha256", ".fault"
 
 def library_in(folder: Path, level: Level) -> Path | None:
     """The library for a level that lies in a folder, whole and of no stranger; None if there is none."""
-    path = folder / library_name(level)
     try:
+        path = folder / library_name(level)
         if distrust(folder) or distrust(path) or not is_whole(path):
             return None
     except OSError:
         return None
-    with suppress(OSError):  # it is in use, so it is not old
-        os.utime(path)
+    for each in (path, _sum_of(path)):
+        with suppress(OSError):  # it is in use, so it is not old
+            os.utime(each)
     return path
 
 
 def is_whole(path: Path) -> bool:
     """Whether a file is the one that was kept: a damaged library would end the process that loads it."""
     try:
-        return path.with_name(path.name + _SUM).read_text() == checksum(path)
+        return _sum_of(path).read_text().partition("\n")[0] == checksum(path)
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -44,26 +45,38 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def keep(made: Path, path: Path) -> None:
-    """Put a file where it is kept; until its checksum is there, too, nobody takes it.
+def maker_of(path: Path) -> str:
+    """What `keep` was told of a file's maker; "" if nothing."""
+    try:
+        return _sum_of(path).read_text().partition("\n")[2]
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _sum_of(path: Path) -> Path:
+    return path.with_name(path.name + _SUM)
+
+
+def keep(made: Path, path: Path, maker: str = "") -> None:
+    """Put a file where it is kept, and who made it; until its checksum is there, too, nobody takes it.
 
     ``made`` lies on the same disk and is gone afterwards.
     """
     made.chmod(0o644)
-    text = made.with_name(made.name + _SUM)
-    text.write_text(checksum(made))
+    text = _sum_of(made)
+    text.write_text(f"{checksum(made)}\n{maker}" if maker else checksum(made))
     text.chmod(0o644)
     if path.is_dir():
         shutil.rmtree(path)
     _flush(made)
     _flush(text)
     made.replace(path)
-    text.replace(path.with_name(path.name + _SUM))
+    text.replace(_sum_of(path))
 
 
 def remove(path: Path) -> None:
     """Remove a kept file and its checksum."""
-    for each in (path.with_name(path.name + _SUM), path):
+    for each in (_sum_of(path), path):
         with suppress(OSError):
             each.unlink(missing_ok=True)
 
@@ -80,7 +93,7 @@ def remembered(folder: Path, level: Level, cause: str) -> str:
     """What was remembered of a fault of these sources with this cause in the last day; "" if nothing."""
     path = _fault(folder, level, cause)
     try:
-        return path.read_text() if 0 <= time.time() - path.stat().st_mtime < DAY else ""
+        return path.read_text(encoding="utf-8") if 0 <= time.time() - path.stat().st_mtime < DAY else ""
     except (OSError, UnicodeDecodeError):
         return ""
 
@@ -89,8 +102,13 @@ def remember(folder: Path, level: Level, cause: str, said: str) -> None:
     """Remember a fault for a day, so that not every process meets it anew; where nothing can be written, they do."""
     with suppress(OSError):
         partial = _fault(folder, level, cause).with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(said)
+        partial.write_text(said, encoding="utf-8", errors="backslashreplace")
         partial.replace(_fault(folder, level, cause))
+
+
+def useless(folder: Path, level: Level, maker: str, loader: str) -> bool:
+    """Whether it is remembered in a folder that what this compiler makes is of no use to a loader."""
+    return bool(remembered(folder, level, f"{maker} {loader}"))
 
 
 def forget_faults(folder: Path) -> None:
@@ -102,7 +120,7 @@ def forget_faults(folder: Path) -> None:
 
 def _fault(folder: Path, level: Level, cause: str) -> Path:
     stem = Path(library_name(level)).stem
-    return folder / f"{stem}-{hashlib.sha256(cause.encode()).hexdigest()[:8]}{_FAULT}"
+    return folder / f"{stem}-{hashlib.sha256(cause.encode(errors='surrogateescape')).hexdigest()[:8]}{_FAULT}"
 
 
 def sweep(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def kept_folder() -> Path:
     Raises:
         OutputError: there can be no cache folder.
     """
-    return cache_folder() / "native"
+    return cache_folder().absolute() / "native"
 
 
 def obstacle(folder: Path, *, loads: bool = True) -> str:
@@ -30,11 +31,10 @@ def obstacle(folder: Path, *, loads: bool = True) -> str:
     """
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
         if said := distrust(folder):
-            return f"{said}; take that right away (chmod go-w) or {_OTHERS}"
+            return f"kernels cannot be kept there: {said}; {_OTHERS} alone"
+        with tempfile.TemporaryFile(dir=folder):
+            pass
         system = os.statvfs(folder)
     except OSError as error:
         return f"kernels cannot be kept in {folder}: {error.strerror or error}; {_OTHERS}"
@@ -62,9 +62,16 @@ def distrust(path: Path) -> str:
     about = path.stat()
     if about.st_uid not in (0, os.geteuid()):
         return f"{path} belongs to another user"
-    if about.st_mode & stat.S_IWOTH or (about.st_mode & stat.S_IWGRP and not _is_own(about.st_gid, about.st_uid)):
-        return f"{path} may be written to by others"
-    return ""
+    others = about.st_mode & stat.S_IWOTH
+    # Where there is an access control list, the group's bits say what any of those it names may do.
+    group = about.st_mode & stat.S_IWGRP and (_has_list(path) or not _is_own(about.st_gid, about.st_uid))
+    return f"{path} may be written to by others" if others or group else ""
+
+
+def _has_list(path: Path) -> bool:
+    with suppress(OSError, AttributeError):
+        return "system.posix_acl_access" in os.listxattr(path)
+    return False
 
 
 def _is_own(group: int, user: int) -> bool:

@@ -1,7 +1,6 @@
 """Where a process finds a library: the installation's, the user's own, or one that is built now."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from striate.base.compiling import building, keeping, places
@@ -11,22 +10,32 @@ from striate.base.compiling.sources import INSTALLED
 from striate.base.errors import OutputError
 
 
-def there(levels: Sequence[Level]) -> Iterator[tuple[Level, Path]]:
-    """The libraries that there are, the best level first; the installation's before the user's own."""
-    folders = [INSTALLED]
-    with suppress(OutputError):
-        folders.append(places.kept_folder())
+def there(levels: Sequence[Level], loader: str = "") -> Iterator[tuple[Level, Path]]:
+    """The libraries that there are, the best level first; the installation's before the user's own.
+
+    Without those that are remembered as of no use to this loader.
+    """
+    own = _kept()
     for level in levels:
-        for folder in folders:
-            if path := keeping.library_in(folder, level):
+        for folder in (INSTALLED, own):
+            if folder is None or not (path := keeping.library_in(folder, level)):
+                continue
+            if not (own and keeping.useless(own, level, keeping.maker_of(path), loader)):
                 yield level, path
+
+
+def _kept() -> Path | None:
+    try:
+        return places.kept_folder()
+    except OutputError:
+        return None
 
 
 def needs_building() -> bool:
     """Whether whoever asks for kernels now waits for a compiler."""
     try:
         return not any(there(possible(wished()))) and there_is_one() and not places.cache_obstacle()
-    except NoKernelsError:
+    except (NoKernelsError, OSError):
         return False
 
 
@@ -41,18 +50,13 @@ def built(level: Level, *, loader: str = "", on_unit: building.Count = building.
     return building.library(level, places.kept_folder(), loader=loader, on_unit=on_unit)
 
 
-def drop(path: Path) -> None:
-    """Remove a library of no use, so that another can take its place; the installation's stays."""
-    if path.parent != INSTALLED:
-        keeping.remove(path)
-
-
-def reject(level: Level, loader: str, said: str) -> None:
-    """Remove the library that was just built and is of no use to its loader, and remember that for a day."""
-    building.reject(level, places.kept_folder(), loader, said)
+def reject(level: Level, path: Path, loader: str, said: str) -> None:
+    """Remember for a day that a library is of no use to a loader; it stays, since it may be to others."""
+    if (own := _kept()) is not None:
+        keeping.remember(own, level, f"{keeping.maker_of(path)} {loader}", said)
 
 
 def forget_faults() -> None:
     """Forget what failed before, so that the next who asks for kernels tries again."""
-    with suppress(OutputError):
-        keeping.forget_faults(places.kept_folder())
+    if (own := _kept()) is not None:
+        keeping.forget_faults(own)

@@ -3,7 +3,7 @@
 `striate.base.compiling` makes a library of them, at installation or on first use; `library` loads it and `checking`
 compares it with torch. `depthwise`, `norm`, `pooling`, `dense` and `products` are operations over them, each with its
 gradients; `chain` answers for whole networks. Where any of that fails, torch's own path runs.
-Offers kernels, kernels_at_hand, prepare, description, will_take_seconds; Count and silent are who hears
+Offers kernels, kernels_at_hand, prepare, description; Count and silent are who hears
 of a build.
 """
 
@@ -13,7 +13,6 @@ from striate.ops.native.library import (
     kernels,
     kernels_at_hand,
     prepare,
-    will_take_seconds,
 )
 
 __all__ = [
@@ -23,5 +22,4 @@ __all__ = [
     "kernels_at_hand",
     "prepare",
     "silent",
-    "will_take_seconds",
 ]

@@ -29,8 +29,13 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 def first_difference(library: Any) -> str:
     """Which case differs from torch by more than rounding, in words; "" if none does."""
     # It is asked in the middle of somebody's step or answer, whose autocast, device and modes are not meant here.
-    with torch.autocast("cpu", enabled=False), torch.device("cpu"), torch.no_grad():
-        return _first_difference(library)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.autocast("cpu", enabled=False), torch.device("cpu"), torch.no_grad():
+            return _first_difference(library)
+    finally:
+        torch.set_default_dtype(usual)
 
 
 def _first_difference(library: Any) -> str:

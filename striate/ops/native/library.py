@@ -1,7 +1,9 @@
 """The library of kernels in this process: loaded once, compared with torch, or done without; and which it was."""
 
+import _ctypes
 import ctypes
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -48,15 +50,15 @@ def loaded() -> Loaded:
         return _found(levels) or _built(levels[0])
     except (NoKernelsError, OutputError) as error:
         return Loaded(None, f"torch alone ({error})")
+    except OSError as error:
+        return Loaded(None, f"torch alone (no kernels: {error})")
 
 
 def _found(levels: Sequence[Level]) -> Loaded | None:
     """The best of the libraries that there are, None if none of them is of use."""
-    for level, path in providing.there(levels):
-        try:
+    for level, path in providing.there(levels, _loader()):
+        with suppress(NoKernelsError):
             return _compared(level, path)
-        except NoKernelsError:
-            providing.drop(path)
     return None
 
 
@@ -64,33 +66,36 @@ def _built(level: Level) -> Loaded:
     """A library built now and kept for whoever comes next.
 
     Raises:
-        NoKernelsError: there can be none, or it is of no use; the latter is remembered.
+        NoKernelsError: there can be none, or it is of no use.
     """
-    loader = f"torch {torch.__version__}"
-    path = providing.built(level, loader=loader, on_unit=_on_unit.get())
-    try:
-        return _compared(level, path)
-    except NoKernelsError as error:
-        providing.reject(level, loader, str(error))
-        raise
+    return _compared(level, providing.built(level, loader=_loader(), on_unit=_on_unit.get()))
+
+
+def _loader() -> str:
+    return f"torch {torch.__version__}"
 
 
 def _compared(level: Level, path: Path) -> Loaded:
-    """The library of a file, if it computes what torch does.
+    """The library of a file, if it computes what torch does; that it does not is remembered.
 
     Raises:
         NoKernelsError: it cannot be loaded, or computes otherwise.
     """
     from striate.ops.native.checking import first_difference
 
+    library = None
     try:
         library = opened(path)
         difference = first_difference(library)
+        said = f"the kernels compute otherwise than torch: {difference}" if difference else ""
     except (OSError, AttributeError) as error:
-        raise NoKernelsError(f"the kernels cannot be loaded: {error}") from error
-    if difference:
-        raise NoKernelsError(f"the kernels compute otherwise than torch: {difference}")
-    return Loaded(library, f"kernels of Striate for {level.name}")
+        said = f"the kernels cannot be loaded: {error}"
+    if not said:
+        return Loaded(library, f"kernels of Striate for {level.name}")
+    providing.reject(level, path, _loader(), said)
+    if library is not None:  # a library that is built in its place has the same name, and would not be opened
+        _ctypes.dlclose(library._handle)
+    raise NoKernelsError(said)
 
 
 def opened(path: Path) -> Any:
@@ -101,23 +106,22 @@ def opened(path: Path) -> Any:
     return library
 
 
-@cache
-def will_take_seconds() -> bool:
-    """Whether the first who asks this process for kernels waits for a compiler; the answer stays the same."""
-    return not loaded.cache_info().currsize and providing.needs_building()
-
-
 def kernels() -> Any:
     """The loaded library, or None."""
     return loaded().library
 
 
+@cache
 def kernels_at_hand() -> Any:
     """The library, or None where there was none without waiting for a compiler when this process first asked.
 
     It stays so: whatever others build meanwhile, a process answers the same question alike.
     """
-    return None if will_take_seconds() else kernels()
+    try:
+        found = _found(possible(wished()))
+    except (NoKernelsError, OSError):
+        return None
+    return found.library if found else None
 
 
 def description() -> str:

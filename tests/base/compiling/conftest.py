@@ -1,6 +1,7 @@
 """A compiler that notes what it is asked, for builds that take no time."""
 
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +29,10 @@ class Scripted:
 
     def does(self, then: str = "", *, version: str = "1.0") -> None:
         """From now on it does this, in the shell's language, before it writes; ``$source`` is empty for a link."""
-        path = self.folder / "cc"
+        path = self.folder / "cc.new"  # one that a dying compiler still runs is not written to
         path.write_text(SCRIPT.format(version=version, log=self.log, then=then))
         path.chmod(0o755)
+        path.replace(self.folder / "cc")
 
     @property
     def log(self) -> Path:
@@ -42,6 +44,14 @@ class Scripted:
             return []
         words = [line.split() for line in self.log.read_text().splitlines()]
         return [Path(line[line.index("-c") + 1]).name for line in words if "-c" in line]
+
+    def runs(self) -> bool:
+        """Whether one of it is still alive."""
+        words = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                words.append(entry.read_bytes())
+        return any(str(self.folder / "cc").encode() in each for each in words)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from striate.base.compiling import building, keeping
+from striate.base.compiling import building, compilers, keeping, places
 from striate.base.compiling.building import library
 from striate.base.compiling.compilers import Limits
 from striate.base.compiling.levels import LEVELS, NoKernelsError
@@ -158,9 +158,10 @@ def test_a_build_that_is_killed_at_any_moment_is_gone_on_with(scripted, folder):
         wait_until(lambda: len(scripted.compiled()) > counted and len(list(folder.glob("units/*.o"))) >= units)  # noqa: B023
         process.send_signal(signal.SIGKILL)
         process.wait()
+        wait_until(lambda: not scripted.runs())
         counted = len(scripted.compiled())
         assert not (folder / library_name(LEVEL)).exists()
-    kept = {path.stem.rpartition("-")[0] for path in folder.glob("units/*.o")}
+    kept = {path.stem.rpartition("-")[0] for path in folder.glob("units/*.o") if keeping.is_whole(path)}
     assert len(kept) >= len(UNITS) - 2
     scripted.does()
     library(LEVEL, folder)
@@ -221,12 +222,87 @@ def test_a_disk_that_fills_up_is_no_fault_that_is_remembered(scripted, folder, m
     assert [name for name in files(folder) if not name.endswith((".o", ".sha256"))] == []
 
 
-def test_a_library_that_is_of_no_use_to_its_loader(scripted, folder):
+def reject(path: Path, loader: str) -> None:
+    keeping.remember(path.parent, LEVEL, f"{keeping.maker_of(path)} {loader}", "it computes otherwise")
+
+
+def test_a_library_that_is_of_no_use_to_its_loader_stays_for_others(scripted, folder):
     path = library(LEVEL, folder, loader="torch 1")
-    building.reject(LEVEL, folder, "torch 1", "it computes otherwise")
-    assert not path.exists()
+    reject(path, "torch 1")
     before = len(scripted.compiled())
     with pytest.raises(NoKernelsError, match=r"it computes otherwise; that is remembered"):
         library(LEVEL, folder, loader="torch 1")
-    assert len(scripted.compiled()) == before
     assert library(LEVEL, folder, loader="torch 2") == path
+    assert len(scripted.compiled()) == before
+    scripted.does(version="2.0")  # another compiler may make another
+    assert library(LEVEL, folder, loader="torch 1") == path
+    assert len(scripted.compiled()) == before + len(UNITS)
+
+
+def test_a_waiter_that_is_interrupted_leaves_the_lock_to_its_holder(scripted, folder):
+    def interrupt(done: int, units: int) -> None:
+        raise KeyboardInterrupt
+
+    with lock_file(folder).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(KeyboardInterrupt):
+            library(LEVEL, folder, on_unit=interrupt)
+        assert lock_file(folder).exists()
+    library(LEVEL, folder)
+    assert not lock_file(folder).exists()
+
+
+def test_builders_that_do_not_wait_for_each_other(scripted, folder, monkeypatch):
+    """Where there are no locks: the first to be through takes nothing from the second, in the middle of its units."""
+
+    def none(*words: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    other: list[Path] = []
+
+    def in_the_middle(done: int, units: int) -> None:
+        if done >= len(UNITS) // 2 and not other:
+            other.append(folder)
+            other[0] = library(LEVEL, folder)
+            other[0].with_name(f"{other[0].name}.sha256").unlink()  # so that the first goes on
+
+    assert library(LEVEL, folder, on_unit=in_the_middle) == other[0]
+    assert keeping.is_whole(other[0])
+
+
+def test_sources_that_change_while_they_are_compiled(scripted, folder, monkeypatch):
+    true, changed = building.unit_name, []
+    monkeypatch.setattr(building, "unit_name", lambda *words: true(*words) + "x" * len(changed))
+
+    def change(done: int, units: int) -> None:
+        changed[:] = [done] if done else []
+
+    with pytest.raises(NoKernelsError, match=r"sources have changed"):
+        library(LEVEL, folder, on_unit=change)
+    assert not (folder / library_name(LEVEL)).exists()
+    assert not [name for name in files(folder) if name.endswith(".fault")]
+
+
+def test_no_more_compilers_at_once_than_cores(scripted, folder, monkeypatch):
+    monkeypatch.setattr(compilers, "cores", lambda: 2)
+    now = scripted.folder / "now"
+    now.mkdir()
+    scripted.does(f"touch {now}/$$; ls {now} | wc -l >> {scripted.folder}/most; sleep 0.05; rm {now}/$$")
+    library(LEVEL, folder)
+    assert {int(line) for line in (scripted.folder / "most").read_text().split()} <= {1, 2}
+
+
+def test_a_folder_that_is_named_from_here(scripted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STRIATE_CACHE", "here")
+    assert places.cache_obstacle() == ""
+    assert library(LEVEL, places.kept_folder()).parent == tmp_path / "here" / "native"
+
+
+def test_whoever_is_told_may_be_gone(scripted, folder):
+    def gone(done: int, units: int) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    with pytest.raises(BrokenPipeError):
+        library(LEVEL, folder, on_unit=gone)

@@ -21,7 +21,8 @@ def ran(folder: Path, *scripts: str, limits: Limits = GENEROUS, at_once: int | N
     """Run shell scripts, named by their number; gives those that ended well and those that memory was short for."""
     commands = {str(number): ["/bin/sh", "-c", text] for number, text in enumerate(scripts)}
     done: set[str] = set()
-    starved = run_all(commands, folder, limits, at_once=at_once, on_progress=lambda: None, on_done=done.add)
+    quiet = {"on_progress": lambda: None, "on_moment": lambda: None}
+    starved = run_all(commands, folder, limits, at_once=at_once, **quiet, on_done=done.add)
     return done, starved
 
 
@@ -56,6 +57,7 @@ def test_all_are_run_and_never_more_at_once_than_may(tmp_path):
         ("exit 3", RefusedError, "it says nothing"),
         ("kill -11 $$", RefusedError, "fails"),
         ("echo 'cc1: error: No space left on device'; exit 1", NoKernelsError, "no space left on device"),
+        ("echo 'ld: final link failed: Disk quota exceeded'; exit 1", NoKernelsError, "disk quota exceeded"),
     ],
 )
 def test_what_fails_says_so_and_ends_the_others(script, kind, said, tmp_path):
@@ -65,7 +67,17 @@ def test_what_fails_says_so_and_ends_the_others(script, kind, said, tmp_path):
     wait_until(lambda: not is_alive(int((tmp_path / "other").read_text())))
 
 
-@pytest.mark.parametrize("script", ["kill -9 $$", "echo 'cc1: out of memory allocating 8 bytes'; exit 1"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "kill -9 $$",
+        "echo 'cc1: out of memory allocating 8 bytes'; exit 1",
+        "echo 'gcc: fatal error: Killed signal terminated program cc1'; exit 1",  # what was killed is not the driver
+        "echo 'collect2: fatal error: ld terminated with signal 9 [Killed]'; exit 1",
+        "echo 'virtual memory exhausted: Cannot allocate memory'; exit 1",
+        "echo 'cc: fatal error: vfork: Resource temporarily unavailable'; exit 1",
+    ],
+)
 def test_memory_that_was_short_is_no_fault_of_the_sources(script, tmp_path):
     done, starved = ran(tmp_path, script, "exit 0")
     assert done == {"1"}
@@ -96,7 +108,7 @@ def test_a_program_that_is_killed_leaves_no_compiler_behind(tmp_path):
     program = (
         "import sys; from pathlib import Path; from striate.base.compiling.compilers import Limits, run_all\n"
         "shell = ['/bin/sh', '-c', 'sleep 1000 & echo $$ $! > group.new; mv group.new group; wait']\n"
-        "run_all({'a': shell}, Path(sys.argv[1]), Limits(), on_progress=int, on_done=str)"
+        "run_all({'a': shell}, Path(sys.argv[1]), Limits(), on_progress=int, on_moment=int, on_done=str)"
     )
     process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
     wait_until((tmp_path / "group").exists)
@@ -109,10 +121,10 @@ def test_an_interrupt_leaves_no_compiler_behind(tmp_path):
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    script = "echo $$ > pid; while :; do :; done"
+    script = "echo $$ > pid; sleep 1000"  # who does nothing can be interrupted, too
     commands = {"a": ["/bin/sh", "-c", script]}
     with pytest.raises(KeyboardInterrupt):
-        run_all(commands, tmp_path, GENEROUS, on_progress=interrupt, on_done=lambda name: None)
+        run_all(commands, tmp_path, GENEROUS, on_progress=int, on_moment=interrupt, on_done=str)
     wait_until(lambda: not is_alive(int((tmp_path / "pid").read_text())))
 
 
@@ -121,12 +133,17 @@ class TestWhichCompiler:
         monkeypatch.setenv("CC", f"'{scripted.folder}/cc' -m64")
         first = compilers.first()
         assert first.command == (f"{scripted.folder}/cc", "-m64")
-        assert with_version(first, GENEROUS).version == "1.0"
+        assert with_version(first, GENEROUS, lambda: None).version == "1.0"
 
     @pytest.mark.parametrize("name", ["", "no-such-compiler", "'unclosed"])
     def test_else_the_systems(self, name, scripted, monkeypatch):
         monkeypatch.setenv("PATH", str(scripted.folder))
         monkeypatch.setenv("CC", name)
+        assert compilers.first().command == (f"{scripted.folder}/cc",)
+
+    def test_is_found_from_wherever_it_is_started(self, scripted, monkeypatch):
+        monkeypatch.chdir(scripted.folder)
+        monkeypatch.setenv("CC", "./cc")
         assert compilers.first().command == (f"{scripted.folder}/cc",)
 
     def test_none(self, tmp_path, monkeypatch):

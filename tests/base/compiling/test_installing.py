@@ -32,6 +32,22 @@ def test_levels_for_the_processors_of_others(scripted, tmp_path, monkeypatch):
     assert build(tmp_path / "built")[0] == ["avx512", "avx2"]
 
 
+def test_none_for_other_machines(scripted, tmp_path, monkeypatch):
+    """Their units would hold this machine's code."""
+    monkeypatch.setattr(installing.platform, "machine", lambda: "riscv64")
+    monkeypatch.setenv("STRIATE_NATIVE", "avx2,neon")
+    made, (said,) = build(tmp_path / "built")
+    assert made == [] and "no such kernels for linux on riscv64" in said
+
+
+def test_who_asks_again_has_another_try(scripted, tmp_path, monkeypatch):
+    monkeypatch.delenv("STRIATE_NATIVE", raising=False)
+    scripted.does("echo 'x.c:1: error: stdint.h: No such file'; exit 1")
+    assert build(tmp_path / "built")[0] == []
+    scripted.does()
+    assert build(tmp_path / "built")[0] == [possible()[0].name]
+
+
 def test_none_if_it_is_off(scripted, tmp_path, monkeypatch):
     monkeypatch.setenv("STRIATE_NATIVE", "off")
     assert build(tmp_path / "built") == ([], ["no kernels are built: STRIATE_NATIVE is off"])

@@ -75,6 +75,29 @@ def test_a_folder_in_the_way_of_a_library_goes(tmp_path):
     assert keeping.is_whole(tmp_path / "x.so")
 
 
+def test_who_made_it_is_kept_with_it(kept):
+    assert keeping.maker_of(kept) == ""
+    made = kept.parent / "made"
+    made.write_bytes(b"another")
+    keep(made, kept, "a compiler")
+    assert keeping.maker_of(kept) == "a compiler"
+    assert library_in(kept.parent, LEVEL) == kept
+    assert keeping.maker_of(kept.parent / "elsewhere") == ""
+
+
+def test_nor_one_with_an_access_control_list(kept, monkeypatch):
+    kept.chmod(0o664)
+    monkeypatch.setattr(places, "_is_own", lambda group, user: True)
+    assert library_in(kept.parent, LEVEL) == kept
+    monkeypatch.setattr(os, "listxattr", lambda path: ["system.posix_acl_access"])
+    assert library_in(kept.parent, LEVEL) is None
+
+
+def test_a_fault_in_any_language_is_remembered(tmp_path):
+    remember(tmp_path, LEVEL, "CC=\udcff", "error: \u2018x\u2019 \udcff")
+    assert remembered(tmp_path, LEVEL, "CC=\udcff").startswith("error: \u2018x\u2019")
+
+
 def test_a_fault_is_remembered_for_its_level_and_cause(tmp_path):
     remember(tmp_path, LEVEL, "this", "it is broken")
     assert remembered(tmp_path, LEVEL, "this") == "it is broken"
@@ -110,7 +133,8 @@ def test_what_nobody_has_used_for_long_goes(kept):
         os.utime(folder / name, (time.time() - 31 * keeping.DAY,) * 2)
     for name in (".building-x", ".z.lock", "new.so", "units/new.o"):
         os.utime(folder / name, (time.time() - 2 * keeping.DAY,) * 2)
-    os.utime(kept, (time.time() - 31 * keeping.DAY,) * 2)
+    for path in (kept, kept.with_name(f"{kept.name}.sha256")):
+        os.utime(path, (time.time() - 31 * keeping.DAY,) * 2)
     assert library_in(folder, LEVEL)  # it is in use
     sweep(folder)
     left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}

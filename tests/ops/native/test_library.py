@@ -1,5 +1,6 @@
 """Which kernels a process takes, and that it does without whatever is in the way."""
 
+import hashlib
 import json
 import os
 import re
@@ -8,12 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from striate.base.compiling import compilers, keeping, providing, sources
+from striate.base.compiling import compilers, providing, sources
 from striate.base.compiling.levels import VARIABLE, NoKernelsError
 from striate.layers import Conv2d
 from striate.ops.native import checking, kernels, library
@@ -51,9 +51,9 @@ def anew(monkeypatch: pytest.MonkeyPatch, place: Place) -> Iterator[pytest.Monke
     monkeypatch.setattr(providing, "INSTALLED", place.folder / "installed")
     monkeypatch.setenv("STRIATE_CACHE", str(place.cache))
     monkeypatch.setenv(VARIABLE, "auto")
-    library.will_take_seconds.cache_clear()
+    library.kernels_at_hand.cache_clear()
     yield monkeypatch
-    library.will_take_seconds.cache_clear()
+    library.kernels_at_hand.cache_clear()
 
 
 def asked(environment: dict[str, str]) -> library.Loaded:
@@ -135,18 +135,24 @@ def test_a_fault_is_remembered_for_this_compiler_until_somebody_tries_again(name
     assert asked(environment).said == first.removesuffix(")") + situations.AGAIN + ")"
     assert len(log.read_text().split()) == times
     providing.forget_faults()
-    assert asked(environment).said == first
-    assert len(log.read_text().split()) > times
+    if name == "compiler that fails":
+        assert asked(environment).said == first
+        assert len(log.read_text().split()) > times
+    else:  # its library is compared again, and found to be the same
+        compared: list[object] = []
+        true = checking.first_difference
+        anew.setattr(checking, "first_difference", lambda found: compared.append(found) or true(found))
+        assert asked(environment).said.startswith(first.removesuffix(")"))
+        assert len(compared) == 1
 
 
 @needs_kernels
-def test_faults_are_those_of_one_compiler_and_one_torch(place: Place, anew) -> None:
+def test_faults_are_those_of_one_compiler(place: Place, anew) -> None:
     situation = next(s for s in SITUATIONS if s.name == "compiler whose library computes otherwise")
     environment = situation.prepare(place)
     script = Path(environment["CC"])
     assert asked(environment).library is None
-    anew.setattr(torch, "__version__", "99.0")
-    assert situations.AGAIN not in asked(environment).said
+    assert situations.AGAIN in asked(environment).said
     script.write_text(script.read_text().replace("1.0", "2.0"))
     assert situations.AGAIN not in asked(environment).said
 
@@ -166,7 +172,7 @@ def test_the_best_level_that_is_there_is_taken_before_one_is_built(place: Place,
 
 @needs_kernels
 def test_the_installations_library_comes_before_the_users(place: Place, anew) -> None:
-    place.keep("auto", b"a text", keeping.hashlib.sha256(b"a text").hexdigest())  # whole, and of no use
+    place.keep("auto", b"a text", hashlib.sha256(b"a text").hexdigest())  # whole, and of no use
     for path in (levels.file("auto"), situations.sum_of(levels.file("auto"))):
         (place.folder / "installed").mkdir(exist_ok=True)
         shutil.copy(path, place.folder / "installed")
@@ -187,18 +193,21 @@ def test_what_others_may_write_is_not_loaded(what: str, place: Place, anew) -> N
 
 
 @needs_kernels
-def test_who_only_answers_does_without_and_keeps_to_it(place: Place, anew) -> None:
-    anew.setenv("CC", place.compiler)
-    anew.setattr(library, "loaded", SimpleNamespace(cache_info=lambda: SimpleNamespace(currsize=0)))
+@pytest.mark.parametrize("there", ["nothing", "a library of no use"])
+def test_who_only_answers_does_without_and_keeps_to_it(there: str, place: Place, anew) -> None:
+    environment, log = counting(place, copying(levels.file("auto")))
+    anew.setenv("CC", environment["CC"])
+    if there != "nothing":
+        place.keep("auto", b"a text", hashlib.sha256(b"a text").hexdigest())
     assert library.kernels_at_hand() is None
     place.keep("auto")  # somebody else has built them meanwhile
     assert library.kernels_at_hand() is None
+    assert log.read_text() == ""
 
 
 @needs_kernels
 def test_whether_a_compiler_will_be_waited_for(place: Place, anew) -> None:
-    waits = library.will_take_seconds.__wrapped__
-    anew.setattr(library, "loaded", SimpleNamespace(cache_info=lambda: SimpleNamespace(currsize=0)))
+    waits = providing.needs_building
     anew.setenv("CC", place.compiler)
     assert waits()
     anew.setenv(VARIABLE, "off")
@@ -209,6 +218,31 @@ def test_whether_a_compiler_will_be_waited_for(place: Place, anew) -> None:
     assert not waits()
     place.keep("auto")
     assert not waits()
+
+
+@needs_kernels
+def test_two_torches_that_share_a_cache_do_not_take_turns_to_build(place: Place, anew) -> None:
+    environment, log = counting(place, copying(levels.file("auto")))
+    true, ours = checking.first_difference, torch.__version__
+    anew.setattr(checking, "first_difference", lambda found: true(found) if torch.__version__ == ours else "all of it")
+    said, times = [], 0
+    for version in (ours, "99.0", ours, "99.0", ours):
+        anew.setattr(torch, "__version__", version)
+        said.append(asked(environment).library is not None)
+        times = times or len(log.read_text().split())
+    assert said == [True, False, True, False, True]
+    assert len(log.read_text().split()) == times
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_somebodys_default_type_is_not_meant(dtype: torch.dtype) -> None:
+    torch.set_default_dtype(dtype)
+    try:
+        assert checking.first_difference(levels.built("auto")) == ""
+        assert torch.get_default_dtype() == dtype
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @needs_kernels
