@@ -13,7 +13,7 @@ from striate.data.names import counted
 from striate.recipe import Stage
 from striate.training.events import EpochDone, Event, KernelsBuilding, Notice, RunStarted, Saved, StepDone
 
-WITHOUT_KERNELS = "STRIATE_NATIVE=off trains without them, several times as slow"
+WITHOUT_KERNELS = "STRIATE_NATIVE=off trains without them, up to four times as slow"
 
 
 class TrainingProgress:

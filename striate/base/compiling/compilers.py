@@ -35,6 +35,7 @@ kill -9 "$watcher"
 exit "$code"
 """
 _POLL = 0.02  # seconds
+_SOON = 2.0  # seconds within which a version is told without a word about waiting
 
 
 class RefusedError(NoKernelsError):
@@ -87,7 +88,7 @@ def first() -> Compiler:
         NoKernelsError: there is none.
     """
     if not (commands := _commands()):
-        raise NoKernelsError("there is no C compiler; with one, such as gcc, training is several times as fast")
+        raise NoKernelsError("there is no C compiler; with one, such as gcc, training is up to four times as fast")
     return Compiler(commands[0], "")
 
 
@@ -101,10 +102,12 @@ def with_version(compiler: Compiler, limits: Limits, on_moment: Callable[[], Non
         TemporaryDirectory(prefix="striate-") as folder,
         Job([*compiler.command, "--version"], Path(folder), limits) as job,
     ):
-        for _ in each_moment():
+        asked = time.monotonic()
+        for now in each_moment():
             if job.has_ended():
                 break
-            on_moment()
+            if now - asked > _SOON:
+                on_moment()
     return replace(compiler, version=job.output().strip())
 
 
@@ -203,7 +206,7 @@ class Job:
         if signalled == signal.SIGKILL:
             return OutOfMemoryError(f"the C compiler {name} was killed, perhaps for lack of memory")
         said = next((line for line in text.splitlines() if "error" in line), text.strip().partition("\n")[0])
-        return RefusedError(f"the C compiler {name} fails: {said[:200] or 'it says nothing'}")
+        return RefusedError(f"the C compiler {name} fails: {said[:200] or f'it ends with {code} and says nothing'}")
 
 
 # What compilers say when it is not the sources that they refuse.

@@ -40,8 +40,9 @@ def obstacle(folder: Path, *, loads: bool = True) -> str:
         return f"kernels cannot be kept in {folder}: {error.strerror or error}; {_OTHERS}"
     if loads and system.f_flag & os.ST_NOEXEC:
         return f"kernels cannot be kept in {folder}: its disk is mounted noexec; set STRIATE_CACHE to another"
-    if system.f_bavail * system.f_frsize < ROOM:
-        return f"kernels cannot be kept in {folder}: its disk is full ({ROOM >> 20} MB are needed); free some space"
+    if (free := system.f_bavail * system.f_frsize) < ROOM:
+        few = f"its disk has {free / 1e6:.1f} MB free, {ROOM / 1e6:.0f} are needed"
+        return f"kernels cannot be kept in {folder}: {few}; free some, or {_OTHERS}"
     return ""
 
 

@@ -54,7 +54,7 @@ def test_all_are_run_and_never_more_at_once_than_may(tmp_path):
     [
         ("echo 'x.c:1: error: no such target' >&2; exit 1", RefusedError, "fails: x.c:1: error: no such target"),
         ("echo 'In file a.h'; echo 'b.h:1: error: bad'; exit 4", RefusedError, "fails: b.h:1: error: bad"),
-        ("exit 3", RefusedError, "it says nothing"),
+        ("exit 3", RefusedError, "ends with 3 and says nothing"),
         ("kill -11 $$", RefusedError, "fails"),
         ("echo 'cc1: error: No space left on device'; exit 1", NoKernelsError, "no space left on device"),
         ("echo 'ld: final link failed: Disk quota exceeded'; exit 1", NoKernelsError, "disk quota exceeded"),

@@ -247,7 +247,9 @@ def test_somebodys_default_type_is_not_meant(dtype: torch.dtype) -> None:
 
 @needs_kernels
 @ON_A_MOUNT
-@pytest.mark.parametrize(("options", "said"), [("size=64k", "its disk is full"), ("size=99m,noexec", "mounted noexec")])
+@pytest.mark.parametrize(
+    ("options", "said"), [("size=64k", "MB free, 17 are needed"), ("size=99m,noexec", "mounted noexec")]
+)
 def test_disks_that_are_full_or_run_no_programs(options: str, said: str, place: Place, losses, anew) -> None:
     place.cache.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", options, "none", str(place.cache)]
