@@ -138,6 +138,7 @@ class _Build:
                 shutil.copyfile(path, self._object(unit))
             else:
                 missing[unit] = [*each, str(FOLDER / unit), "-o", str(self._object(unit))]
+        _tell(self.names, self.on_unit)
         starved = self._run(missing, self._done, alone=False)
         self._run({unit: missing[unit] for unit in starved}, self._done)
 
