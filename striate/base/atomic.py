@@ -55,7 +55,7 @@ def replace_file(path: Path) -> Iterator[Path]:
         yield temporary
         # Libraries that put a new file in its place (safetensors) make it readable for its owner alone.
         temporary.chmod(mode)
-        _flush(temporary)
+        flush(temporary)
         os.replace(temporary, path)
         _flush_folder(path.parent)
     except OSError as error:
@@ -92,7 +92,8 @@ def output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {name}: {reason}")
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Put the bytes of a file on the disk."""
     descriptor = os.open(path, os.O_RDWR)
     try:
         os.fsync(descriptor)

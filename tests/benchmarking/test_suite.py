@@ -186,7 +186,9 @@ def test_kernels_that_cannot_be_built_stop_nothing(monkeypatch):
 
     monkeypatch.setattr(suite.providing, "needs_building", lambda: True)
     monkeypatch.setattr(suite.providing, "built", fail)
-    suite._kernels_first(None)
+    events: list[object] = []
+    suite._kernels_first(events.append)
+    assert events == [suite.KernelsBegin()]
 
 
 @pytest.mark.slow

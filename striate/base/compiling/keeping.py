@@ -7,9 +7,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from striate.base.atomic import flush, write_text
 from striate.base.compiling.levels import Level
 from striate.base.compiling.places import distrust
 from striate.base.compiling.sources import library_name
+from striate.base.errors import OutputError
 
 DAY = 24 * 60 * 60.0
 LEFTOVER = 30 * DAY
@@ -68,8 +70,8 @@ def keep(made: Path, path: Path, maker: str = "") -> None:
     text.chmod(0o644)
     if path.is_dir():
         shutil.rmtree(path)
-    _flush(made)
-    _flush(text)
+    flush(made)
+    flush(text)
     made.replace(path)
     text.replace(_sum_of(path))
 
@@ -79,14 +81,6 @@ def remove(path: Path) -> None:
     for each in (_sum_of(path), path):
         with suppress(OSError):
             each.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remembered(folder: Path, level: Level, cause: str) -> str:
@@ -100,10 +94,8 @@ def remembered(folder: Path, level: Level, cause: str) -> str:
 
 def remember(folder: Path, level: Level, cause: str, said: str) -> None:
     """Remember a fault for a day, so that not every process meets it anew; where nothing can be written, they do."""
-    with suppress(OSError):
-        partial = _fault(folder, level, cause).with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(said, encoding="utf-8", errors="backslashreplace")
-        partial.replace(_fault(folder, level, cause))
+    with suppress(OutputError):
+        write_text(_fault(folder, level, cause), said.encode(errors="backslashreplace").decode())
 
 
 def useless(folder: Path, level: Level, maker: str, loader: str) -> bool:
@@ -128,8 +120,8 @@ def sweep(folder: Path) -> None:
     now = time.time()
     for path in (*folder.glob("*"), *folder.glob("units/*")):
         with suppress(OSError):
-            hidden = path.name.startswith(".") or path.suffix == ".partial"
-            if now - path.lstat().st_mtime < (DAY if hidden else LEFTOVER) or path.name == "units":
+            age = DAY if path.name.startswith(".") else LEFTOVER
+            if now - path.lstat().st_mtime < age or path.name == "units":
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
