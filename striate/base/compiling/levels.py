@@ -52,7 +52,9 @@ def wished() -> tuple[Level, ...]:
         raise NoKernelsError(f"{VARIABLE} is off")
     names = [level.name for level in LEVELS]
     if not set(words) <= set(names):
-        raise NoKernelsError(f"{VARIABLE} is {os.environ[VARIABLE]!r}; it is auto, off, or of {', '.join(names)}")
+        raise NoKernelsError(
+            f"{VARIABLE} is {os.environ[VARIABLE]!r}; it is auto, off, or a list of {', '.join(names)}"
+        )
     return tuple(level for level in LEVELS if level.name in words)
 
 

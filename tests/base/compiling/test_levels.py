@@ -25,7 +25,7 @@ def test_a_wish(text, names, monkeypatch):
 @pytest.mark.parametrize("text", ["fast", "avx2,fast", "auto,avx2", "off,avx2", "AVX2"])
 def test_a_wish_that_means_nothing_is_told_what_would(text, monkeypatch):
     monkeypatch.setenv("STRIATE_NATIVE", text)
-    with pytest.raises(NoKernelsError, match=f"{text}.*auto, off, or of avx512bf16, avx512, avx2, neon"):
+    with pytest.raises(NoKernelsError, match=f"{text}.*auto, off, or a list of avx512bf16, avx512, avx2, neon"):
         wished()
 
 

@@ -292,7 +292,9 @@ def test_every_level_of_this_processor(level: str, losses, monkeypatch: pytest.M
 
 def test_a_wish_that_nobody_can_grant(place: Place, anew) -> None:
     said = asked({VARIABLE: "fast"}).said
-    assert said == "torch alone (STRIATE_NATIVE is 'fast'; it is auto, off, or of avx512bf16, avx512, avx2, neon)"
+    assert (
+        said == "torch alone (STRIATE_NATIVE is 'fast'; it is auto, off, or a list of avx512bf16, avx512, avx2, neon)"
+    )
     assert not place.cache.exists()
 
 
