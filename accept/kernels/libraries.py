@@ -45,16 +45,17 @@ def today(level: Level, folder: Path) -> Made:
 
 
 def _made(sources: Path, units: tuple[str, ...], level: Level, folder: Path) -> Made:
-    """Compiled one after the other, alone, since processor time is what is measured."""
+    """Compiled one after the other, alone, since processor time is what is measured; the least of three, since what
+    else runs on a machine only ever adds to it."""
     folder.mkdir()
-    seconds, objects = {}, []
-    for unit in units:
-        objects.append(folder / f"{unit}.o")
-        command = ["cc", *FLAGS, *level.flags, "-c", str(sources / unit), "-o", str(objects[-1])]
+    objects = {unit: folder / f"{unit}.o" for unit in units}
+    seconds = {unit: float("inf") for unit in units}
+    for unit in units * 3:
+        command = ["cc", *FLAGS, *level.flags, "-c", str(sources / unit), "-o", str(objects[unit])]
         start = _children()
         subprocess.run(command, check=True)
-        seconds[unit] = _children() - start
-    subprocess.run(["cc", "-shared", *map(str, objects), "-o", str(folder / "kernels.so")], check=True)
+        seconds[unit] = min(seconds[unit], _children() - start)
+    subprocess.run(["cc", "-shared", *map(str, objects.values()), "-o", str(folder / "kernels.so")], check=True)
     return Made(opened(folder / "kernels.so"), seconds)
 
 

@@ -50,8 +50,10 @@ INLINE void add_totals(float *to, const floats *s) {
 INLINE void put_past(float *to, floats v) {
 #if defined(__AVX512F__)
     _mm512_stream_ps(to, (__m512)v);
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && defined(__clang__)
     _mm256_stream_ps(to, (__m256)v);
+#elif defined(__AVX2__)
+    __builtin_ia32_movntps256(to, v);
 #else
     memcpy(to, &v, sizeof v);
 #endif
@@ -227,7 +229,7 @@ static void weight_part(const float *gradient, const float *x, float *result, fl
         for (; o < to; o++) weight_blocks(gradient + o * TALL, desk, result + o * d->inputs + i, d, count, 1, past);
     }
 #ifdef __AVX2__
-    if (past) _mm_sfence(); /* such stores wait for nobody */
+    if (past) __builtin_ia32_sfence(); /* such stores wait for nobody */
 #endif
 }
 

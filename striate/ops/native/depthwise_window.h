@@ -9,11 +9,12 @@
 #define TILE 8 /* outputs that share loads: each number is widened once for all of them */
 #define APART static __attribute__((noinline))
 #define UNROLL _Pragma("GCC unroll 64")
-/* Rows of the window whose weights learn together, at most: as many as keep their sums in registers. */
+/* Rows of the window whose weights learn together, at most three: as many as keep their sums in registers. Those of AVX2
+ * hold one row of 7x7 with what it meets; bfloat16 is widened first, and while that takes its time two rows are better. */
 #ifdef __AVX512F__
-#define GROUP (K == 7 ? 2 : 3)
+#define GROUP(low) (K == 7 ? 2 : 3)
 #else
-#define GROUP (K == 3 ? 3 : K == 5 ? 2 : 1)
+#define GROUP(low) (K == 3 ? 3 : K == 7 && !low ? 1 : 2)
 #endif
 
 /* Tiles are for neighbours. Without masks they are for full vectors, too: channels of a network seldom leave others. What
@@ -159,7 +160,7 @@ INLINE void weight_tile(const void **rows, const void *line, floats *sums, int64
     UNROLL for (int t = 0; t < TILE; t++, y.from += y.step)
         g[t] = is_there(ow + t, s->ow, inside) ? place(y.from, lanes, inside, low) : (floats){0};
     const int places = (TILE - 1) * S + K;
-    Pass x[GROUP];
+    Pass x[3];
     UNROLL for (int i = 0; i < G; i++) x[i] = pass(rows[i], first, s, low);
     UNROLL for (int j = 0; j < G * places; j++) {
         int i = inside ? j / places : j % G, p = inside ? j % places : j / G;
@@ -177,7 +178,7 @@ INLINE void weight_tile(const void **rows, const void *line, floats *sums, int64
 INLINE void weight_rows(const void **rows, const void *line, float *to, const Shape *s, Lanes lanes, int full, int G, int S,
                         int low) {
     const int64_t step = padded(s);
-    floats sums[GROUP * K];
+    floats sums[3 * K];
     UNROLL for (int k = 0; k < G * K; k++) sums[k] = load(to + k * step, LANES, 0);
     for (int64_t ow = 0; ow < s->ow; ow += TILE) {
         if (full && lies_inside(ow, s, S)) weight_tile(rows, line, sums, ow, s, lanes, 1, G, S, low);
@@ -223,17 +224,17 @@ INLINE void weight_row(const void *x, const void *gradient, float *sums, const S
         if (ih < 0 || ih >= s->h) continue;
         rows[count++] = at(x, (n * s->h + ih) * s->w * s->c + c0, low);
     }
-    int single = one_by_one(s, full) || (GROUP == 3 && count == 1);
+    int single = one_by_one(s, full) || (GROUP(low) == 3 && count == 1);
     if (single)
         for (; done < count; done++)
             (low ? weight_singly_low : weight_singly_wide)(rows[done], line, to + done * K * padded(s), s, lanes);
-    if (GROUP == 3 && !single && count % 2) {
+    if (GROUP(low) == 3 && !single && count % 2) {
         weight_rows(rows, line, to, s, lanes, full, 3, S, low);
         done = 3;
     }
-    for (; GROUP >= 2 && done + 2 <= count; done += 2)
+    for (; GROUP(low) >= 2 && done + 2 <= count; done += 2)
         weight_rows(rows + done, line, to + done * K * padded(s), s, lanes, full, 2, S, low);
-    for (; GROUP <= 2 && done < count; done++)
+    for (; GROUP(low) <= 2 && done < count; done++)
         weight_rows(rows + done, line, to + done * K * padded(s), s, lanes, full, 1, S, low);
 }
 

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __AVX2__
+/* AVX2 needs two instructions of it, which gcc knows by names of its own: reading all of it takes a fifth of a build. */
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__clang__))
 #include <immintrin.h>
 #endif
 
@@ -129,8 +130,10 @@ INLINE void store_some(void *to, floats v, Lanes there, int low) { store(to, v, 
 INLINE floats multiply_add(floats a, floats b, floats c) {
 #ifdef __AVX512F__
     return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined(__FMA__)
+#elif defined(__FMA__) && defined(__clang__)
     return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__FMA__)
+    return __builtin_ia32_vfmaddps256(a, b, c);
 #else
     return c + a * b; /* compilers fuse it where every processor can */
 #endif
