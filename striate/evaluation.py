@@ -18,6 +18,7 @@ from striate.data.records import Dataset, Record
 from striate.data.splits import fingerprint, folds, split
 from striate.inference import device_named, measure
 from striate.tasks import task_named
+from striate.tasks.task import Task
 
 Part = Literal["train", "val", "test", "all"]
 
@@ -66,12 +67,13 @@ def evaluate(
     """
     started = time.monotonic()
     network, description = modelfile.open_model(model, on_notice=on_notice)
-    dataset = open_data(Path(data), format=format)
+    task = task_named(description.task, description.classes, description.task_arguments)
+    dataset = task.checked(open_data(Path(data), format=format))
     dataset, cache = readable(dataset, description.preprocess, skip=skip_unreadable)
     if on_notice:
         for text in dataset.notices:
             on_notice(text)
-    name, records = _chosen(dataset, description, part)
+    name, records = _chosen(dataset, description, task, part)
     records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -85,7 +87,6 @@ def evaluate(
         ahead=prepares_ahead(where),
         cache=cache,
     )
-    task = task_named(description.task, description.classes)
     meter = measure(network, task, description.preprocess, loader.epoch(0), where)
     return Evaluation(
         task=description.task,
@@ -98,11 +99,13 @@ def evaluate(
     )
 
 
-def _chosen(dataset: Dataset, description: modelfile.Description, part: Part | None) -> tuple[str, tuple[Record, ...]]:
+def _chosen(
+    dataset: Dataset, description: modelfile.Description, task: Task, part: Part | None
+) -> tuple[str, tuple[Record, ...]]:
     """The pictures to measure on, and what to call them."""
     if part == "all":
         return "all", dataset.records
-    dataset = _split_as_trained(dataset, description.provenance)
+    dataset = _split_as_trained(dataset, description.provenance, task)
     if part is not None:
         if records := dataset.select(part):
             return part, records
@@ -116,7 +119,7 @@ def _chosen(dataset: Dataset, description: modelfile.Description, part: Part | N
     return "all", dataset.records
 
 
-def _split_as_trained(dataset: Dataset, provenance: Mapping[str, Any]) -> Dataset:
+def _split_as_trained(dataset: Dataset, provenance: Mapping[str, Any], task: Task) -> Dataset:
     """The data with the split that the model's run gave them, if they are its data; else as their folders say.
 
     A run's own split goes by content, so it is found again however the pictures are put into folders now; one that
@@ -131,5 +134,5 @@ def _split_as_trained(dataset: Dataset, provenance: Mapping[str, Any]) -> Datase
     fractions, seed = tuple(provenance["split"]), provenance["split_seed"]
     if fold := provenance.get("fold"):
         validation = fractions[1] / (fractions[0] + fractions[1])
-        return folds(dataset, provenance["folds"], seed, validation)[fold - 1]
-    return split(dataset, fractions, seed)
+        return folds(dataset, provenance["folds"], seed, validation, every_class=task.every_class)[fold - 1]
+    return split(dataset, fractions, seed, every_class=task.every_class)

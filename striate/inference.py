@@ -1,4 +1,4 @@
-"""From batches to predictions and figures: the one loop that validation, evaluation and predictor share.
+"""From pictures to predictions and figures: what validation, evaluation, predictor and explanations share.
 
 In float32 always, so that a model file answers alike wherever it is loaded. On a CPU the network is folded first
 (`striate.models.folding`), which changes its outputs by the rounding of float32.
@@ -7,17 +7,28 @@ In float32 always, so that a model file answers alike wherever it is loaded. On 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor, nn
 
-from striate.base.errors import ModelError
+from striate.base.errors import DataError, ModelError
 from striate.base.hardware import cores
+from striate.data.names import printable
 from striate.data.records import Batch
 from striate.models.folding import FoldedNetwork
 from striate.models.network import Network
+from striate.pictures.decode import decode, from_memory
+from striate.pictures.geometry import Geometry
 from striate.pictures.preprocess import Preprocess
 from striate.tasks.task import Meter, Task
+
+Picture: TypeAlias = str | Path | NDArray[Any] | Image
+"""A file, an array (``[H, W]`` or ``[H, W, C]``; bytes, 16 bits or floats in 0..1; colours as RGB), or a PIL image."""
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -79,17 +90,36 @@ def answering(network: nn.Module, device: torch.device) -> Callable[[Tensor], Te
 
 
 def outputs(
-    network: nn.Module, preprocess: Preprocess, batches: Iterable[Batch], device: torch.device
+    network: nn.Module, task: Task, preprocess: Preprocess, batches: Iterable[Batch], device: torch.device
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """Each batch with the network's raw outputs, float32, on the device."""
+    """Each batch of labelled pictures with the network's raw outputs, float32, on the device."""
     with evaluating(tuple(network.modules())):
         answer = answering(network, device)
         for batch in batches:
             # Not around the yield: whoever consumes must not find gradients switched off.
             with torch.inference_mode():
-                images = preprocess.normalise(batch.images.to(device, non_blocking=True))
+                images = preprocess.normalise(task.inputs(batch.images.to(device, non_blocking=True)))
                 result = answer(images).float()
             yield batch, result
+
+
+def prepared(picture: Picture, preprocess: Preprocess) -> tuple[NDArray[np.uint8], Geometry]:
+    """One picture as a network sees it, uint8 ``[H, W, C]``, and how it came to that.
+
+    Raises:
+        DecodeError: the file cannot be read.
+        DataError: an array is no picture, or it is something else altogether.
+    """
+    if isinstance(picture, str | Path):
+        name = printable(picture)
+        decoded = decode(Path(picture), preprocess.channels, preprocess.shorter_side, name=name)
+    elif isinstance(picture, np.ndarray | Image):
+        decoded = from_memory(picture, preprocess.channels, preprocess.shorter_side)
+    else:
+        raise DataError(f"a picture is a path, an array or a PIL image, not {type(picture).__name__}")
+    height, width = decoded.pixels.shape[:2]
+    geometry = preprocess.geometry(decoded.height, decoded.width, height, width)
+    return preprocess.prepare(decoded, geometry), geometry
 
 
 def measure(
@@ -97,6 +127,6 @@ def measure(
 ) -> Meter:
     """A meter that has seen all batches."""
     meter = task.meter()
-    for batch, result in outputs(network, preprocess, batches, device):
-        meter.add(result, batch.records)
+    for batch, result in outputs(network, task, preprocess, batches, device):
+        meter.add(result, batch)
     return meter

@@ -4,7 +4,7 @@ The metadata have one key, ``striate``, a JSON object; see `Description`. Nothin
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISDIR
@@ -38,18 +38,19 @@ KEY = "striate"
 class Description:
     """What a model file says of its weights.
 
-    ``arguments`` are those of the network's builder. ``provenance`` holds, where they are known, ``data`` (the
-    fingerprint of what it was trained on), ``split``, ``split_seed``, ``fixed_splits`` (whether folders decided it
-    instead), ``folds``, ``fold``, ``recipe`` (its hash), ``version`` and ``licence`` (of the weights it started from);
-    of weights that were imported also ``origin``, ``container``, ``scheme``, ``source`` (the file's name),
-    ``source_sha256`` and ``fresh`` (the tensors that are random, since the file had none for them).
+    ``arguments`` are those of the network's builder, ``task_arguments`` those of the task. ``provenance`` holds, where
+    they are known, ``data`` (the fingerprint of what it was trained on), ``split``, ``split_seed``, ``fixed_splits``
+    (whether folders decided it instead), ``folds``, ``fold``, ``recipe`` (its hash), ``version`` and ``licence`` (of
+    the weights it started from); of weights that were imported also ``origin``, ``container``, ``scheme``, ``source``
+    (the file's name), ``source_sha256`` and ``fresh`` (the tensors that are random, since the file had none for them).
     """
 
     model: str
-    arguments: dict[str, int]
+    arguments: Mapping[str, Any]
     task: str
     classes: Classes
     preprocess: Preprocess
+    task_arguments: Mapping[str, Any] = field(default_factory=dict)
     calibration: dict[str, float] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -164,8 +165,8 @@ def _as_json(description: Description) -> dict[str, Any]:
     classes = description.classes
     return {
         "format": FORMAT,
-        "model": {"name": description.model, "arguments": description.arguments},
-        "task": {"name": description.task, "arguments": {}},
+        "model": {"name": description.model, "arguments": dict(description.arguments)},
+        "task": {"name": description.task, "arguments": dict(description.task_arguments)},
         "classes": {"names": list(classes.names), "ids": list(classes.ids) if classes.ids else None},
         "preprocess": description.preprocess.as_dict(),
         "calibration": description.calibration,
@@ -203,6 +204,7 @@ def _description(values: dict[str, Any]) -> Description:
         task=values["task"]["name"],
         classes=Classes(tuple(names), tuple(ids) if ids else None),
         preprocess=Preprocess.from_dict(values["preprocess"]),
+        task_arguments=dict(values["task"]["arguments"]),
         calibration=values["calibration"],
         provenance=dict(values["provenance"]),
     )
@@ -213,7 +215,7 @@ def _contradiction(description: Description) -> str | None:
     classes, arguments, preprocess = description.classes, description.arguments, description.preprocess
     if description.model not in MODELS:
         return f"this version has no network {description.model!r}.{did_you_mean(str(description.model), MODELS)}"
-    if set(arguments) != {"classes", "in_channels"} or not all(type(value) is int for value in arguments.values()):
+    if not all(type(arguments.get(name)) is int for name in ("classes", "in_channels")):
         return f"the network's arguments are {arguments}; expected whole numbers for classes and in_channels"
     if not all(isinstance(text, str) for text in (description.task, *classes.names, *(classes.ids or ()))):
         return "the task and the names and ids of classes must be texts"

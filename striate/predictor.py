@@ -6,26 +6,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from stat import S_ISDIR
-from typing import Any, TypeAlias
+from typing import Any, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL.Image import Image
+from PIL.Image import fromarray
 from torch import Tensor
 
 from striate import modelfile
+from striate.base.atomic import output_error, replace_file
 from striate.base.errors import DataError, DecodeError
 from striate.base.hardware import cores
 from striate.data.names import printable
-from striate.inference import answering, device_named, evaluating
+from striate.inference import Picture, answering, device_named, evaluating, prepared
 from striate.models.network import Network
-from striate.pictures.decode import PICTURE_SUFFIXES, decode, from_memory
+from striate.pictures.decode import PICTURE_SUFFIXES, decode
 from striate.pictures.geometry import Geometry
 from striate.tasks import task_named
-
-Picture: TypeAlias = str | Path | NDArray[Any] | Image
-"""A file, an array (``[H, W]`` or ``[H, W, C]``; bytes, 16 bits or floats in 0..1; colours as RGB), or a PIL image."""
+from striate.tasks.task import Task
 
 BATCH_SIZE = 16
 
@@ -55,13 +54,17 @@ class Predictor:
 
     def __init__(self, network: Network, description: modelfile.Description, *, device: str = "auto") -> None:
         self.description = description
-        self.task = task_named(description.task, description.classes)
+        self.task = task_named(description.task, description.classes, description.task_arguments)
         self.device = device_named(device)
         self.network = network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._modules = tuple(self.network.modules())
         with evaluating(self._modules):
             self._answer = answering(self.network, self.device)
 
+    @overload
+    def __call__(self, pictures: Picture, *, top: int | None = None) -> Any: ...
+    @overload
+    def __call__(self, pictures: Sequence[Picture], *, top: int | None = None) -> list[Any]: ...
     def __call__(self, pictures: Picture | Sequence[Picture], *, top: int | None = None) -> Any:
         """Answer one picture, a list of them, or a folder.
 
@@ -122,21 +125,7 @@ class Predictor:
             return self._answer(self.description.preprocess.normalise(images.to(self.device))).float()
 
     def _prepared(self, pool: ThreadPoolExecutor, pictures: list[Picture]) -> list[tuple[Picture, Any]]:
-        return [(picture, pool.submit(self._prepare, picture)) for picture in pictures]
-
-    def _prepare(self, picture: Picture) -> tuple[NDArray[np.uint8], Geometry]:
-        """The picture as the network sees it, uint8 ``[H, W, C]``, and how it came to that."""
-        preprocess = self.description.preprocess
-        if isinstance(picture, str | Path):
-            name = printable(picture)
-            decoded = decode(Path(picture), preprocess.channels, preprocess.shorter_side, name=name)
-        elif isinstance(picture, np.ndarray | Image):
-            decoded = from_memory(picture, preprocess.channels, preprocess.shorter_side)
-        else:
-            raise DataError(f"a picture is a path, an array or a PIL image, not {type(picture).__name__}")
-        height, width = decoded.pixels.shape[:2]
-        geometry = preprocess.geometry(decoded.height, decoded.width, height, width)
-        return preprocess.prepare(decoded, geometry), geometry
+        return [(picture, pool.submit(prepared, picture, self.description.preprocess)) for picture in pictures]
 
     def _answered(
         self, batch: Sequence[tuple[Picture, NDArray[np.uint8], Geometry]], top: int | None
@@ -148,6 +137,30 @@ class Predictor:
         predictions = self.task.decode(outputs, geometries)
         for picture, prediction in zip(pictures, predictions, strict=True):
             yield picture, prediction if top is None else self.task.most_probable(prediction, top)
+
+
+def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str) -> dict[str, str]:
+    """Write what a prediction shows into a folder, as files whose names begin with ``name``.
+
+    Returns:
+        Their names, by the keys of ``docs/json.md``: ``drawn`` is the photograph with what was found drawn on it, where
+        the task draws; the others are the task's own.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from None
+    files = dict(task.write(prediction, folder, name))
+    photograph = decode(picture, "rgb", name=printable(picture)).pixels
+    drawn = task.draw(prediction, photograph)
+    if drawn is not photograph:
+        files["drawn"] = f"{name}.png"
+        with replace_file(folder / files["drawn"]) as partial:
+            fromarray(drawn).save(partial, "png")
+    return files
 
 
 def pictures_in(folder: Path) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from striate import modelfile
 from striate.base.errors import DataError, ModelError, OutputError, StriateError, WeightsError
 from striate.data.alignment import aligned
 from striate.data.records import Classes, Record
+from striate.data.targets import ClassIndex
 from striate.importing import Imported, import_weights
 from striate.importing.classes import classes_from
 from striate.importing.constants import KINDS, changed, for_channels, of_kind
@@ -415,13 +416,15 @@ def test_two_kinds_are_told_apart_by_the_pictures_they_disagree_on(gained: int, 
 
 
 def record(target: int) -> Record:
-    return Record(Path("x"), target, b"", "x")
+    return Record(Path("x"), ClassIndex(target), b"", "x")
 
 
 def test_data_that_know_their_classes_by_number_mean_indices() -> None:
     names = Classes(("airplane", "automobile", "bird"))
-    assert [r.target for r in aligned((record(0), record(1)), Classes(("2", "0")), names)] == [2, 0]
-    assert [r.target for r in aligned((record(0),), Classes(("1",)), Classes(("3", "1")))] == [1]  # names, not indices
+    assert [r.target.index for r in aligned((record(0), record(1)), Classes(("2", "0")), names)] == [2, 0]
+    assert [r.target.index for r in aligned((record(0),), Classes(("1",)), Classes(("3", "1")))] == [
+        1
+    ]  # names, not indices
     with pytest.raises(DataError, match="class '3' of the data is none of the model's 3 classes; by number"):
         aligned((record(0),), Classes(("3",)), names)
     with pytest.raises(DataError, match="class '01' of the data"):

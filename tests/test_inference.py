@@ -11,6 +11,7 @@ from torch import nn
 from striate.base.errors import ModelError
 from striate.base.hardware import cores
 from striate.data import ArrayHandle, Classes, Loader, Record
+from striate.data.targets import ClassIndex
 from striate.inference import answering, device_named, evaluating, measure, outputs
 from striate.models import build
 from striate.models.folding import FoldedNetwork
@@ -24,7 +25,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def records():
     array = np.random.default_rng(0).integers(0, 256, (13, 32, 32, 3), dtype=np.uint8)
-    return tuple(Record(ArrayHandle(array, i), i % 3, bytes([i]) * 32, f"x[{i}]") for i in range(13))
+    return tuple(Record(ArrayHandle(array, i), ClassIndex(i % 3), bytes([i]) * 32, f"x[{i}]") for i in range(13))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_figures_are_the_networks_own(network, records):
         logits = network.eval()(((images / 255 - mean) / deviation).permute(0, 3, 1, 2))
     task = Classify(Classes(("a", "b", "c")))
     measured = measure(network, task, whole, Loader(records, whole, batch_size=5).epoch(0), CPU).figures()
-    targets = torch.tensor([record.target for record in records])
+    targets = torch.tensor([record.target.index for record in records])
     assert measured["loss"] == pytest.approx(float(nn.functional.cross_entropy(logits, targets)), rel=1e-5)
     assert measured["top1"] == pytest.approx(float((logits.argmax(1) == targets).double().mean()))
 
@@ -99,7 +100,7 @@ def test_each_measurement_sees_the_weights_of_the_moment(network, records):
 
 def test_whoever_consumes_finds_gradients_on(network, records):
     batches = Loader(records, PREPROCESS, batch_size=5).epoch(0)
-    for batch, result in outputs(network, PREPROCESS, batches, CPU):
+    for batch, result in outputs(network, Classify(Classes(("a", "b", "c"))), PREPROCESS, batches, CPU):
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
         assert result.dtype is torch.float32 and result.shape == (len(batch), 3) and not result.requires_grad
 

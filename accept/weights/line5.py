@@ -24,6 +24,7 @@ from striate.models import MODELS, build
 from striate.models.network import Network, TrainingView
 from striate.pictures.preprocess import Preprocess
 from striate.tasks.classify import Classify
+from striate.tasks.classify_meter import class_indices
 from striate.training import precision
 
 PICTURES, RATE = 32, 3e-4
@@ -89,10 +90,12 @@ def _accuracy(network: Network, images: Tensor, targets: Tensor) -> float:
 def _flowers(preprocess: Preprocess) -> tuple[Tensor, Tensor]:
     """``PICTURES`` photographs, of each of the five classes in turn, ready for the network, and their classes."""
     dataset = open_data(DATA / "flowers")
-    by_class = [[r for r in dataset.records if r.target == index] for index in range(len(dataset.classes))]
+    by_class = [
+        [r for r in dataset.records if r.target.occurring() == (index,)] for index in range(len(dataset.classes))
+    ]
     turns = cycle(iter(records) for records in by_class)
     records = tuple(next(turn) for turn in islice(turns, PICTURES))
     loader = Loader(records, preprocess, batch_size=PICTURES, seed=0, shuffle=False, workers=1, cache=None)
     (batch,) = loader.epoch(0)
     images = preprocess.normalise(batch.images.contiguous(memory_format=torch.channels_last))
-    return images, torch.tensor(batch.targets)
+    return images, class_indices(batch)

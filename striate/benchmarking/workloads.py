@@ -19,6 +19,7 @@ from striate.benchmarking.forms import PREDICTOR, STRIATE, TORCH, Form
 from striate.benchmarking.networks import multiply_adds, plain_torch, with_statistics
 from striate.benchmarking.worker import Workload
 from striate.data.records import ArrayHandle, Batch, Classes, Record
+from striate.data.targets import class_targets
 from striate.inference import device_named
 from striate.models import build
 from striate.models.network import Network, TrainingView
@@ -189,10 +190,10 @@ def _labels(count: int) -> list[int]:
 
 
 def _batch(count: int, preprocess: Preprocess) -> Batch:
-    images, labels = random_pictures(count, preprocess), _labels(count)
+    images, targets = random_pictures(count, preprocess), class_targets(_labels(count))
     array = images.permute(0, 2, 3, 1).numpy()
-    records = [Record(ArrayHandle(array, at), label, b"", f"picture {at}") for at, label in enumerate(labels)]
-    return Batch(images, tuple(labels), (), records)
+    records = [Record(ArrayHandle(array, at), target, b"", f"picture {at}") for at, target in enumerate(targets)]
+    return Batch(images, targets, (), records)
 
 
 KINDS: Mapping[str, Callable[[str, str, int, tuple[int, int]], Workload]] = {

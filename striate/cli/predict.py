@@ -1,5 +1,6 @@
 """``striate predict``."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from cyclopts.validators import Number
 from striate.base.errors import DecodeError
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import printable
-from striate.predictor import load, pictures_in
+from striate.predictor import load, pictures_in, written
 
 
 def predict(
@@ -18,6 +19,9 @@ def predict(
     /,
     *more: Annotated[Path, Parameter(help="more pictures, or folders of them")],
     top: Annotated[int, Parameter(help="how many of the most probable answers to show", validator=Number(gte=1))] = 3,
+    out: Annotated[
+        Path | None, Parameter(help="folder for what an answer shows: pictures with it drawn, masks")
+    ] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
     skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
@@ -31,11 +35,20 @@ def predict(
         if not quiet:
             say(f"left out: {error}")
 
+    taken: Counter[str] = Counter()
+
+    def free_name(path: Path) -> str:
+        taken[path.stem] += 1
+        return path.stem if taken[path.stem] == 1 else f"{path.stem}-{taken[path.stem]}"
+
     rows: list[dict[str, Any]] = []
-    for path, prediction in predictor.stream(paths, on_unreadable=unreadable if skip_unreadable else None):
+    for picture, prediction in predictor.stream(paths, on_unreadable=unreadable if skip_unreadable else None):
+        path = Path(str(picture))
+        files = written(predictor.task, path, prediction, out, free_name(path)) if out else {}
         if json:
-            rows.append({"image": str(path), **predictor.task.as_json(prediction, top)})
+            rows.append({"image": str(path), **predictor.task.as_json(prediction, top), **files})
         else:
-            answer(f"{printable(str(path))}: {predictor.task.as_text(prediction, top)}")
+            named = f" ({', '.join(files.values())})" if files else ""
+            answer(f"{printable(str(path))}: {predictor.task.as_text(prediction, top)}{named}")
     if json:
         answer_json({"predictions": rows})

@@ -20,15 +20,27 @@ def aligned(records: tuple[Record, ...], theirs: Classes, ours: Classes) -> tupl
 
     Example:
         >>> from pathlib import Path
-        >>> cat = Record(handle=Path("cat.jpg"), target=0, content=b"", name="cat.jpg")
+        >>> from striate.data.targets import ClassIndex
+        >>> cat = Record(handle=Path("cat.jpg"), target=ClassIndex(0), content=b"", name="cat.jpg")
         >>> aligned((cat,), Classes(("Cat",)), Classes(("dog", "cat")))[0].target
-        1
+        ClassIndex(index=1)
     """
     if theirs.names == ours.names:
         return records
     index_of = _numbered if _by_number(theirs.names, ours) else _named
-    indices = {index: index_of(theirs.names[index], ours) for index in sorted({record.target for record in records})}
-    return tuple(replace(record, target=indices[record.target]) for record in records)
+    indices = {index: index_of(theirs.names[index], ours) for index in sorted(_occurring(records, theirs))}
+    return tuple(replace(record, target=record.target.renumbered(indices)) for record in records)
+
+
+def _occurring(records: Sequence[Record], classes: Classes) -> set[int]:
+    """The classes that some picture has; all of them where a picture would have to be read for that."""
+    found: set[int] = set()
+    for record in records:
+        occurring = record.target.occurring()
+        if occurring is None:
+            return set(range(len(classes)))
+        found.update(occurring)
+    return found
 
 
 def _by_number(names: Sequence[str], classes: Classes) -> bool:

@@ -20,6 +20,7 @@ from striate.data.array_batches import ArrayBatches
 from striate.data.augmentation import DRAWS, NO_AUGMENTATION, Augmentation
 from striate.data.cache import PictureCache
 from striate.data.records import Batch, Record, Sample
+from striate.data.targets import Target
 from striate.pictures.geometry import Geometry
 from striate.pictures.preprocess import Preprocess
 
@@ -109,11 +110,12 @@ class Loader:
         draws = uniforms(self.seed, epoch, self._keys[positions], DRAWS, stream=_AUGMENT)
         if self._arrays is not None:
             images, geometries = self._arrays.batch(positions, draws)
+            targets = tuple(map(_moved, records, geometries))
         else:
-            images, geometries = self._compose(records, draws, stopped, pool)
+            images, targets, geometries = self._compose(records, draws, stopped, pool)
         return Batch(
             images=torch.from_numpy(images).permute(0, 3, 1, 2),
-            targets=tuple(record.target for record in records),
+            targets=targets,
             geometries=geometries,
             records=tuple(records),
         )
@@ -124,25 +126,27 @@ class Loader:
         draws: NDArray[np.float64],
         stopped: threading.Event,
         pool: ThreadPoolExecutor | None,
-    ) -> tuple[NDArray[np.uint8], tuple[Geometry, ...]]:
+    ) -> tuple[NDArray[np.uint8], tuple[Target, ...], tuple[Geometry, ...]]:
         height, width = self.preprocess.size
         images = np.empty((len(records), height, width, self.preprocess.count), dtype=np.uint8)
 
-        def place(rows: range) -> list[Geometry]:
-            geometries = []
+        def place(rows: range) -> list[tuple[Target, Geometry]]:
+            placed = []
             for row in rows:
                 if stopped.is_set():
                     break  # nobody will look at this batch
                 sample = self.sample(records[row], draws[row])
                 _put(images[row], sample.image)
-                geometries.append(sample.geometry)
-            return geometries
+                placed.append((sample.target, sample.geometry))
+            return placed
 
         if pool is None:
-            return images, tuple(place(range(len(records))))
-        bounds = [len(records) * share // self.workers for share in range(self.workers + 1)]
-        shares = pool.map(place, itertools.starmap(range, itertools.pairwise(bounds)))
-        return images, tuple(itertools.chain.from_iterable(shares))
+            placed = place(range(len(records)))
+        else:
+            bounds = [len(records) * share // self.workers for share in range(self.workers + 1)]
+            shares = pool.map(place, itertools.starmap(range, itertools.pairwise(bounds)))
+            placed = list(itertools.chain.from_iterable(shares))
+        return images, tuple(target for target, _ in placed), tuple(geometry for _, geometry in placed)
 
     def sample(self, record: Record, draws: NDArray[np.float64]) -> Sample:
         """One record as the network will see it, with the numbers ``[DRAWS]`` drawn for it."""
@@ -151,10 +155,15 @@ class Loader:
         try:
             geometry = self.augmentation.geometry(decoded.height, decoded.width, rows, columns, self.preprocess, draws)
             image = self.augmentation.colour_image(geometry.image(decoded.pixels), draws)
+            target = record.target.moved(geometry)
         except Exception as error:  # a fault of ours: say with which picture it came
             error.add_note(f"while preparing {record.name}")
             raise
-        return Sample(image, record.target, geometry)
+        return Sample(image, target, geometry)
+
+
+def _moved(record: Record, geometry: Geometry) -> Target:
+    return record.target.moved(geometry)
 
 
 def _put(place: NDArray[np.uint8], image: NDArray[np.uint8]) -> None:

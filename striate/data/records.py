@@ -1,7 +1,8 @@
 """What passes between the rooms of data: records, samples, batches, and the set that holds them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,9 +13,12 @@ from striate.base.errors import DataError
 if TYPE_CHECKING:
     import torch
 
+    from striate.data.targets import Target
     from striate.pictures.geometry import Geometry
 
 Split = Literal["train", "val", "test"]
+
+_EMPTY_FILE = sha256(b"").digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +54,23 @@ Handle = Path | ArrayHandle
 class Record:
     """One picture of a data set and what is known of it.
 
-    ``target`` is what the task wants, in the photograph's own upright pixels (for classification the class index).
+    ``target`` is what is known of it (`striate.data.targets`), in the photograph's own upright pixels.
     ``content`` is the sha256 of the file's bytes (or the array's), 32 bytes; empty for a file that cannot be read.
-    ``name`` is what reports call it: printable, whatever bytes the file's name is made of.
+    ``name`` is what reports call it: printable, whatever bytes the file's name is made of. Records of one ``group`` are
+    never split (so those of equal content have the same); without one, those of equal content are not.
     """
 
     handle: Handle
-    target: int
+    target: "Target"
     content: bytes
     name: str
     split: Split | None = None
+    group: bytes | None = None
+
+    @property
+    def kept_with(self) -> bytes:
+        """What it shares with the records that must be on its side of a split: its group, or its content."""
+        return self.content if self.group is None else self.group
 
     @property
     def key(self) -> int:
@@ -72,7 +83,8 @@ class Dataset:
     """All records of one source, in the source's order.
 
     ``channels`` is the source's own: 1 grey, 3 RGB, or N bands. ``fixed_splits`` says that the folder's names
-    decided the splits. ``notices`` are sentences for the user (empty class folders, hidden files and so on).
+    decided the splits, ``task`` what the data are for. ``notices`` are sentences for the user (empty class folders,
+    hidden files and so on).
     """
 
     root: Path
@@ -81,6 +93,7 @@ class Dataset:
     records: tuple[Record, ...]
     channels: int
     fixed_splits: bool = False
+    task: str = "classify"
     notices: tuple[str, ...] = ()
 
     @property
@@ -96,21 +109,38 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture as the network will get it, but for normalisation: ``image`` is uint8 ``[H, W, C]``."""
+    """One picture as the network will get it, but for normalisation: uint8 ``[H, W, C]``, and its target."""
 
     image: np.ndarray
-    target: int
+    target: "Target"
     geometry: "Geometry"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Samples put together: ``images`` is uint8 ``[N, C, H, W]`` (channels-last in memory)."""
+    """Samples put together: ``images`` is uint8 ``[N, C, H, W]``, channels-last in memory, ``targets`` in their pixels.
+
+    What was known before, in the photograph's pixels, is in ``records``.
+    """
 
     images: "torch.Tensor"
-    targets: tuple[int, ...]
+    targets: tuple["Target", ...]
     geometries: tuple["Geometry", ...]
     records: Sequence[Record]
 
     def __len__(self) -> int:
         return len(self.targets)
+
+
+def occurring_in(records: Sequence[Record]) -> set[int]:
+    """The indices of the classes that some record is known to have, without reading any."""
+    return {index for record in records for index in record.target.occurring() or ()}
+
+
+def copies(records: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
+    """Each record that is a copy of an earlier one, behind the first of them; what cannot be read is not compared."""
+    first: dict[bytes, Record] = {}
+    for record in records:
+        other = first.setdefault(record.content, record)
+        if other is not record and record.content not in (b"", _EMPTY_FILE):
+            yield other, record

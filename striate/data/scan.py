@@ -20,7 +20,7 @@ from striate.base.errors import DataError, DecodeError, OutputError
 from striate.base.folders import cache_folder
 from striate.data.cache import PictureCache
 from striate.data.names import counted, listed, printable
-from striate.data.records import Dataset, Record
+from striate.data.records import Dataset, Record, occurring_in
 from striate.pictures.decode import read_header
 from striate.pictures.preprocess import Preprocess
 
@@ -212,7 +212,7 @@ def skip_unreadable(dataset: Dataset, errors: Iterable[DecodeError]) -> Dataset:
     if not names:
         return dataset
     kept = tuple(record for record in dataset.records if record.name not in names)
-    gone = {record.target for record in dataset.records} - {record.target for record in kept}
+    gone = occurring_in(dataset.records) - occurring_in(kept)
     if gone:
         lost = listed([repr(dataset.classes.names[target]) for target in sorted(gone)])
         raise DataError(f"without its unreadable pictures {printable(dataset.root)} has none left of {lost}")

@@ -1,33 +1,41 @@
 """Who trains, who validates, who tests: by rank of content hash, so that names and order of files decide nothing.
 
 Within each class the different pictures are ranked by a salted hash of their content and cut by exact counts; copies
-of one picture always share a side. Folder names, where they decide, are kept.
+of one picture, and all records of one group, always share a side. A picture of several classes counts for the rarest of
+them. Folder names, where they decide, are kept.
 """
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from striate.base.errors import DataError, RecipeError
 from striate.data.names import counted, listed, printable
-from striate.data.records import Dataset, Record, Split
+from striate.data.records import Dataset, Record, Split, occurring_in
 
 Fractions = tuple[float, float, float]
 
 _SIDES: tuple[Split, ...] = ("train", "val", "test")
+_REST = -1
+"""The stratum of what has no class and, where not every class must be on each side, of all that are too rare."""
 
 
-def split(dataset: Dataset, fractions: Fractions = (0.8, 0.1, 0.1), seed: int = 0) -> Dataset:
+def split(
+    dataset: Dataset, fractions: Fractions = (0.8, 0.1, 0.1), seed: int = 0, *, every_class: bool = True
+) -> Dataset:
     """Give every record its split: ``fractions`` are the shares of train, val and test within each class.
 
     Where folder names decide: train, val and test stay as they are; with train and test, validation is carved out of
-    train (the share ``fractions[1]`` of it); with train and val there is no test.
+    train (the share ``fractions[1]`` of it); with train and val there is no test. ``every_class`` says that each class
+    must be trained and validated with; without, rare classes are cut together.
 
     Raises:
         RecipeError: the fractions are not three shares that add up to 1.
-        DataError: a class would have no training picture, or no validation picture although some are asked for.
+        DataError: a class (without ``every_class``: all of them together) would have no training picture, or no
+            validation picture although some are asked for.
 
     Example:
         >>> dataset = split(open_data("photos"), (0.7, 0.15, 0.15), seed=1)  # doctest: +SKIP
@@ -35,19 +43,22 @@ def split(dataset: Dataset, fractions: Fractions = (0.8, 0.1, 0.1), seed: int = 
     shares = _checked(fractions)
     present = {record.split for record in dataset.records}
     if not dataset.fixed_splits:
-        sides = _cut(dataset, dataset.records, shares, seed)
+        sides = _cut(dataset, dataset.records, shares, seed, every_class)
         return _with_sides(dataset, sides)
     if "train" not in present:
         raise DataError(f"{printable(dataset.root)} has no train folder; there is nothing to train on")
     if "val" in present:
-        _check_every_class_validated(dataset)
+        if every_class:
+            _check_every_class_validated(dataset)
         return dataset
     carved = (1 - shares[1], shares[1], Fraction(0))
-    sides = _cut(dataset, dataset.select("train"), carved, seed)
+    sides = _cut(dataset, dataset.select("train"), carved, seed, every_class)
     return _with_sides(dataset, sides, only="train")
 
 
-def folds(dataset: Dataset, count: int, seed: int = 0, validation: float = 0.1) -> tuple[Dataset, ...]:
+def folds(
+    dataset: Dataset, count: int, seed: int = 0, validation: float = 0.1, *, every_class: bool = True
+) -> tuple[Dataset, ...]:
     """``count`` data sets for cross-validation; each picture is in the test split of exactly one.
 
     In each, the share ``validation`` of the rest of every class (at least one picture) validates and the others train.
@@ -55,18 +66,20 @@ def folds(dataset: Dataset, count: int, seed: int = 0, validation: float = 0.1) 
 
     Raises:
         RecipeError: fewer than two folds, or a share outside 0..1.
-        DataError: a class has fewer different pictures than there are folds, or fewer than three.
+        DataError: a class (without ``every_class``: all of them together) has fewer different pictures than there are
+            folds, or fewer than three.
     """
     if count < 2:
         raise RecipeError(f"folds = {count}: cross-validation takes at least 2 folds")
     if not 0 <= validation < 1:
         raise RecipeError(f"validation = {validation}: expected a share of at least 0 and below 1")
-    ranked = _ranked(dataset.records, seed)
     least = max(count, 3)
-    if short := {target: len(contents) for target, contents in ranked.items() if len(contents) < least}:
+    ranked = _ranked(dataset.records, seed, 0 if every_class else least)
+    short = {stratum: len(units) for stratum, units in ranked.items() if len(units) < least}
+    if short and (every_class or len(short) == len(ranked)):
         raise DataError(
-            f"{_classes_with_counts(dataset, short)}: too few for {count} folds; add pictures, or use fewer folds "
-            "(a class needs at least 3 pictures, and one for each fold)"
+            f"{_with_counts(dataset, short)}: too few for {count} folds; add pictures, or use fewer folds "
+            f"({'a class' if every_class else 'a data set'} needs at least 3 pictures, and one for each fold)"
         )
     pooled = dataset
     if dataset.fixed_splits:
@@ -75,13 +88,13 @@ def folds(dataset: Dataset, count: int, seed: int = 0, validation: float = 0.1) 
     runs = []
     for fold in range(count):
         sides: dict[bytes, Split] = {}
-        for turn, contents in enumerate(ranked.values()):
+        for turn, units in enumerate(ranked.values()):
             # Each class begins with another fold, so that the folds differ by few pictures in all.
-            tested = [content for rank, content in enumerate(contents) if (rank + turn) % count == fold]
-            rest = [content for rank, content in enumerate(contents) if (rank + turn) % count != fold]
+            tested = [unit for rank, unit in enumerate(units) if (rank + turn) % count == fold]
+            rest = [unit for rank, unit in enumerate(units) if (rank + turn) % count != fold]
             validated = max(round(len(rest) * validation), 1 if validation else 0)
-            for side, contents_of_side in zip(_SIDES, (rest[validated:], rest[:validated], tested), strict=True):
-                sides |= dict.fromkeys(contents_of_side, side)
+            for side, units_of_side in zip(_SIDES, (rest[validated:], rest[:validated], tested), strict=True):
+                sides |= dict.fromkeys(units_of_side, side)
         runs.append(_with_sides(pooled, sides))
     return tuple(runs)
 
@@ -90,7 +103,7 @@ def fingerprint(dataset: Dataset) -> str:
     """64 hexadecimal digits that say which labelled pictures these are; names and order of files do not matter."""
     names = [name.encode("utf-8", "surrogateescape") for name in dataset.classes.names]
     digest = hashlib.sha256()
-    for line in sorted(record.content + names[record.target] for record in dataset.records):
+    for line in sorted(record.content + record.target.as_bytes(names) for record in dataset.records):
         digest.update(len(line).to_bytes(4, "little") + line)
     return digest.hexdigest()
 
@@ -111,39 +124,53 @@ def _checked(fractions: Sequence[float]) -> tuple[Fraction, Fraction, Fraction]:
     return shares[0] / total, shares[1] / total, shares[2] / total
 
 
-def _ranked(records: Iterable[Record], seed: int) -> dict[int, list[bytes]]:
-    """The different contents of each class (in order of classes), by the hash of salt and content."""
+def _ranked(records: Iterable[Record], seed: int, least: int = 0) -> dict[int, list[bytes]]:
+    """What must stay together, for each class (in their order), by the hash of salt and content.
+
+    Classes with fewer than ``least`` are taken together.
+    """
     salt = f"striate split {seed}\0".encode()
-    by_class: dict[int, set[bytes]] = {}
+    classes: dict[bytes, set[int]] = {}
     for record in records:
-        by_class.setdefault(record.target, set()).add(record.content)
+        classes.setdefault(record.kept_with, set()).update(record.target.occurring() or ())
+    counts = Counter(index for found in classes.values() for index in found)
+    strata: dict[int, set[bytes]] = {}
+    for unit, found in classes.items():
+        rarest = min(found, key=lambda index: (counts[index], index), default=_REST)
+        strata.setdefault(rarest, set()).add(unit)
+    for index in [index for index, units in strata.items() if len(units) < least and index != _REST]:
+        strata.setdefault(_REST, set()).update(strata.pop(index))
     return {
-        target: sorted(by_class[target], key=lambda content: hashlib.sha256(salt + content).digest())
-        for target in sorted(by_class)
+        index: sorted(strata[index], key=lambda unit: hashlib.sha256(salt + unit).digest()) for index in sorted(strata)
     }
 
 
 def _cut(
-    dataset: Dataset, records: Iterable[Record], shares: tuple[Fraction, Fraction, Fraction], seed: int
+    dataset: Dataset,
+    records: Iterable[Record],
+    shares: tuple[Fraction, Fraction, Fraction],
+    seed: int,
+    every_class: bool,
 ) -> dict[bytes, Split]:
-    """The side of each content, or an error about all classes that a side with a share would miss."""
+    """The side of each content or group, or an error about all classes that a side with a share would miss."""
     sides: dict[bytes, Split] = {}
     short: dict[int, int] = {}
-    for target, contents in _ranked(records, seed).items():
-        train, val, _ = counts = _counts(len(contents), shares)
+    least = _least(shares)
+    ranked = _ranked(records, seed, 0 if every_class else least)
+    for stratum, units in ranked.items():
+        train, val, _ = counts = _counts(len(units), shares)
         if train == 0 or (val == 0 and shares[1] > 0):
-            short[target] = len(contents)
+            short[stratum] = len(units)
         start = 0
         for side, count in zip(_SIDES, counts, strict=True):
-            sides |= dict.fromkeys(contents[start : start + count], side)
+            sides |= dict.fromkeys(units[start : start + count], side)
             start += count
-    if short:
-        least = _least(shares)
+    if short and (every_class or len(short) == len(ranked)):
         given = " ".join(f"{float(share):g}" for share in shares)
         raise DataError(
-            f"{_classes_with_counts(dataset, short)}: too few for a split of {given}, which would leave none of them "
-            f"to train or to validate with; add pictures (at least {least} different ones a class), choose another "
-            "--split with a larger middle share, or use --folds"
+            f"{_with_counts(dataset, short)}: too few for a split of {given}, which would leave none of them "
+            f"to train or to validate with; add pictures (at least {least} different ones"
+            f"{' a class' if every_class else ''}), choose another --split with a larger middle share, or use --folds"
         )
     return sides
 
@@ -169,14 +196,14 @@ def _counts(total: int, shares: Sequence[Fraction]) -> list[int]:
 def _with_sides(dataset: Dataset, sides: Mapping[bytes, Split], only: Split | None = None) -> Dataset:
     """The records with their sides (of the split ``only``, if given: the others keep theirs)."""
     records = tuple(
-        replace(record, split=sides[record.content]) if only is None or record.split == only else record
+        replace(record, split=sides[record.kept_with]) if only is None or record.split == only else record
         for record in dataset.records
     )
     return replace(dataset, records=records)
 
 
 def _check_every_class_validated(dataset: Dataset) -> None:
-    missing = {record.target for record in dataset.records} - {record.target for record in dataset.select("val")}
+    missing = occurring_in(dataset.records) - occurring_in(dataset.select("val"))
     if missing:
         names = listed([repr(dataset.classes.names[target]) for target in sorted(missing)])
         raise DataError(
@@ -185,9 +212,10 @@ def _check_every_class_validated(dataset: Dataset) -> None:
         )
 
 
-def _classes_with_counts(dataset: Dataset, counts: Mapping[int, int]) -> str:
+def _with_counts(dataset: Dataset, counts: Mapping[int, int]) -> str:
     texts = [
-        f"class {dataset.classes.names[target]!r} has {counted(count, 'different picture')}"
-        for target, count in sorted(counts.items())
+        f"{printable(dataset.root) if stratum == _REST else f'class {dataset.classes.names[stratum]!r}'} has "
+        f"{counted(count, 'different picture')}"
+        for stratum, count in sorted(counts.items())
     ]
     return listed(texts, most=3)

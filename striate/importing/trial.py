@@ -14,10 +14,10 @@ from striate.data.cache import PictureCache
 from striate.data.loading import Loader, prepares_ahead, threads_for
 from striate.data.reading import readable
 from striate.data.records import Classes, Record
-from striate.inference import device_named, outputs
+from striate.inference import device_named, measure
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
-from striate.tasks.classify_meter import ClassifyMeter
+from striate.tasks.classify import Classify
 
 MOST = 400
 """Pictures that a trial looks at: wrong constants cost more than the few points that more pictures would show."""
@@ -62,6 +62,7 @@ def pictures(
         DataError: the data cannot be read, or have classes that the weights do not answer with.
     """
     dataset = open_data(path, format=format)
+    dataset = Classify(dataset.classes).checked(dataset)
     records = dataset.select("test") or dataset.select("val") or dataset.records
     chosen = tuple(sorted(records, key=lambda record: record.content)[:MOST])
     aligned(chosen, dataset.classes, classes)  # what does not fit is said before anything is decoded
@@ -91,10 +92,8 @@ def tried(
             ahead=prepares_ahead(where),
             cache=given.cache,
         )
-        meter = ClassifyMeter(classes)
-        for batch, logits in outputs(network, preprocess, loader.epoch(0), where):
-            meter.add(logits, batch.records)
-        figures, right = meter.figures(), meter.right()
+        meter = measure(network, Classify(classes), preprocess, loader.epoch(0), where)
+        figures, right = meter.figures(), tuple(bool(row["right"]) for row in meter.rows())
         low, high = figures["interval"]
         trials.append(Trial(kind, len(right), figures["top1"], figures["top5"], figures["loss"], (low, high), right))
     return tuple(sorted(trials, key=_rank, reverse=True))

@@ -6,7 +6,8 @@ Offers: TASKS, task_named, Task, Meter, Loss.
 
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from striate.base.errors import ModelFileError
 from striate.base.nearest import did_you_mean
@@ -20,15 +21,17 @@ TASKS: Mapping[str, str] = {
 }
 """Task name to ``module:class``."""
 
+NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
-def task_named(name: str, classes: "Classes") -> "Task":
-    """The task of this name over these classes.
+
+def task_named(name: str, classes: "Classes", arguments: Mapping[str, Any] = NO_ARGUMENTS) -> "Task":
+    """The task of this name over these classes, with the ``arguments`` that a model file keeps for it.
 
     Raises:
-        ModelFileError: there is no such task in this version.
+        ModelFileError: there is no such task in this version, or it has no such arguments.
     """
     if name not in TASKS:
         raise ModelFileError(f"there is no task {name!r}.{did_you_mean(name, TASKS)} Tasks: {', '.join(TASKS)}")
     module, _, attribute = TASKS[name].partition(":")
-    task: Task = getattr(importlib.import_module(module), attribute)(classes)
+    task: Task = getattr(importlib.import_module(module), attribute).of(classes, arguments)
     return task

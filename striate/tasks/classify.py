@@ -4,18 +4,25 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from striate.data.records import Batch, Classes, Dataset, Record
+from striate.base.errors import DataError
+from striate.data.names import printable
+from striate.data.records import Batch, Classes, Dataset, Record, copies
+from striate.data.targets import ClassIndex
 from striate.pictures.geometry import Geometry
 from striate.recipe import Recipe
+from striate.tasks.arguments import refuse_unknown
 from striate.tasks.classify_defaults import default_model, default_recipe
-from striate.tasks.classify_meter import ClassifyMeter, wilson_interval
+from striate.tasks.classify_meter import ClassifyMeter, class_indices, wilson_interval
 from striate.tasks.task import Loss
 
 
@@ -80,11 +87,48 @@ class Classify:
     weights: tuple[float, ...] | None = None
 
     name: ClassVar[str] = "classify"
+    arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    network_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    metric: ClassVar[str] = "top1"
+    every_class: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, int]] = {"top1": 1, "top5": 1, "loss": -1, "ece": -1}
     auxiliary_weight: ClassVar[float] = 0.3
     """Szegedy et al. 2015, section 5: auxiliary losses are added with weight 0.3."""
     none_distance: ClassVar[float] = 10.0
     """The j of "map", which the paper leaves open: how far the true class may be before "none of them" is likelier."""
+
+    @classmethod
+    def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "Classify":
+        """The task over these classes; it keeps nothing else in model files."""
+        refuse_unknown("classify", arguments, known=())
+        return cls(classes)
+
+    def checked(self, data: Dataset) -> Dataset:
+        """The data as they are, if each picture has one of two classes or more, and no copies differ in theirs.
+
+        Raises:
+            DataError: they do not.
+        """
+        names = data.classes.names
+        if not all(isinstance(record.target, ClassIndex) for record in data.records):
+            raise DataError(
+                f"{printable(data.root)}: its pictures have no class each; these are data for {data.task}, not for "
+                "classify"
+            )
+        if len(names) < 2:
+            only = f"one class only, {names[0]!r}" if names else "no classes"
+            raise DataError(
+                f"{printable(data.root)} holds {only}; to tell pictures apart takes at least two classes with pictures "
+                "of each"
+            )
+        for first, copy in copies(data.records):
+            one, other = ([names[i] for i in record.target.occurring() or ()] for record in (first, copy))
+            if one != other:
+                raise DataError(
+                    f"the same picture has two labels in {printable(data.root)}: {first.name} is {one[0]!r} and "
+                    f"{copy.name} is {other[0]!r}; remove the one that is wrong"
+                )
+        return data
 
     def default_model(self, data: Dataset) -> str:
         """See `striate.tasks.classify_defaults`."""
@@ -101,7 +145,7 @@ class Classify:
         """
         weights = None
         if recipe.classify.class_weights == "balanced":
-            counts = Counter(record.target for record in records)
+            counts = Counter(index for record in records for index in record.target.occurring() or ())
             weights = tuple(
                 len(records) / (len(self.classes) * counts[index]) if counts[index] else 0.0
                 for index in range(len(self.classes))
@@ -111,9 +155,13 @@ class Classify:
             self, loss_kind=settings.loss, label_smoothing=settings.label_smoothing, weights=weights
         )
 
+    def inputs(self, images: Tensor) -> Tensor:
+        """The images as they are."""
+        return images
+
     def encode(self, batch: Batch, device: torch.device) -> Tensor:
         """Class indices, int64 ``[N]``."""
-        return torch.tensor(batch.targets, dtype=torch.int64, device=device)
+        return class_indices(batch).to(device)
 
     def loss(self, outputs: Tensor, auxiliary: Sequence[Tensor], targets: Tensor) -> Loss:
         """The recipe's loss of the logits ``[N, classes]`` in float32, plus 0.3 times that of each auxiliary head.
@@ -139,6 +187,10 @@ class Classify:
             total = total + self.auxiliary_weight * part
         return Loss(total, parts)
 
+    def undo(self, outputs: Tensor) -> Tensor:
+        """The logits as they are: a mirrored daisy is a daisy."""
+        return outputs
+
     def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[Scores]:
         """Softmax of the logits ``[N, classes]`` in float32; where the picture was cut does not matter here."""
         probabilities = torch.softmax(outputs.float(), dim=1).cpu().numpy()
@@ -147,6 +199,10 @@ class Classify:
     def meter(self) -> ClassifyMeter:
         """A meter of top-1, top-5, loss, calibration, per class, confusion."""
         return ClassifyMeter(self.classes)
+
+    def logged(self, figures: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All but the confusion matrix, which grows with the square of the classes."""
+        return {name: value for name, value in figures.items() if name != "confusion"}
 
     def most_probable(self, prediction: Scores, top: int) -> Sequence[Answer]:
         """The ``top`` most probable classes."""
@@ -159,6 +215,14 @@ class Classify:
     def as_text(self, prediction: Scores, top: int) -> str:
         """``daisy 97.1%, tulips 1.2%``."""
         return ", ".join(f"{answer.name} {answer.probability:.1%}" for answer in prediction.top(top))
+
+    def draw(self, prediction: Scores, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture: a class has no place in it."""
+        return picture
+
+    def write(self, prediction: Scores, folder: Path, name: str) -> Mapping[str, str]:
+        """Nothing: all of an answer is text."""
+        return {}
 
     def margin(self, metric: str, figures: Mapping[str, Any]) -> float:
         """The lower half of the Wilson interval for a share of right answers; 0 for the other figures."""

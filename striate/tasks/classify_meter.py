@@ -1,65 +1,85 @@
 """The figures of classification."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from striate.data.records import Classes, Record
+from striate.data.records import Batch, Classes
+from striate.data.targets import ClassIndex
 
 CALIBRATION_BINS = 15
 """Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4."""
 
+COUNTED = {
+    "true": torch.int64,
+    "first": torch.int64,
+    "rank": torch.int64,
+    "confidence": torch.float64,
+    "loss": torch.float64,
+}
+"""What is kept of each picture."""
+
+
+def class_indices(batch: Batch) -> Tensor:
+    """The classes of a batch's pictures, int64 ``[N]``."""
+    return torch.tensor([cast("ClassIndex", target).index for target in batch.targets], dtype=torch.int64)
+
 
 class ClassifyMeter:
-    """Counts predictions; keeps four numbers a picture, whatever the number of classes."""
+    """Counts predictions; keeps five numbers a picture, whatever the number of classes."""
 
     def __init__(self, classes: Classes) -> None:
         self.classes = classes
-        self._true: list[np.ndarray] = []
-        self._first: list[np.ndarray] = []
-        self._rank: list[np.ndarray] = []
-        self._confidence: list[np.ndarray] = []
-        self._loss: list[np.ndarray] = []
+        self._counted: dict[str, list[Tensor]] = {name: [] for name in COUNTED}
 
-    def add(self, outputs: Tensor, records: Sequence[Record]) -> None:
-        """Count logits ``[N, classes]`` against the records' classes."""
+    def add(self, outputs: Tensor, batch: Batch) -> None:
+        """Count logits ``[N, classes]`` against the classes of the batch's records."""
         # Float64, so that the figures do not depend on how pictures were put into batches.
         logs = torch.log_softmax(outputs.detach().cpu().double(), dim=1)
-        true = torch.tensor([record.target for record in records])
+        true = class_indices(batch)
         of_true = logs.gather(1, true[:, None])
         best, first = logs.max(dim=1)
-        self._true.append(true.numpy())
-        self._first.append(first.numpy())
         # A tie with the true class counts against it: a network that says one thing always is never right by it. Nor
         # is one whose outputs are NaN, which is why this asks what is not below.
-        self._rank.append(((~(logs < of_true)).sum(dim=1) - 1).numpy())
-        self._confidence.append(best.exp().numpy())
-        self._loss.append(-of_true[:, 0].numpy())
+        rank = (~(logs < of_true)).sum(dim=1) - 1
+        self.merge({"true": true, "first": first, "rank": rank, "confidence": best.exp(), "loss": -of_true[:, 0]})
 
-    def merge(self, other: Self) -> None:
-        """Pool another meter's pictures into this one."""
-        for name in ("_true", "_first", "_rank", "_confidence", "_loss"):
-            getattr(self, name).extend(getattr(other, name))
+    def state(self) -> Mapping[str, Tensor]:
+        """For each picture its class, the first answer, the rank of its class, the confidence and the loss."""
+        return {
+            name: torch.cat(parts) if parts else torch.zeros(0, dtype=COUNTED[name])
+            for name, parts in self._counted.items()
+        }
 
-    def right(self) -> tuple[bool, ...]:
-        """Of each picture, in the order in which they came, whether its class was the first answer, and alone."""
-        return tuple(bool(rank == 0) for part in self._rank for rank in part)
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Pool the pictures of another meter's `state` into this one."""
+        for name, parts in self._counted.items():
+            parts.append(state[name])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Of each picture ``true`` and ``answered`` (names), ``probability``, ``loss`` and ``right``.
+
+        Right is a picture whose class was the first answer, and alone.
+        """
+        names, state = self.classes.names, {name: part.tolist() for name, part in self.state().items()}
+        return [
+            {"true": names[true], "answered": names[first], "probability": confidence, "loss": loss, "right": rank == 0}
+            for true, first, rank, confidence, loss in zip(*(state[name] for name in COUNTED), strict=True)
+        ]
 
     def figures(self) -> dict[str, Any]:
         """``images, top1, top5, loss, ece, interval, per_class, confusion``; see ``docs/json.md``."""
-        true, first, rank, confidence, loss = (
-            np.concatenate(parts) if parts else np.zeros(0)
-            for parts in (self._true, self._first, self._rank, self._confidence, self._loss)
-        )
+        state = self.state()
+        true, first, rank, confidence, loss = (state[name].numpy() for name in COUNTED)
         images = len(true)
         right = rank == 0
         count = len(self.classes)
         confusion = np.zeros((count, count), dtype=np.int64)
-        np.add.at(confusion, (true.astype(np.int64), first.astype(np.int64)), 1)
+        np.add.at(confusion, (true, first), 1)
         return {
             "images": images,
             "top1": float(right.mean()) if images else None,

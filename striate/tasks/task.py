@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from striate.data.records import Batch, Classes, Dataset, Record
@@ -23,18 +26,30 @@ class Loss:
 class Meter(Protocol):
     """Collects what was predicted and what was true, and says the figures."""
 
-    def add(self, outputs: Tensor, records: Sequence[Record]) -> None:
-        """Count a batch: the network's raw outputs, float32, and the records that they answer."""
+    def add(self, outputs: Tensor, batch: Batch) -> None:
+        """Count a batch: the network's raw outputs, float32, and the batch that they answer."""
 
-    def merge(self, other: Self) -> None:
-        """Pool another meter's counts into this one (cross-validation)."""
+    def state(self) -> Mapping[str, Tensor]:
+        """All that was counted, as tensors on the CPU that can be sent to another process."""
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Count what another meter of the same task has counted: folds, or other processes."""
 
     def figures(self) -> dict[str, Any]:
         """The figures so far, with the keys of ``docs/json.md``; fractions as 0..1."""
 
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """A result a picture, in the order in which they were counted.
+
+        Among its keys are ``loss``, by which the worst come first, and ``right`` where an answer is right or wrong.
+        """
+
 
 class Task(Protocol):
-    """A small frozen object that knows what an answer is; the only thing above it that does."""
+    """A small frozen object that knows what an answer is; the only thing above it that does.
+
+    Of its class, ``of(classes, arguments)`` makes one from what a model file keeps; see `striate.tasks.task_named`.
+    """
 
     @property
     def name(self) -> str:
@@ -45,8 +60,31 @@ class Task(Protocol):
         """The classes that it answers with."""
 
     @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What a model file must keep so that the task answers alike (anchors, scale, thresholds), as JSON has it."""
+
+    @property
+    def network_arguments(self) -> Mapping[str, Any]:
+        """What the network's builder must know beside classes and channels; the model file keeps it, too."""
+
+    @property
+    def metric(self) -> str:
+        """The figure by which epochs are kept when the recipe names none."""
+
+    @property
     def directions(self) -> Mapping[str, int]:
         """The figures that a recipe's ``metric`` may name, with 1 where more is better and -1 where less is."""
+
+    @property
+    def every_class(self) -> bool:
+        """Whether each class must have pictures on every side of a split."""
+
+    def checked(self, data: Dataset) -> Dataset:
+        """The data, perhaps with more notices, if they are such as the task can learn from or be measured on.
+
+        Raises:
+            DataError: they are not.
+        """
 
     def default_model(self, data: Dataset) -> str:
         """The name of the network to train on these data when the user names none."""
@@ -60,17 +98,26 @@ class Task(Protocol):
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> Self:
         """The task with its settings from the recipe and what it must know of the training records."""
 
-    def encode(self, batch: Batch, device: torch.device) -> Tensor:
-        """The targets of a batch as tensors on the device."""
+    def inputs(self, images: Tensor) -> Tensor:
+        """What the network gets of a batch's images, uint8 ``[N, C, H, W]``, while it learns and is measured."""
 
-    def loss(self, outputs: Tensor, auxiliary: Sequence[Tensor], targets: Tensor) -> Loss:
+    def encode(self, batch: Batch, device: torch.device) -> Any:
+        """The targets of a batch on the device, as `loss` wants them."""
+
+    def loss(self, outputs: Tensor, auxiliary: Sequence[Tensor], targets: Any) -> Loss:
         """The loss of the network's outputs, in float32."""
+
+    def undo(self, outputs: Tensor) -> Tensor:
+        """Raw outputs for pictures that were mirrored left and right, as they would be for the pictures themselves."""
 
     def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[Any]:
         """One prediction a picture, in the photograph's own pixels."""
 
     def meter(self) -> Meter:
         """A new, empty meter."""
+
+    def logged(self, figures: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those of a meter's figures that an epoch's line in the log holds."""
 
     def most_probable(self, prediction: Any, top: int) -> Sequence[Any]:
         """The ``top`` most probable parts of a prediction."""
@@ -80,6 +127,16 @@ class Task(Protocol):
 
     def as_text(self, prediction: Any, top: int) -> str:
         """A prediction in one line for a terminal."""
+
+    def draw(self, prediction: Any, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The photograph, uint8 ``[H, W, 3]``, with what was found drawn on it; itself where nothing is drawn."""
+
+    def write(self, prediction: Any, folder: Path, name: str) -> Mapping[str, str]:
+        """Write what of a prediction is a file of its own (a mask), under ``name`` with an ending; JSON keys to names.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
 
     def margin(self, metric: str, figures: Mapping[str, Any]) -> float:
         """How far a figure may fall short of this one and not be told from it with 95 % confidence; 0: unknown."""

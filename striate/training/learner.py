@@ -2,17 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
 
 from striate.base.errors import TrainingError
 from striate.data.records import Batch
 from striate.models.network import Network, TrainingView
 from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
-from striate.tasks.task import Task
+from striate.tasks.task import Loss, Task
 from striate.training.averaging import AveragedWeights
 from striate.training.optimizers import clip, optimizer_for, set_rate, take_step
 from striate.training.stages import set_mode
@@ -25,8 +24,8 @@ _REMEDY = 'A lower rate, clip_norm = 1 or precision = "float32" usually mends it
 class Progress:
     """Where a run stands; plain numbers, so that a checkpoint can hold it as JSON.
 
-    ``epoch`` counts from 0 over all stages, ``step`` is the next step in it. ``losses`` and ``counts`` are sums since
-    the last log line and since the epoch began.
+    ``epoch`` counts from 0 over all stages, ``step`` is the next step in it. Losses, their parts and counts of images
+    are sums since the last log line and since the epoch began.
     """
 
     epoch: int = 0
@@ -37,6 +36,7 @@ class Progress:
     kept_epoch: int = -1
     epochs_without_better: int = 0
     loss_since_log: float = 0.0
+    parts_since_log: dict[str, float] = field(default_factory=dict)
     images_since_log: int = 0
     loss_in_epoch: float = 0.0
     images_in_epoch: int = 0
@@ -65,7 +65,7 @@ class Learner:
     average: AveragedWeights | None = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
     statistics: RunningStatistics | None = field(init=False)
-    _pending: list[tuple[Tensor, int, Sequence[str]]] = field(init=False, default_factory=list)
+    _pending: list[tuple[Loss, int, Sequence[str]]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -98,14 +98,14 @@ class Learner:
             self.statistics.begin(done // (self.recipe.batch_size * self.recipe.accumulate))
         view = TrainingView(self.network)
         for batch in batches:
-            images = self.preprocess.normalise(batch.images.to(self.device, non_blocking=True))
+            images = self.task.inputs(batch.images.to(self.device, non_blocking=True))
             targets = self.task.encode(batch, self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16):
-                main, auxiliary = view(images)
-            loss = self.task.loss(main, auxiliary, targets).total
-            (loss * (len(batch) / pictures)).backward()
+                main, auxiliary = view(self.preprocess.normalise(images))
+            loss = self.task.loss(main, auxiliary, targets)
+            (loss.total * (len(batch) / pictures)).backward()
             names = [record.name for record in batch.records]
-            self._pending.append((loss.detach(), self.progress.step + 1, names))
+            self._pending.append((replace(loss, total=loss.total.detach()), self.progress.step + 1, names))
         if self.recipe.clip_norm:
             clip(self.network, self.recipe.clip_norm)
         take_step(self.optimizer)
@@ -123,7 +123,7 @@ class Learner:
             TrainingError: a loss is not a finite number; names the pictures of the first such batch.
         """
         for loss, step, names in self._pending:
-            value, pictures = float(loss), len(names)
+            value, pictures = float(loss.total), len(names)
             if not math.isfinite(value):
                 raise TrainingError(
                     f"the loss became {value} in epoch {self.progress.epoch + 1}, step {step}. "
@@ -131,6 +131,9 @@ class Learner:
                 )
             self.progress.loss_since_log += value * pictures
             self.progress.images_since_log += pictures
+            for name, part in loss.parts.items():
+                before = self.progress.parts_since_log.get(name, 0.0)
+                self.progress.parts_since_log[name] = before + float(part) * pictures
             self.progress.loss_in_epoch += value * pictures
             self.progress.images_in_epoch += pictures
         self._pending.clear()

@@ -107,17 +107,19 @@ def _groups(batches: Iterator[Batch], size: int) -> Iterator[Sequence[Batch]]:
 def _log_step(learner: Learner, around: Surroundings, rate: float) -> None:
     learner.read_losses()
     progress = learner.progress
-    around.folder.log(
-        {
-            "kind": "step",
-            "epoch": progress.epoch,
-            "step": progress.step,
-            "images_seen": progress.images_seen,
-            "loss": progress.loss_since_log / max(1, progress.images_since_log),
-            "rate": rate,
-        }
-    )
-    progress.loss_since_log, progress.images_since_log = 0.0, 0
+    images = max(1, progress.images_since_log)
+    line = {
+        "kind": "step",
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "images_seen": progress.images_seen,
+        "loss": progress.loss_since_log / images,
+        "rate": rate,
+    }
+    if len(progress.parts_since_log) > 1:  # one part is the loss itself
+        line["loss_parts"] = {name: total / images for name, total in progress.parts_since_log.items()}
+    around.folder.log(line)
+    progress.loss_since_log, progress.images_since_log, progress.parts_since_log = 0.0, 0, {}
 
 
 def _end_epoch(learner: Learner, around: Surroundings, rate: float, images: int, seconds: float) -> EpochDone:
@@ -145,21 +147,21 @@ def _end_epoch(learner: Learner, around: Surroundings, rate: float, images: int,
     done = EpochDone(
         progress.epoch, recipe.epochs, loss, rate, figures, learner.task.brief(figures), kept, images, seconds
     )
-    around.folder.log(_epoch_line(done, progress.images_seen))
+    around.folder.log(_epoch_line(learner, done))
     progress.loss_in_epoch, progress.images_in_epoch, progress.step = 0.0, 0, 0
     progress.epoch += 1
     return done
 
 
-def _epoch_line(done: EpochDone, images_seen: int) -> dict[str, Any]:
+def _epoch_line(learner: Learner, done: EpochDone) -> dict[str, Any]:
     return {
         "kind": "epoch",
         "epoch": done.epoch,
-        "images_seen": images_seen,
+        "images_seen": learner.progress.images_seen,
         "loss": done.loss,
         "rate": done.rate,
         "kept": done.kept,
-        "validation": {name: value for name, value in done.figures.items() if name != "confusion"},
+        "validation": dict(learner.task.logged(done.figures)),
         # None where the run was stopped behind the epoch's last step: what that took is not known any more.
         "images_per_second": round(done.images / max(done.seconds, 1e-9), 1) if done.images else None,
     }

@@ -62,6 +62,8 @@ def train(
     dataset = open_data(Path(data), format=controls.format)
     folder = RunFolder(controls.out or next_free(Path(data)))
     resolved = _recipe_of(folder, dataset, wishes, controls)
+    task = task_named(resolved.task, dataset.classes)
+    dataset = task.checked(dataset)
     watch = Watch(on_event)
     dataset, cache = readable(dataset, setting.preprocess_for(dataset, resolved), skip=controls.skip_unreadable)
     for text in dataset.notices:
@@ -82,7 +84,7 @@ def train(
         if resolved.folds:
             outcomes, pooled = _cross_validate(dataset, resolved, folder, call)
         else:
-            parts = split(dataset, resolved.split, resolved.split_seed)
+            parts = split(dataset, resolved.split, resolved.split_seed, every_class=task.every_class)
             outcome, _ = train_one(parts, resolved, folder, call, fold=None)
             outcomes, pooled = [outcome], None
     return _result(folder.path, resolved, outcomes, pooled, watch, time.monotonic() - started)
@@ -143,7 +145,7 @@ def _cross_validate(
     pooled = task.meter()
     outcomes = []
     validation = recipe.split[1] / (recipe.split[0] + recipe.split[1])
-    parts_of_folds = folds(dataset, recipe.folds, recipe.split_seed, validation)
+    parts_of_folds = folds(dataset, recipe.folds, recipe.split_seed, validation, every_class=task.every_class)
     if not folder.recipe.is_file() or not call.controls.goes_on:
         recipe = prepared(dataset, recipe, call).recipe
         with folder.beginning(recipes.as_toml(recipe)):
@@ -151,6 +153,6 @@ def _cross_validate(
     for number, parts in enumerate(parts_of_folds, start=1):
         outcome, meter = train_one(parts, recipe, RunFolder(folder.path / f"fold-{number}"), call, fold=number)
         outcomes.append(outcome)
-        pooled.merge(meter)
+        pooled.merge(meter.state())
     figures = pooled.figures() | {"spread": spread([each.test or {} for each in outcomes], recipe.metric)}
     return outcomes, figures

@@ -11,6 +11,7 @@ import pytest
 
 from striate.base.errors import DataError
 from striate.data import ArrayHandle, open_data
+from striate.tasks.classify import Classify
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
@@ -43,7 +44,7 @@ class TestNpz:
         dataset = open_data(npz(tmp_path / "d.npz", x=X, y=Y))
         assert (dataset.format, dataset.channels, dataset.fixed_splits) == ("arrays", 3, False)
         assert dataset.classes.names == ("0", "1", "2")
-        assert [record.target for record in dataset.records] == Y.tolist()
+        assert [record.target.index for record in dataset.records] == Y.tolist()
         assert all(np.array_equal(pixels(record), X[i]) for i, record in enumerate(dataset.records))
         assert [record.content for record in dataset.records] == [hashlib.sha256(x.tobytes()).digest() for x in X]
         assert dataset.records[4].name == "d.npz:x[4]"
@@ -64,18 +65,18 @@ class TestNpz:
     def test_words_as_labels(self, tmp_path: Path) -> None:
         dataset = open_data(npz(tmp_path / "d.npz", x=X, y=np.array(["dog", "cat", "dog", "cat", "ant", "ant"])))
         assert dataset.classes.names == ("ant", "cat", "dog")
-        assert [record.target for record in dataset.records] == [2, 1, 2, 1, 0, 0]
+        assert [record.target.index for record in dataset.records] == [2, 1, 2, 1, 0, 0]
 
     def test_given_names_fix_the_indices(self, tmp_path: Path) -> None:
         dataset = open_data(npz(tmp_path / "d.npz", x=X[:4], y=np.array([2, 0, 2, 0]), names=np.array(["a", "b", "c"])))
         assert dataset.classes.names == ("a", "b", "c")
-        assert [record.target for record in dataset.records] == [2, 0, 2, 0]
+        assert [record.target.index for record in dataset.records] == [2, 0, 2, 0]
         assert dataset.notices == ("no picture is labelled b",)
 
     def test_labels_with_gaps(self, tmp_path: Path) -> None:
         dataset = open_data(npz(tmp_path / "d.npz", x=X, y=np.array([10, 2, 10, 2, 10, 2])))
         assert dataset.classes.names == ("2", "10")
-        assert [record.target for record in dataset.records] == [1, 0, 1, 0, 1, 0]
+        assert [record.target.index for record in dataset.records] == [1, 0, 1, 0, 1, 0]
 
     @pytest.mark.parametrize(
         ("given", "expected"),
@@ -119,7 +120,8 @@ class TestNpz:
     def test_refused(self, tmp_path: Path, case: str) -> None:
         arrays, message = self.REFUSED[case]
         with pytest.raises(DataError, match=message):
-            open_data(npz(tmp_path / "d.npz", **arrays))
+            dataset = open_data(npz(tmp_path / "d.npz", **arrays))
+            Classify(dataset.classes).checked(dataset)
 
     @pytest.mark.parametrize("keep", [0, 10, 200, -30])
     def test_damaged(self, tmp_path: Path, keep: int) -> None:
@@ -151,7 +153,7 @@ class TestIdx:
         assert dataset.classes.names == ("0", "1", "2")
         assert [record.split for record in dataset.records] == ["train"] * 6 + ["test"] * 3
         assert all(np.array_equal(pixels(r), self.IMAGES[i]) for i, r in enumerate(dataset.records))
-        assert [record.target for record in dataset.records] == self.LABELS.tolist()
+        assert [record.target.index for record in dataset.records] == self.LABELS.tolist()
 
     def test_one_pair_has_no_splits(self, tmp_path: Path) -> None:
         idx(tmp_path, "emnist-letters-train", self.IMAGES, self.LABELS + 1)
@@ -194,7 +196,7 @@ class TestIdx:
         fashion = open_data(shared_data / "fashion-mnist")
         assert fashion.classes.names[::9] == ("T-shirt/top", "Ankle boot")
         assert len(fashion.select("train")) == 60_000 and len(fashion.select("test")) == 10_000
-        assert np.bincount([record.target for record in fashion.records]).tolist() == [7000] * 10
+        assert np.bincount([record.target.index for record in fashion.records]).tolist() == [7000] * 10
         digits = open_data(shared_data / "mnist" / "t10k-images-idx3-ubyte.gz")
         assert digits.classes.names == tuple("0123456789") and len(digits.records) == 10_000
 

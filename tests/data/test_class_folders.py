@@ -13,6 +13,7 @@ from PIL import Image
 from striate.base.errors import DataError
 from striate.data import open_data
 from striate.data.records import Dataset
+from striate.tasks.classify import Classify
 
 
 def picture(path: Path, shade: int = 0) -> Path:
@@ -22,8 +23,14 @@ def picture(path: Path, shade: int = 0) -> Path:
     return path
 
 
+def classified(path: Path) -> Dataset:
+    """The data as classification takes them, or refuses them."""
+    dataset = open_data(path)
+    return Classify(dataset.classes).checked(dataset)
+
+
 def labels(dataset: Dataset) -> list[tuple[str, str, str | None]]:
-    return [(record.name, dataset.classes.names[record.target], record.split) for record in dataset.records]
+    return [(record.name, dataset.classes.names[record.target.index], record.split) for record in dataset.records]
 
 
 def test_classes_are_sorted_and_pictures_found_at_any_depth(tmp_path: Path) -> None:
@@ -55,7 +62,7 @@ def test_split_folders(tmp_path: Path, name: str) -> None:
         picture(tmp_path / place, shade)
     dataset = open_data(tmp_path)
     assert dataset.fixed_splits and dataset.classes.names == ("a", "b")
-    assert [(r.split, r.target) for r in dataset.records] == [
+    assert [(r.split, r.target.index) for r in dataset.records] == [
         *[("train", 0), ("train", 1)],
         *[("val", 0)],
         *[("test", 0), ("test", 1)],
@@ -108,7 +115,7 @@ def test_a_class_that_is_empty_in_one_split_keeps_its_index(tmp_path: Path) -> N
     picture(tmp_path / "test" / "c" / "1.png", 11)
     (tmp_path / "test" / "b").mkdir()
     dataset = open_data(tmp_path)
-    assert [record.target for record in dataset.select("test")] == [0, 2]
+    assert [record.target.index for record in dataset.select("test")] == [0, 2]
     assert dataset.notices == ("passed over 1 empty class folder: test/b",)
 
 
@@ -132,14 +139,14 @@ def test_the_same_picture_under_two_labels_names_both(tmp_path: Path) -> None:
     picture(tmp_path / "cat" / "1.png", 7)
     picture(tmp_path / "dog" / "copy.png", 7)
     with pytest.raises(DataError, match=r"two labels.*cat/1\.png is 'cat' and dog/copy\.png is 'dog'"):
-        open_data(tmp_path)
+        classified(tmp_path)
 
 
 def test_empty_files_under_two_labels_are_left_to_the_scan(tmp_path: Path) -> None:
     for name in "ab":
         picture(tmp_path / name / "1.png", ord(name))
         (tmp_path / name / "empty.jpg").touch()
-    assert len(open_data(tmp_path).records) == 4
+    assert len(classified(tmp_path).records) == 4
 
 
 def test_copies_in_two_splits_are_reported(tmp_path: Path) -> None:
@@ -171,7 +178,7 @@ def test_refused(tmp_path: Path, case: str) -> None:
     for shade, file in enumerate(files):
         picture(tmp_path / file, shade)
     with pytest.raises(DataError, match=message):
-        open_data(tmp_path)
+        classified(tmp_path)
 
 
 def test_a_link_to_a_folder_above_is_a_loop(tmp_path: Path) -> None:

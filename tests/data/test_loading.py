@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from striate.base.errors import DecodeError
 from striate.data import ArrayHandle, Augmentation, Batch, Dataset, Loader, PictureCache, Record, loading, open_data
 from striate.data.loading import _put, batch_bounds, threads_for
+from striate.data.targets import ClassIndex
 from striate.pictures.preprocess import Preprocess
 
 RGB = Preprocess(size=(24, 24))
@@ -35,7 +36,7 @@ def dataset(photos: Path) -> Dataset:
 
 def array_records(array: np.ndarray) -> tuple[Record, ...]:
     return tuple(
-        Record(ArrayHandle(array, i), i % 3, (i * 7919 + 1).to_bytes(32, "little"), f"x[{i}]")
+        Record(ArrayHandle(array, i), ClassIndex(i % 3), (i * 7919 + 1).to_bytes(32, "little"), f"x[{i}]")
         for i in range(len(array))
     )
 
@@ -143,7 +144,7 @@ def test_a_remainder_of_one_joins(dataset: Dataset) -> None:
 def test_errors_reach_the_consumer_with_the_name(dataset: Dataset, tmp_path: Path, workers: int, ahead: bool) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_text("no picture")
-    records = [*dataset.records[:6], Record(bad, 0, b"\1" * 32, "disc/bad.jpg")]
+    records = [*dataset.records[:6], Record(bad, ClassIndex(0), b"\1" * 32, "disc/bad.jpg")]
     loader = Loader(records, RGB, batch_size=2, workers=workers, ahead=ahead)
     batches = loader.epoch(0)
     assert len(next(batches)) == 2 and len(next(batches)) == 2

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from striate.base.errors import DataError, RecipeError
 from striate.data.records import Classes, Dataset, Record, Split
 from striate.data.splits import fingerprint, folds, split
+from striate.data.targets import ClassIndex
 
 
 def record(content: object, target: int, name: str = "", side: Split | None = None) -> Record:
     digest = hashlib.sha256(str(content).encode()).digest()
-    return Record(Path(name or "x.jpg"), target, digest, name or "x.jpg", side)
+    return Record(Path(name or "x.jpg"), ClassIndex(target), digest, name or "x.jpg", side)
 
 
 def dataset(counts: list[int], copies: int = 1) -> Dataset:
@@ -40,7 +41,7 @@ def sides(data: Dataset) -> dict[bytes, Split | None]:
 
 
 def counts(data: Dataset) -> list[tuple[int, int, int]]:
-    tally = Counter((r.target, r.split) for r in data.records)
+    tally = Counter((r.target.index, r.split) for r in data.records)
     return [tuple(tally[target, side] for side in ("train", "val", "test")) for target in range(len(data.classes))]
 
 
@@ -178,7 +179,7 @@ def test_named_splits_without_train_or_with_too_little_validation() -> None:
     with pytest.raises(DataError, match="no train folder"):
         split(fixed(test=3))
     data = fixed(train=5, val=1)
-    less = replace(data, records=tuple(r for r in data.records if (r.split, r.target) != ("val", 1)))
+    less = replace(data, records=tuple(r for r in data.records if (r.split, r.target.index) != ("val", 1)))
     with pytest.raises(DataError, match=r"the folder val of root has no picture of 'b'"):
         split(less)
 
@@ -215,7 +216,7 @@ def test_folds_refused() -> None:
 
 def test_fingerprint_sees_content_label_and_copies() -> None:
     data = dataset([3, 3])
-    relabelled = replace(data, records=(replace(data.records[0], target=1), *data.records[1:]))
+    relabelled = replace(data, records=(replace(data.records[0], target=ClassIndex(1)), *data.records[1:]))
     fewer = replace(data, records=data.records[1:])
     renamed = replace(data, classes=Classes(("c0", "C1")))
     found = {fingerprint(each) for each in (data, relabelled, fewer, renamed, dataset([3, 3], copies=2))}

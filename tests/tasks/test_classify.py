@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.data.records import Classes, Dataset, Record
+from striate.data.records import Batch, Classes, Dataset, Record
+from striate.data.targets import ClassIndex
 from striate.models import MODELS, build
 from striate.recipe import ClassifySettings, Recipe
 from striate.tasks import task_named
@@ -20,7 +21,14 @@ CLASSES = Classes(("ant", "bee", "cat"), ("n1", "n2", "n3"))
 
 
 def records(targets):
-    return [Record(handle=None, target=target, content=bytes(32), name=str(i)) for i, target in enumerate(targets)]
+    return [
+        Record(handle=None, target=ClassIndex(target), content=bytes(32), name=str(i))
+        for i, target in enumerate(targets)
+    ]
+
+
+def batch(targets):
+    return Batch(torch.zeros(len(targets)), tuple(map(ClassIndex, targets)), (), records(targets))
 
 
 def slow_entropy(logits, targets, weights, smoothing):
@@ -131,10 +139,10 @@ def test_figures_equal_counting_by_hand(targets, seed):
     logits = np.random.default_rng(seed).normal(size=(len(targets), 7))
     meter = ClassifyMeter(Classes(tuple("abcdefg")))
     half = len(targets) // 2
-    meter.add(torch.tensor(logits[:half]), records(targets[:half]))
+    meter.add(torch.tensor(logits[:half]), batch(targets[:half]))
     other = ClassifyMeter(meter.classes)
-    other.add(torch.tensor(logits[half:]), records(targets[half:]))
-    meter.merge(other)
+    other.add(torch.tensor(logits[half:]), batch(targets[half:]))
+    meter.merge(other.state())
     figures = meter.figures()
     order = [list(np.argsort(-row)) for row in logits]
     assert figures["images"] == len(targets)
@@ -145,6 +153,10 @@ def test_figures_equal_counting_by_hand(targets, seed):
     for o, t in zip(order, targets, strict=True):
         confusion[t][o[0]] += 1
     assert figures["confusion"] == confusion.tolist()
+    for logit, target, row in zip(logits, targets, meter.rows(), strict=True):
+        assert (row["true"], row["answered"]) == ("abcdefg"[target], "abcdefg"[int(np.argmax(logit))])
+        assert row["right"] == (row["true"] == row["answered"])
+        assert row["loss"] == pytest.approx(slow_entropy(logit[None], [target], np.ones(7), 0.0))
     for index, row in enumerate(figures["per_class"]):
         assert row["images"] == confusion[index].sum()
         if row["images"]:
@@ -153,7 +165,7 @@ def test_figures_equal_counting_by_hand(targets, seed):
 
 def test_a_network_that_says_the_same_of_all_classes_is_never_right():
     meter = ClassifyMeter(CLASSES)
-    meter.add(torch.zeros(3, 3), records([0, 1, 2]))
+    meter.add(torch.zeros(3, 3), batch([0, 1, 2]))
     assert meter.figures()["top1"] == 0.0
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from striate.data.records import Classes, Dataset, Record
+from striate.data.targets import ClassIndex
 from striate.models import build
 from striate.tasks.classify_defaults import default_recipe
 from striate.training.setting import Wishes, resolve
@@ -14,7 +15,7 @@ PRETRAINED = "efficientnet_lite0"
 
 
 def photographs(count: int = 600, channels: int = 3) -> Dataset:
-    records = tuple(Record(handle=None, target=i % 2, content=bytes(32), name=str(i)) for i in range(count))
+    records = tuple(Record(handle=None, target=ClassIndex(i % 2), content=bytes(32), name=str(i)) for i in range(count))
     return Dataset(Path("x"), "class folders", Classes(("ant", "bee")), records, channels)
 
 

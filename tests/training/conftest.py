@@ -13,6 +13,7 @@ from torch import nn
 
 from striate import modelfile
 from striate.data import ArrayHandle, Augmentation, Classes, Loader, Record
+from striate.data.targets import ClassIndex
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe, Stage
@@ -57,7 +58,8 @@ def pictures(count: int = 14, seed: int = 0) -> tuple[Record, ...]:
     targets = np.arange(count) % 3
     array = (rng.integers(0, 120, (count, 8, 8)) + 60 * targets[:, None, None]).astype(np.uint8)
     return tuple(
-        Record(ArrayHandle(array, i), int(targets[i]), rng.bytes(32), f"picture {i}", "train") for i in range(count)
+        Record(ArrayHandle(array, i), ClassIndex(int(targets[i])), rng.bytes(32), f"picture {i}", "train")
+        for i in range(count)
     )
 
 

@@ -311,7 +311,7 @@ def test_pooled_figures_are_those_of_all_held_out_predictions(digits, crossed):
         images = torch.tensor((array / 255 - 0.1307) / 0.3081, dtype=torch.float32)[:, None]
         with torch.no_grad():
             part = torch.log_softmax(network(images).double(), 1).numpy()
-        labels = [record.target for record in held_out]
+        labels = [record.target.index for record in held_out]
         logs.append(part)
         targets += labels
         accuracies.append(np.mean(part.argmax(1) == labels))

@@ -18,6 +18,7 @@ from striate.data.names import listed, printable
 from striate.data.records import ArrayHandle, Classes, Dataset, Split
 from striate.data.sources.assembly import Columns, assemble
 from striate.data.sources.class_labels import index_labels, picture_contents
+from striate.data.targets import class_targets
 
 _WHOLE = (("x", "y"), ("images", "labels"), ("X", "y"), ("data", "target"))
 _PARTS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
@@ -60,12 +61,12 @@ def read(path: Path, workers: int) -> Dataset:
     names, targets = index_labels(labels, _class_names(content, where), where=where)
     columns = Columns(
         handles=[ArrayHandle(part, index) for part in pictures.values() for index in range(len(part))],
-        targets=[target for split in pictures for target in targets[split]],
+        targets=class_targets([target for split in pictures for target in targets[split]]),
         contents=[digest for part in pictures.values() for digest in picture_contents(part)],
         names=[f"{printable(files[0].name)}:{keys[s]}[{i}]" for s, part in pictures.items() for i in range(len(part))],
         splits=[split for split, part in pictures.items() for _ in range(len(part))],
     )
-    used = set(columns.targets)
+    used = {target for part in targets.values() for target in part}
     unused = [name for index, name in enumerate(names) if index not in used]
     notices = [f"no picture is labelled {listed(unused)}"] if unused else []
     return assemble(path, "arrays", Classes(names), columns, channels=channels.pop(), notices=notices)

@@ -16,6 +16,7 @@ from striate.data.names import counted, listed, printable
 from striate.data.records import Classes, Dataset, Split
 from striate.data.scan import hash_files
 from striate.data.sources.assembly import Columns, assemble
+from striate.data.targets import class_targets
 from striate.pictures.decode import PICTURE_SUFFIXES, read_header
 
 _SPLIT_NAMES: dict[str, Split] = {
@@ -75,17 +76,17 @@ def read(path: Path, workers: int) -> Dataset:
     _check_holds_classes(tree, tops)
     names = _class_names(tops)
     files: list[Path] = []
-    targets: list[int] = []
+    indices: list[int] = []
     splits: list[Split | None] = []
     for split, top in tops.items():
         for folder in top.folders:
             if (pictures := folder.all_pictures()) and folder.path.name in names:
                 files += pictures
-                targets += [names.index(folder.path.name)] * len(pictures)
+                indices += [names.index(folder.path.name)] * len(pictures)
                 splits += [split] * len(pictures)
     columns = Columns(
         handles=files,
-        targets=targets,
+        targets=class_targets(indices),
         contents=hash_files(files, root=path, workers=workers),
         names=[printable(file.relative_to(path)) for file in files],
         splits=splits,

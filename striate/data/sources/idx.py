@@ -21,6 +21,7 @@ from striate.data.names import counted, printable
 from striate.data.records import ArrayHandle, Classes, Dataset, Split
 from striate.data.sources.assembly import Columns, assemble
 from striate.data.sources.class_labels import index_labels, picture_contents
+from striate.data.targets import class_targets
 
 _IMAGES = re.compile(
     r"(?P<prefix>(?:.*[-_])?(?P<part>train|t10k|test|val))-images[-.]idx[34]-ubyte(?:\.gz)?", re.IGNORECASE
@@ -76,7 +77,7 @@ def read(path: Path, workers: int) -> Dataset:
     splits = [split for split, part in images.items() for _ in range(len(part))]
     columns = Columns(
         handles=[ArrayHandle(part, index) for part in images.values() for index in range(len(part))],
-        targets=[target for split in images for target in targets[split]],
+        targets=class_targets([target for split in images for target in targets[split]]),
         contents=[content for part in images.values() for content in picture_contents(part)],
         names=[f"{printable(pairs[s].name)}[{index}]" for s, part in images.items() for index in range(len(part))],
         splits=splits,

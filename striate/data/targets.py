@@ -1,0 +1,195 @@
+"""Targets: what is known of a picture, in its own upright pixels; one class a kind.
+
+Whoever splits, counts, renumbers or moves pictures asks a target by the methods of `Target`. Only this file and the
+tasks know the kinds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from striate.base.errors import DataError
+from striate.data.names import printable
+from striate.pictures.geometry import UNKNOWN, Geometry
+
+VISIBLE = 0.2
+"""A box of which less than this part of its area is left inside the picture is dropped with the rest."""
+
+
+class Target(Protocol):
+    """What is known of one picture. Frozen; two that say the same give equal `as_bytes`."""
+
+    def as_bytes(self, names: Sequence[bytes]) -> bytes:
+        """What it says, under the classes' ``names``: for fingerprints, and to tell whether copies agree."""
+
+    def occurring(self) -> tuple[int, ...] | None:
+        """The indices of the classes in it, each once; None where only reading it would tell."""
+
+    def renumbered(self, indices: Mapping[int, int]) -> Self:
+        """The same with ``indices[i]`` for each class index i that occurs."""
+
+    def moved(self, geometry: Geometry) -> Self:
+        """The same in the pixels of the network's input."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassIndex:
+    """One class for the whole picture.
+
+    Example:
+        >>> ClassIndex(1).renumbered({1: 4})
+        ClassIndex(index=4)
+    """
+
+    index: int
+
+    def as_bytes(self, names: Sequence[bytes]) -> bytes:
+        """The class's name."""
+        return names[self.index]
+
+    def occurring(self) -> tuple[int, ...]:
+        """The one class."""
+        return (self.index,)
+
+    def renumbered(self, indices: Mapping[int, int]) -> "ClassIndex":
+        """With the other index."""
+        return ClassIndex(indices[self.index])
+
+    def moved(self, geometry: Geometry) -> "ClassIndex":
+        """Itself: a class has no place."""
+        return self
+
+
+def class_targets(indices: Sequence[int]) -> tuple[ClassIndex, ...]:
+    """A target for each class index; equal ones are one object, since there may be many."""
+    known = {index: ClassIndex(index) for index in set(indices)}
+    return tuple(known[index] for index in indices)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """Objects, each with a class and the upright box around it.
+
+    ``xyxy`` is float64 ``[K, 4]``: left, top, right, bottom in pixels, right and bottom exclusive. ``classes`` is int64
+    ``[K]``. ``difficult`` and ``crowd`` (bool ``[K]``) are what annotators marked as hard to see, and as a group that
+    nobody counted. ``ids`` names the annotations where the data do, ``areas`` (float64 ``[K]``) are the data's own,
+    which may be smaller than the boxes.
+
+    Example:
+        >>> boxes = Boxes.of([[10, 20, 30, 60]], [0])
+        >>> boxes.moved(Geometry(100, 100)).xyxy
+        array([[10., 20., 30., 60.]])
+    """
+
+    xyxy: NDArray[np.float64]
+    classes: NDArray[np.int64]
+    difficult: NDArray[np.bool_]
+    crowd: NDArray[np.bool_]
+    ids: tuple[str, ...] | None = None
+    areas: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, xyxy: Sequence[Sequence[float]], classes: Sequence[int]) -> "Boxes":
+        """Boxes of which nothing more is known."""
+        none = np.zeros(len(classes), dtype=bool)
+        numbers = np.asarray(xyxy, dtype=np.float64).reshape(len(classes), 4)
+        return cls(numbers, np.asarray(classes, dtype=np.int64), none, none)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def as_bytes(self, names: Sequence[bytes]) -> bytes:
+        """Boxes, classes and marks; the order in which objects are listed does not matter, nor do ids."""
+        rows = [
+            b"%s\0%s%d%d" % (names[index], box.astype("<f8").tobytes(), difficult, crowd)
+            for box, index, difficult, crowd in zip(
+                self.xyxy, self.classes.tolist(), self.difficult, self.crowd, strict=True
+            )
+        ]
+        return b"boxes" + b"".join(len(row).to_bytes(4, "little") + row for row in sorted(rows))
+
+    def occurring(self) -> tuple[int, ...]:
+        """The classes of the objects."""
+        return tuple(dict.fromkeys(self.classes.tolist()))
+
+    def renumbered(self, indices: Mapping[int, int]) -> "Boxes":
+        """With other class indices."""
+        numbers = [indices[index] for index in self.classes.tolist()]
+        return replace(self, classes=np.array(numbers, dtype=np.int64))
+
+    def moved(self, geometry: Geometry) -> "Boxes":
+        """What of the boxes is inside; those of which less than `VISIBLE` is left are gone."""
+        height, width = geometry.output_size
+        whole = np.asarray(geometry.boxes(self.xyxy), dtype=np.float64)
+        inside = np.clip(whole, 0.0, [width, height, width, height])
+        kept = _areas(inside) >= np.maximum(VISIBLE * _areas(whole), np.finfo(np.float64).tiny)
+        return Boxes(
+            inside[kept],
+            self.classes[kept],
+            self.difficult[kept],
+            self.crowd[kept],
+            None if self.ids is None else tuple(each for each, keep in zip(self.ids, kept, strict=True) if keep),
+            # In the photograph's pixels still: who counts small objects counts them as they were photographed.
+            None if self.areas is None else self.areas[kept],
+        )
+
+
+def _areas(xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(xyxy[:, 2] - xyxy[:, 0], 0) * np.maximum(xyxy[:, 3] - xyxy[:, 1], 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """A class for each pixel, from a picture of class indices that is read when it is needed.
+
+    ``source`` is the file, or uint8 ``[H, W]``; 255 is nobody's class and never counted, so there are at most 255
+    classes. ``content`` is the sha256 of what was read. ``numbers`` says which index each byte of the
+    source stands for.
+    """
+
+    source: Path | NDArray[np.uint8]
+    content: bytes = b""
+    numbers: tuple[int, ...] | None = None
+
+    def indices(self) -> NDArray[np.uint8]:
+        """Class indices, uint8 ``[H, W]``.
+
+        Raises:
+            DataError: the file cannot be read, or holds no picture of class indices.
+        """
+        given = _indices_in(self.source) if isinstance(self.source, Path) else self.source
+        return given if self.numbers is None else np.array(self.numbers, dtype=np.uint8)[given]
+
+    def as_bytes(self, names: Sequence[bytes]) -> bytes:
+        """The content, and what its numbers mean."""
+        meanings = [*names, *[b""] * (UNKNOWN + 1 - len(names))]
+        numbers = range(UNKNOWN + 1) if self.numbers is None else self.numbers
+        return b"mask" + self.content + b"\0".join(meanings[number] for number in numbers)
+
+    def occurring(self) -> None:
+        """Not known before it is read."""
+        return
+
+    def renumbered(self, indices: Mapping[int, int]) -> "Mask":
+        """With other class indices, and 255 for those that ``indices`` does not know."""
+        numbers = range(UNKNOWN + 1) if self.numbers is None else self.numbers
+        return replace(self, numbers=tuple(indices.get(number, UNKNOWN) for number in numbers))
+
+    def moved(self, geometry: Geometry) -> "Mask":
+        """By nearest pixels; 255 where nothing is known."""
+        return Mask(np.ascontiguousarray(geometry.mask(self.indices())), self.content)
+
+
+def _indices_in(path: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("L", "P", "1"):
+                raise DataError(f"{printable(path)}: is a picture of mode {image.mode}; a mask is one byte a pixel")
+            return np.array(image, dtype=np.uint8)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise DataError(f"{printable(path)}: cannot be read as a mask: {error}") from None
