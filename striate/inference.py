@@ -117,8 +117,7 @@ def prepared(picture: Picture, preprocess: Preprocess) -> tuple[NDArray[np.uint8
         decoded = from_memory(picture, preprocess.channels, preprocess.shorter_side)
     else:
         raise DataError(f"a picture is a path, an array or a PIL image, not {type(picture).__name__}")
-    height, width = decoded.pixels.shape[:2]
-    geometry = preprocess.geometry(decoded.height, decoded.width, height, width)
+    geometry = preprocess.geometry(decoded.geometry)
     return preprocess.prepare(decoded, geometry), geometry
 
 

@@ -89,7 +89,6 @@ class ArrayBatches:
         """One Geometry for each different move; two threads that make the same one at once do no harm."""
         for row, code in enumerate(codes):
             if code not in self._geometries:
-                self._geometries[code] = self._augmentation.geometry(
-                    height, width, height, width, self._preprocess, draws[row]
-                )
+                start = Geometry(height, width)
+                self._geometries[code] = self._augmentation.geometry(start, self._preprocess, draws[row])
         return tuple(self._geometries[code] for code in codes)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from striate.base.errors import RecipeError
-from striate.pictures.geometry import Crop, Flip, Geometry, Pad, Rotate, Shrunk
+from striate.pictures.geometry import Crop, Flip, Geometry, Pad, Rotate
 from striate.pictures.preprocess import Preprocess, ResizeRule
 
 _AREA, _ASPECT, _TOP, _LEFT, FLIP, DOWN, RIGHT, _TURN, _BRIGHT, _CONTRAST, _SATURATION = range(11)
@@ -70,24 +70,16 @@ class Augmentation:
         """Whether the window is random."""
         return self.crop != (1.0, 1.0)
 
-    def geometry(
-        self,
-        height: int,
-        width: int,
-        decoded_height: int,
-        decoded_width: int,
-        preprocess: Preprocess,
-        draws: NDArray[np.float64],
-    ) -> Geometry:
+    def geometry(self, start: Geometry, preprocess: Preprocess, draws: NDArray[np.float64]) -> Geometry:
         """Where each pixel goes: window, resize, border, then mirror, shift and turn.
 
-        ``height`` and ``width`` are the photograph's own, ``decoded_*`` those of the pixels at hand; ``draws``
-        ``[DRAWS]`` are the sample's numbers. The result has the size that ``preprocess`` gives.
+        ``start`` is the picture's `Decoded.geometry`, ``draws`` ``[DRAWS]`` are the sample's numbers. The result has
+        the size that ``preprocess`` gives.
         """
         if self.windows:
-            geometry = self._window(height, width, decoded_height, decoded_width, preprocess, draws)
+            geometry = self._window(start, preprocess, draws)
         else:
-            geometry = preprocess.geometry(height, width, decoded_height, decoded_width)
+            geometry = preprocess.geometry(start)
         if self.flip and draws[FLIP] < 0.5:
             geometry = geometry.then(Flip())
         if self.shift:
@@ -101,10 +93,9 @@ class Augmentation:
             geometry = geometry.then(Rotate((2 * float(draws[_TURN]) - 1) * self.rotation, fill=preprocess.fill))
         return geometry
 
-    def _window(
-        self, height: int, width: int, rows: int, columns: int, preprocess: Preprocess, draws: NDArray[np.float64]
-    ) -> Geometry:
+    def _window(self, start: Geometry, preprocess: Preprocess, draws: NDArray[np.float64]) -> Geometry:
         """A random window, then what `preprocess` does with a picture that is all to be seen."""
+        rows, columns = start.output_size
         least, most = self.crop
         area = least + (most - least) * float(draws[_AREA])
         # "crop" shows windows of the target's aspect, the others windows of the picture's own.
@@ -119,10 +110,7 @@ class Augmentation:
         h = min(max(round(tall * fit), 1), rows)
         w = min(max(round(tall * aspect * fit), 1), columns)
         top, left = int(draws[_TOP] * (rows - h + 1)), int(draws[_LEFT] * (columns - w + 1))
-        geometry = Geometry(height, width)
-        if (rows, columns) != (height, width):
-            geometry = geometry.then(Shrunk(rows, columns))
-        return geometry.then(Crop(top, left, h, w), *_whole(preprocess).geometry(h, w, h, w).steps)
+        return start.then(Crop(top, left, h, w), *_whole(preprocess).geometry(Geometry(h, w)).steps)
 
     def colour_image(self, pixels: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
         """``[H, W, C]`` with brightness, contrast and saturation changed, in one rounding.

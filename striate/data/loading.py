@@ -151,9 +151,8 @@ class Loader:
     def sample(self, record: Record, draws: NDArray[np.float64]) -> Sample:
         """One record as the network will see it, with the numbers ``[DRAWS]`` drawn for it."""
         decoded = self.cache.picture(record, self.preprocess)
-        rows, columns = decoded.pixels.shape[:2]
         try:
-            geometry = self.augmentation.geometry(decoded.height, decoded.width, rows, columns, self.preprocess, draws)
+            geometry = self.augmentation.geometry(decoded.geometry, self.preprocess, draws)
             image = self.augmentation.colour_image(geometry.image(decoded.pixels), draws)
             target = record.target.moved(geometry)
         except Exception as error:  # a fault of ours: say with which picture it came

@@ -23,6 +23,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from striate.base.errors import DataError, DecodeError
 from striate.pictures.channels import Channels, Pixels, to_channels, with_pillow
+from striate.pictures.geometry import Geometry, Shrunk
 from striate.pictures.suspects import looks_like
 
 # Pillow's own bound, so that both decoders refuse alike; 13,377 squared. A small file can claim to be far larger.
@@ -59,13 +60,22 @@ class Header:
     orientation: int
 
 
+_WHOLE = Shrunk(1)
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Upright pixels, uint8 ``[h, w, C]``, and the photograph's own upright size, from which they may be reduced."""
+    """Upright pixels, uint8 ``[h, w, C]``, the photograph's own upright size, and how it was reduced to them."""
 
     pixels: Pixels
     height: int
     width: int
+    shrunk: Shrunk = _WHOLE
+
+    @property
+    def geometry(self) -> Geometry:
+        """Where every road to a network begins: the photograph, and what the decoder did with it as the first step."""
+        return Geometry(self.height, self.width, (self.shrunk,) if self.shrunk.factor > 1 else ())
 
 
 def read_header(source: Path | bytes, name: str | None = None) -> Header:
@@ -112,11 +122,7 @@ def decode(
                 pixels = _decode_jpeg(data, image, channels, factor)
             if pixels is None:
                 pixels = _decode_by_pillow(image, channels, factor)
-            orientation = _orientation(image)
-            width, height = image.size
-    if orientation >= 5:
-        height, width = width, height
-    return Decoded(_upright(pixels, orientation), height, width)
+            return _upright(pixels, image.size, factor, _orientation(image))
 
 
 def from_memory(picture: Image.Image | NDArray[Any], channels: Channels, shorter_side: int | None = None) -> Decoded:
@@ -131,21 +137,23 @@ def from_memory(picture: Image.Image | NDArray[Any], channels: Channels, shorter
     if isinstance(picture, np.ndarray):
         pixels = to_channels(picture, channels)
         height, width = pixels.shape[:2]
-        return Decoded(_reduced(pixels, shrink_factor(height, width, shorter_side)), height, width)
+        factor = shrink_factor(height, width, shorter_side)
+        return Decoded(_reduced(pixels, factor), height, width, Shrunk(factor))
     with _explained(b"", str(getattr(picture, "filename", "") or "the PIL image")):
-        pixels = _decode_by_pillow(picture, channels, shrink_factor(*picture.size, shorter_side))
-        orientation = _orientation(picture)
-        width, height = picture.size
-    if orientation >= 5:
-        height, width = width, height
-    return Decoded(_upright(pixels, orientation), height, width)
+        factor = shrink_factor(*picture.size, shorter_side)
+        pixels = _decode_by_pillow(picture, channels, factor)
+        return _upright(pixels, picture.size, factor, _orientation(picture))
 
 
 def shrink_factor(height: int, width: int, shorter_side: int | None) -> int:
     """Return by how much `decode` reduces a picture of that size, in each direction: 1, 2, 4 or 8."""
     if shorter_side is None:
         return 1
-    return next((factor for factor in (8, 4, 2) if min(height, width) >= factor * shorter_side), 1)
+    side = min(height, width)
+    for factor in (8, 4, 2):
+        if side >= factor * shorter_side:
+            return factor
+    return 1
 
 
 def _decode_jpeg(data: bytes, image: Image.Image, channels: Channels, factor: int) -> Pixels | None:
@@ -238,17 +246,23 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Undo the turn that the camera noted: EXIF 2.32, tag 274, says where the first row and column belong."""
+def _upright(pixels: Pixels, stored: tuple[int, int], factor: int, orientation: int) -> Decoded:
+    """Undo the turn that the camera noted: EXIF 2.32, tag 274, says where the first row and column belong.
+
+    ``pixels`` are as the file stores them, ``stored`` is their width and height before they were reduced by ``factor``.
+    """
+    width, height = stored
     if orientation == 1:
-        return pixels
+        return Decoded(pixels, height, width, Shrunk(factor))
     if orientation >= 5:  # rows are columns
         pixels = pixels.transpose(1, 0, 2)
-    if orientation in (3, 4, 7, 8):
+        height, width = width, height
+    shrunk = Shrunk(factor, top=orientation in (3, 4, 7, 8), left=orientation in (2, 3, 6, 7))
+    if shrunk.top:
         pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
+    if shrunk.left:
         pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+    return Decoded(np.ascontiguousarray(pixels), height, width, shrunk)
 
 
 def _checked(source: Path | bytes) -> Path | bytes:

@@ -1,9 +1,9 @@
 # ruff: noqa: D102  (what the six methods of a step do is said once, in `Step`)
 """Where the pixels went: steps from a photograph to a network's input, and the way back.
 
-Coordinates are continuous: the first pixel covers 0..1, so right and bottom edges are exclusive. Boxes are not clipped
-and masks are 255 wherever nothing is known. The way back uses the very integers of the way there; nobody else in this
-package does arithmetic on coordinates.
+Coordinates are continuous: the first pixel covers 0..1, so right and bottom edges are exclusive. Boxes are float64
+``[K, 4]`` (left, top, right, bottom) and not clipped; masks are uint8 ``[H, W]``, and 255 wherever nothing is known.
+The way back uses the very integers of the way there; nobody else in this package does arithmetic on coordinates.
 """
 
 import math
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from striate.base.errors import DataError
 from striate.pictures.channels import Pixels, with_pillow
 from striate.pictures.resampling import Interpolation, resample
 
-Boxes = NDArray[np.float32]
+Boxes = NDArray[np.float64]
 Mask = NDArray[np.uint8]
 
 UNKNOWN = 255  # the class index in masks that nobody counts
@@ -36,7 +37,7 @@ class Step(Protocol):
         """Move boxes ``[K, 4]``."""
 
     def mask(self, mask: Mask) -> Mask:
-        """Move class indices ``[H, W]``, by nearest pixels."""
+        """Move class indices ``[H, W]``, by nearest pixels; `UNKNOWN` outside the photograph."""
 
     def undo_boxes(self, boxes: Boxes, height: int, width: int) -> Boxes:
         """Bring boxes back."""
@@ -46,14 +47,62 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Scaled:
-    """What `Shrunk` and `Resize` have in common."""
+class Shrunk:
+    """What the decoder did already: one pixel for ``factor`` x ``factor`` of the photograph's.
+
+    Where ``factor`` does not divide a side, the file's last row or column covers less of the photograph than the
+    others. The camera's orientation may have made it the first: ``top`` and ``left`` say so.
+    """
+
+    factor: int
+    top: bool = False
+    left: bool = False
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        return -(-height // self.factor), -(-width // self.factor)
+
+    def image(self, pixels: Pixels) -> Pixels:
+        return pixels
+
+    def boxes(self, boxes: Boxes, height: int, width: int) -> Boxes:
+        return _shifted(boxes, *self._lacking(height, width)) / self.factor
+
+    def mask(self, mask: Mask) -> Mask:
+        # The pixel below and right of the middle, and the nearest one where that lies outside.
+        rows, columns = (
+            np.clip(np.arange(count) * self.factor + self.factor // 2 - lacking, 0, side - 1)
+            for side, count, lacking in zip(mask.shape, self.size(*mask.shape), self._lacking(*mask.shape), strict=True)
+        )
+        return _picked(mask, rows, columns)
+
+    def undo_boxes(self, boxes: Boxes, height: int, width: int) -> Boxes:
+        down, across = self._lacking(height, width)
+        return _shifted(boxes * self.factor, -down, -across)
+
+    def undo_mask(self, mask: Mask, height: int, width: int) -> Mask:
+        down, across = self._lacking(height, width)
+        return _picked(mask, (np.arange(height) + down) // self.factor, (np.arange(width) + across) // self.factor)
+
+    def _lacking(self, height: int, width: int) -> tuple[int, int]:
+        """How many of the photograph's pixels the first row and the first column lack."""
+        return (-height % self.factor) * self.top, (-width % self.factor) * self.left
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Resample to another size, with antialiasing."""
 
     height: int
     width: int
+    interpolation: Interpolation = "bilinear"
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         return self.height, self.width
+
+    def image(self, pixels: Pixels) -> Pixels:
+        if pixels.shape[:2] == (self.height, self.width):
+            return pixels
+        return resample(pixels, self.height, self.width, self.interpolation)
 
     def boxes(self, boxes: Boxes, height: int, width: int) -> Boxes:
         return _scaled(boxes, self.height / height, self.width / width)
@@ -69,27 +118,6 @@ class _Scaled:
 
 
 @dataclass(frozen=True, slots=True)
-class Shrunk(_Scaled):
-    """What the decoder did already: the photograph, reduced to this size while it was decoded."""
-
-    def image(self, pixels: Pixels) -> Pixels:
-        _expect(pixels, self.height, self.width)
-        return pixels
-
-
-@dataclass(frozen=True, slots=True)
-class Resize(_Scaled):
-    """Resample to another size, with antialiasing."""
-
-    interpolation: Interpolation = "bilinear"
-
-    def image(self, pixels: Pixels) -> Pixels:
-        if pixels.shape[:2] == (self.height, self.width):
-            return pixels
-        return resample(pixels, self.height, self.width, self.interpolation)
-
-
-@dataclass(frozen=True, slots=True)
 class Crop:
     """Keep a window, which must lie inside; the result is a view."""
 
@@ -101,7 +129,7 @@ class Crop:
     def size(self, height: int, width: int) -> tuple[int, int]:
         inside = 0 <= self.top <= height - self.height and 0 <= self.left <= width - self.width
         if not (inside and self.height > 0 and self.width > 0):
-            raise ValueError(f"{self} does not lie inside {height} x {width}")
+            raise AssertionError(f"a fault of ours: {self} does not lie inside {height} x {width}")
         return self.height, self.width
 
     def image(self, pixels: Pixels) -> Pixels:
@@ -217,15 +245,15 @@ class Geometry:
     """The photograph's own upright size and the steps that were taken from there.
 
     Boxes and masks, going in and coming back, are in the photograph's own pixels. Only `image` begins with what the
-    decoder gave: a photograph that was decoded at a reduced size has `Shrunk` as its first step.
+    decoder gave: a photograph that was decoded at a reduced size has `Shrunk` as its first step (`Decoded.geometry`).
 
     Example:
         >>> geometry = Geometry(100, 200).then(Crop(0, 50, 100, 100), Resize(50, 50), Flip())
-        >>> there = geometry.boxes(np.array([[60, 10, 80, 30]], np.float32))
+        >>> there = geometry.boxes(np.array([[60.0, 10.0, 80.0, 30.0]]))
         >>> there
-        array([[35.,  5., 45., 15.]], dtype=float32)
+        array([[35.,  5., 45., 15.]])
         >>> geometry.undo_boxes(there)
-        array([[60., 10., 80., 30.]], dtype=float32)
+        array([[60., 10., 80., 30.]])
     """
 
     height: int
@@ -243,27 +271,39 @@ class Geometry:
 
     def image(self, pixels: Pixels) -> Pixels:
         """Move the decoded pixels, uint8 ``[h, w, C]``; the result may be a read-only view."""
-        if not (self.steps and isinstance(self.steps[0], Shrunk)):
-            _expect(pixels, self.height, self.width)
+        begin = self.height, self.width
+        if self.steps and isinstance(self.steps[0], Shrunk):
+            begin = self.steps[0].size(*begin)
+        _expect(pixels, *begin)
         for step in self.steps:
             pixels = step.image(pixels)
         return pixels
 
     def boxes(self, boxes: Boxes) -> Boxes:
         """Move boxes ``[K, 4]`` from the photograph to the network's input."""
+        boxes = np.asarray(boxes, np.float64)
         for step, (height, width) in zip(self.steps, self._sizes(), strict=False):
             boxes = step.boxes(boxes, height, width)
         return boxes
 
     def mask(self, mask: Mask) -> Mask:
-        """Move class indices ``[H, W]`` from the photograph to the network's input."""
-        _expect(mask, self.height, self.width)
+        """Move class indices ``[H, W]`` from the photograph to the network's input.
+
+        Raises:
+            DataError: the mask has another size than the photograph.
+        """
+        if mask.shape != (self.height, self.width):
+            raise DataError(
+                f"the mask's shape is {list(mask.shape)}, expected one number for each of the photograph's "
+                f"{self.height} x {self.width} pixels (height x width, turned upright as EXIF's orientation says)"
+            )
         for step in self.steps:
             mask = step.mask(mask)
         return mask
 
     def undo_boxes(self, boxes: Boxes) -> Boxes:
         """Bring boxes ``[K, 4]`` from the network's input back to the photograph."""
+        boxes = np.asarray(boxes, np.float64)
         for step, (height, width) in zip(reversed(self.steps), self._sizes()[-2::-1], strict=True):
             boxes = step.undo_boxes(boxes, height, width)
         return boxes
@@ -285,30 +325,43 @@ class Geometry:
 
 def _expect(pixels: NDArray[np.uint8], height: int, width: int) -> None:
     if pixels.shape[:2] != (height, width):
-        raise ValueError(f"the steps begin with {height} x {width} pixels, not {pixels.shape[0]} x {pixels.shape[1]}")
+        shape = " x ".join(map(str, pixels.shape))
+        raise AssertionError(f"a fault of ours: expected {height} x {width} pixels, not {shape}")
 
 
 def _scaled(boxes: Boxes, down: float, across: float) -> Boxes:
-    return np.multiply(boxes, np.array([across, down, across, down])).astype(np.float32)
+    return np.multiply(boxes, np.array([across, down, across, down]))
 
 
 def _shifted(boxes: Boxes, down: int, across: int) -> Boxes:
-    return np.add(boxes, np.array([across, down, across, down])).astype(np.float32)
+    return np.add(boxes, np.array([across, down, across, down]))
 
 
 def _turned(boxes: Boxes, degrees: float, height: int, width: int) -> Boxes:
     """The upright boxes around the boxes turned counter-clockwise (y points down)."""
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
-    x = boxes[:, [0, 2, 2, 0]].astype(np.float64) - width / 2
-    y = boxes[:, [1, 1, 3, 3]].astype(np.float64) - height / 2
+    x = boxes[:, [0, 2, 2, 0]] - width / 2
+    y = boxes[:, [1, 1, 3, 3]] - height / 2
     across, down = cosine * x + sine * y + width / 2, cosine * y - sine * x + height / 2
-    return np.stack([across.min(1), down.min(1), across.max(1), down.max(1)], axis=1).astype(np.float32)
+    return np.stack([across.min(1), down.min(1), across.max(1), down.max(1)], axis=1)
 
 
 def _resized_mask(mask: Mask, height: int, width: int) -> Mask:
     if mask.shape == (height, width):
         return mask
-    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+    # The pixel that the middle lies in, in whole numbers: where it lies on a border, Pillow lets rounding decide.
+    rows, columns = (
+        (2 * np.arange(count) + 1) * side // (2 * count)
+        for side, count in zip(mask.shape, (height, width), strict=True)
+    )
+    return _picked(mask, rows, columns)
+
+
+def _picked(mask: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Mask:
+    """The mask at those rows and columns, copied in the order that copies less."""
+    if len(rows) < len(mask):
+        return mask.take(rows, axis=0).take(columns, axis=1)
+    return mask.take(columns, axis=1).take(rows, axis=0)
 
 
 def _turned_mask(mask: Mask, degrees: float) -> Mask:

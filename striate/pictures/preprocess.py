@@ -10,7 +10,7 @@ from striate.base.errors import ModelError, ModelFileError
 from striate.base.nearest import did_you_mean
 from striate.pictures.channels import Channels, Pixels, channel_count
 from striate.pictures.decode import Decoded
-from striate.pictures.geometry import Crop, Geometry, Pad, Resize, Shrunk, Step
+from striate.pictures.geometry import Crop, Geometry, Pad, Resize, Step
 from striate.pictures.resampling import Interpolation
 
 if TYPE_CHECKING:
@@ -70,12 +70,9 @@ class Preprocess:
         longest = max(self._inner)
         return math.ceil(longest / self.crop_fraction - 1e-9) if self.resize == "crop" else longest
 
-    def geometry(self, height: int, width: int, decoded_height: int, decoded_width: int) -> Geometry:
-        """The steps of evaluation, for a photograph of ``height`` x ``width`` that was decoded at the other size."""
-        geometry = Geometry(height, width)
-        if (decoded_height, decoded_width) != (height, width):
-            geometry = geometry.then(Shrunk(decoded_height, decoded_width))
-        return geometry.then(*self._fitting(decoded_height, decoded_width), *self.bordering())
+    def geometry(self, start: Geometry) -> Geometry:
+        """The steps of evaluation after those of ``start``, which is the picture's `Decoded.geometry`."""
+        return start.then(*self._fitting(*start.output_size), *self.bordering())
 
     def bordering(self) -> tuple[Step, ...]:
         """The last step of every road to the network, whatever came before: the border, if there is one."""

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from striate.base.errors import RecipeError
 from striate.data.augmentation import DRAWS, NO_AUGMENTATION, Augmentation
-from striate.pictures.geometry import Crop, Resize, Shrunk
+from striate.pictures.geometry import Crop, Geometry, Resize, Shrunk
 from striate.pictures.preprocess import Preprocess
 
 DRAWN = arrays(np.float64, DRAWS, elements=st.floats(0, 1, exclude_max=True))
@@ -28,7 +28,7 @@ def window(augmentation: Augmentation, height: int, width: int, drawn: np.ndarra
     preprocess = Preprocess(size=size)
     (crop,) = (
         step
-        for step in augmentation.geometry(height, width, height, width, preprocess, drawn).steps
+        for step in augmentation.geometry(Geometry(height, width), preprocess, drawn).steps
         if isinstance(step, Crop)
     )
     return crop
@@ -42,7 +42,7 @@ def test_every_picture_comes_out_at_the_size_asked_for(
     everything = Augmentation(flip=True, shift=2, rotation=10, colour=0.3)
     pixels = np.zeros((height, width, 3), np.uint8)
     for augmentation in (everything, replace(everything, crop=(1.0, 1.0)), NO_AUGMENTATION):
-        geometry = augmentation.geometry(height, width, height, width, preprocess, drawn)
+        geometry = augmentation.geometry(Geometry(height, width), preprocess, drawn)
         assert geometry.output_size == (rows, columns)
         assert augmentation.colour_image(geometry.image(pixels), drawn).shape == (rows, columns, 3)
 
@@ -79,20 +79,20 @@ def test_area_and_place_are_uniform() -> None:
 
 def test_a_shrunk_picture_keeps_its_own_size_in_the_geometry() -> None:
     for augmentation in (Augmentation(), NO_AUGMENTATION):
-        geometry = augmentation.geometry(1000, 800, 250, 200, Preprocess(), draws())
-        assert (geometry.height, geometry.width, geometry.steps[0]) == (1000, 800, Shrunk(250, 200))
+        geometry = augmentation.geometry(Geometry(1000, 800).then(Shrunk(4)), Preprocess(), draws())
+        assert (geometry.height, geometry.width, geometry.steps[0]) == (1000, 800, Shrunk(4))
 
 
 def test_without_a_window_the_evaluation_s_geometry_is_used() -> None:
     preprocess = Preprocess(resize="letterbox")
-    assert NO_AUGMENTATION.geometry(90, 50, 90, 50, preprocess, draws()) == preprocess.geometry(90, 50, 90, 50)
+    assert NO_AUGMENTATION.geometry(Geometry(90, 50), preprocess, draws()) == preprocess.geometry(Geometry(90, 50))
 
 
 def test_letterbox_and_stretch_keep_the_picture_s_own_aspect() -> None:
     narrow = Augmentation(crop=(0.5, 0.5), aspect=(1.0, 1.0), flip=False)
     for rule in ("letterbox", "stretch"):
         preprocess = Preprocess(size=(50, 50), resize=rule)  # type: ignore[arg-type]
-        crop, resize, *_ = narrow.geometry(100, 300, 100, 300, preprocess, draws()).steps
+        crop, resize, *_ = narrow.geometry(Geometry(100, 300), preprocess, draws()).steps
         assert isinstance(crop, Crop) and crop.width / crop.height == pytest.approx(3, rel=0.02)
         assert isinstance(resize, Resize) and (resize.height, resize.width) == (
             (16, 50) if rule == "letterbox" else (50, 50)
@@ -106,7 +106,7 @@ def test_targets_follow(drawn: np.ndarray, rule: str, flip: bool, shift: int) ->
     pixels[40:80, 60:120] = 255
     preprocess = Preprocess(channels="grey", mean=(0.0,), scale=(1.0,), size=(100, 100), resize=rule)  # type: ignore[arg-type]
     augmentation = Augmentation(crop=(0.5, 1.0), flip=flip, shift=shift)
-    geometry = augmentation.geometry(120, 160, 120, 160, preprocess, drawn)
+    geometry = augmentation.geometry(Geometry(120, 160), preprocess, drawn)
     image = geometry.image(pixels)[:, :, 0]
     crop = next(step for step in geometry.steps if isinstance(step, Crop))
     seen = [max(60, crop.left), max(40, crop.top), min(120, crop.left + crop.width), min(80, crop.top + crop.height)]
@@ -126,10 +126,10 @@ def test_flip_is_half_of_the_time_and_shift_reaches_both_ends() -> None:
     pixels = np.arange(81, dtype=np.uint8).reshape(9, 9, 1)
     flips, moves = 0, set()
     for seed in range(300):
-        image = replace(UNMOVED, flip=True).geometry(9, 9, 9, 9, preprocess, draws(seed)).image(pixels)
+        image = replace(UNMOVED, flip=True).geometry(Geometry(9, 9), preprocess, draws(seed)).image(pixels)
         flips += bool((image == pixels[:, ::-1]).all())
         assert (image == pixels[:, ::-1]).all() or (image == pixels).all()
-        moved = replace(UNMOVED, shift=2).geometry(9, 9, 9, 9, preprocess, draws(seed)).image(pixels)[:, :, 0]
+        moved = replace(UNMOVED, shift=2).geometry(Geometry(9, 9), preprocess, draws(seed)).image(pixels)[:, :, 0]
         padded = np.pad(pixels[:, :, 0], 2, constant_values=7)
         (found,) = [(y, x) for y in range(5) for x in range(5) if (padded[y : y + 9, x : x + 9] == moved).all()]
         moves.add(found)
@@ -138,7 +138,7 @@ def test_flip_is_half_of_the_time_and_shift_reaches_both_ends() -> None:
 
 def test_rotation_turns_both_ways_within_its_limit() -> None:
     angles = [
-        replace(UNMOVED, rotation=30).geometry(9, 9, 9, 9, Preprocess(), draws(seed)).steps[-1].degrees  # type: ignore[attr-defined]
+        replace(UNMOVED, rotation=30).geometry(Geometry(9, 9), Preprocess(), draws(seed)).steps[-1].degrees  # type: ignore[attr-defined]
         for seed in range(200)
     ]
     assert -30 <= min(angles) < -28 and 28 < max(angles) <= 30

@@ -105,7 +105,7 @@ def test_real_weights_on_real_photographs(shared_data: Path) -> None:
     pieces = []
     for row in rows:
         picture = decode(shared_data / "imagenet-samples" / row["file"], "rgb")
-        geometry = preprocess.geometry(picture.height, picture.width, *picture.pixels.shape[:2])
+        geometry = preprocess.geometry(picture.geometry)
         pieces.append(torch.from_numpy(geometry.image(picture.pixels).copy()).permute(2, 0, 1))
     images = preprocess.normalise(torch.stack(pieces)).contiguous(memory_format=torch.channels_last)
     targets = torch.tensor([int(row["class_index"]) for row in rows])

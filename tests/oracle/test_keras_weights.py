@@ -143,7 +143,7 @@ def test_real_weights_of_squeezenet_know_photographs(shared_data: Path) -> None:
     right = 0
     for row in rows:
         picture = decode(folder / row["file"], preprocess.channels)
-        geometry = preprocess.geometry(picture.height, picture.width, *picture.pixels.shape[:2])
+        geometry = preprocess.geometry(picture.geometry)
         pixels = torch.from_numpy(geometry.image(picture.pixels).copy()).permute(2, 0, 1)
         with torch.no_grad():
             right += int(network(preprocess.normalise(pixels[None])).argmax()) == int(row["class_index"])

@@ -35,7 +35,7 @@ def test_the_real_kernels_see_what_they_saw_in_tensorflow(oracle: Callable[[Path
     sklearn = pytest.importorskip("sklearn")
     preprocess = PRETRAINED["efficientnet_lite0"].preprocess
     picture = decode(Path(sklearn.__file__).parent / "datasets" / "images" / "china.jpg", "rgb")
-    geometry = preprocess.geometry(picture.height, picture.width, *picture.pixels.shape[:2])
+    geometry = preprocess.geometry(picture.geometry)
     pixels = torch.from_numpy(geometry.image(picture.pixels).copy()).permute(2, 0, 1)
     network = create("efficientnet_lite0", weights="pretrained").eval()
     seen = strided_windows(network, preprocess.normalise(pixels[None]))

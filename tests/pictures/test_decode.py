@@ -71,7 +71,7 @@ def test_a_target_follows_whatever_the_orientation(orientation):
     preprocess = Preprocess(size=(32, 48), resize="letterbox")
     decoded = decode(data, "rgb", preprocess.shorter_side)
     assert decoded.pixels.shape == (48, 80, 3)  # reduced by 2
-    geometry = preprocess.geometry(decoded.height, decoded.width, 48, 80)
+    geometry = preprocess.geometry(decoded.geometry)
     image = preprocess.prepare(decoded, geometry)
     rows, columns = np.nonzero(image[:, :, 0] > 127)
     found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from striate.base.errors import ModelError, ModelFileError
 from striate.pictures.decode import Decoded, shrink_factor
-from striate.pictures.geometry import Crop, Pad, Resize, Shrunk
+from striate.pictures.geometry import Crop, Geometry, Pad, Resize, Shrunk
 from striate.pictures.preprocess import PREPROCESSING, Preprocess
 
 PIXEL = {"rgb": (0, 128, 255), "bgr": (255, 128, 0)}  # R, G, B = 0, 128, 255
@@ -73,16 +73,25 @@ rules = st.builds(
 )
 
 
-@given(rules, st.integers(1, 700), st.integers(1, 700))
-def test_every_picture_gets_to_the_size(preprocess, height, width):
+@given(rules, st.integers(1, 700), st.integers(1, 700), st.tuples(st.booleans(), st.booleans()))
+def test_every_picture_gets_to_the_size(preprocess, height, width, sides):
     factor = shrink_factor(height, width, preprocess.shorter_side)
-    small = (-(-height // factor), -(-width // factor))
-    geometry = preprocess.geometry(height, width, *small)
+    small = np.zeros((-(-height // factor), -(-width // factor), 3), np.uint8)
+    decoded = Decoded(small, height, width, Shrunk(factor, *sides))
+    geometry = preprocess.geometry(decoded.geometry)
     assert geometry.output_size == preprocess.size
-    image = preprocess.prepare(Decoded(np.zeros((*small, 3), np.uint8), height, width), geometry)
+    image = preprocess.prepare(decoded, geometry)
     assert image.shape == (*preprocess.size, 3)
-    boxes = np.array([[0, 0, width, height]], np.float32)
-    assert np.abs(geometry.undo_boxes(geometry.boxes(boxes)) - boxes).max() < 0.5
+
+
+@given(
+    *(rules, st.integers(1, 4000), st.integers(1, 4000), st.sampled_from([1, 2, 4, 8])),
+    *(st.booleans(), st.booleans(), st.lists(st.floats(0, 1), min_size=4, max_size=4)),
+)
+def test_boxes_come_back_from_every_network(preprocess, height, width, factor, top, left, places):
+    geometry = preprocess.geometry(Geometry(height, width).then(Shrunk(factor, top, left)))
+    boxes = np.array([[0, 0, width, height], np.multiply(places, [width, height, width, height])])
+    assert np.abs(geometry.undo_boxes(geometry.boxes(boxes)) - boxes).max() < 1e-6
 
 
 @given(st.integers(16, 64), st.sampled_from(["stretch", "crop", "letterbox"]), st.integers(64, 2000))
@@ -90,16 +99,16 @@ def test_a_square_that_was_reduced_need_not_be_enlarged(side, resize, picture):
     preprocess = Preprocess(size=(side, side), resize=resize)
     if (factor := shrink_factor(picture, picture, preprocess.shorter_side)) > 1:
         small = -(-picture // factor)
-        steps = preprocess.geometry(picture, picture, small, small).steps
+        steps = preprocess.geometry(Geometry(picture, picture).then(Shrunk(factor))).steps
         before = next((step.height for step in steps if isinstance(step, Crop)), small)
         assert before >= side
 
 
 def test_crop_takes_the_centre():
-    geometry = Preprocess().geometry(500, 335, 500, 335)
+    geometry = Preprocess().geometry(Geometry(500, 335))
     assert geometry.steps == (Crop(103, 21, 293, 293), Resize(224, 224, "bilinear"))
-    assert Preprocess(size=(100, 200), crop_fraction=1.0).geometry(300, 300, 300, 300).steps[0] == Crop(75, 0, 150, 300)
-    assert Preprocess(size=(200, 100), crop_fraction=0.5).geometry(300, 300, 300, 300).steps[0] == Crop(
+    assert Preprocess(size=(100, 200), crop_fraction=1.0).geometry(Geometry(300, 300)).steps[0] == Crop(75, 0, 150, 300)
+    assert Preprocess(size=(200, 100), crop_fraction=0.5).geometry(Geometry(300, 300)).steps[0] == Crop(
         75, 112, 150, 75
     )
 
@@ -108,19 +117,19 @@ def test_the_lite_crop_is_seven_eighths_of_the_shorter_side():
     for height, width in [(480, 640), (333, 500), (501, 375), (224, 224), (256, 257)]:
         side = int(224 / (224 + 32) * min(height, width))
         top, left = (height - side) // 2, (width - side) // 2
-        assert PREPROCESSING["lite"].geometry(height, width, height, width).steps[0] == Crop(top, left, side, side)
+        assert PREPROCESSING["lite"].geometry(Geometry(height, width)).steps[0] == Crop(top, left, side, side)
 
 
 def test_letterbox_uses_darknets_integers():
-    geometry = Preprocess(size=(416, 416), resize="letterbox", fill=127).geometry(576, 768, 576, 768)
+    geometry = Preprocess(size=(416, 416), resize="letterbox", fill=127).geometry(Geometry(576, 768))
     assert geometry.steps == (Resize(312, 416, "bilinear"), Pad(52, 52, 0, 0, 127))
-    geometry = Preprocess(size=(416, 416), resize="letterbox").geometry(1000, 333, 1000, 333)
+    geometry = Preprocess(size=(416, 416), resize="letterbox").geometry(Geometry(1000, 333))
     assert geometry.steps == (Resize(416, 138, "bilinear"), Pad(0, 0, 139, 139, 0))
 
 
 def test_lenets_border():
     preprocess = Preprocess(channels="grey", mean=(0.1307,), scale=(0.3081,), size=(32, 32), border=2, resize="stretch")
-    geometry = preprocess.geometry(28, 28, 28, 28)
+    geometry = preprocess.geometry(Geometry(28, 28))
     assert geometry.steps == (Pad(2, 2, 2, 2, 0),)
     image = preprocess.prepare(Decoded(np.full((28, 28, 1), 9, np.uint8), 28, 28), geometry)
     assert image.shape == (32, 32, 1) and image.sum() == 9 * 28 * 28
@@ -128,8 +137,8 @@ def test_lenets_border():
 
 
 def test_a_reduced_photograph_begins_shrunk():
-    geometry = Preprocess().geometry(1000, 800, 500, 400)
-    assert geometry.steps[0] == Shrunk(500, 400)
+    geometry = Preprocess().geometry(Decoded(np.zeros((500, 400, 3), np.uint8), 1000, 800, Shrunk(2)).geometry)
+    assert geometry.steps[:2] == (Shrunk(2), Crop(75, 25, 350, 350))
     assert (geometry.height, geometry.width) == (1000, 800)
 
 
