@@ -5,7 +5,7 @@ from pathlib import Path
 
 from striate.data.records import Record
 from striate.pictures.channels import Channels, to_channels
-from striate.pictures.decode import Decoded, decode
+from striate.pictures.decode import Decoded, decode, shrink_factor
 from striate.pictures.preprocess import Preprocess
 
 _Key = tuple[bytes, Channels, int]
@@ -15,8 +15,9 @@ class PictureCache:
     """Keeps decoded pictures up to a budget; any number of threads may use it.
 
     When the budget is used up, what came first stays: an epoch asks for every picture once, so any picture kept saves
-    one decoding an epoch, and throwing one out for another would gain nothing. Pictures are kept by content and by
-    what `decode` was asked for, so a hit and a miss give equal pixels. ``budget`` is in bytes of pixels; 0 keeps none.
+    one decoding an epoch, and throwing one out for another would gain nothing. Pictures are kept by content, channels
+    and the factor they were reduced by, so a hit and a miss give equal pixels, and another wanted size decodes a
+    picture again only where it needs another factor. ``budget`` is in bytes of pixels; 0 keeps none.
 
     Example:
         >>> cache = PictureCache(0)
@@ -31,6 +32,7 @@ class PictureCache:
         self.misses = 0
         self._lock = threading.Lock()
         self._kept: dict[_Key, Decoded] = {}
+        self._sizes: dict[bytes, tuple[int, int]] = {}  # photographs' own, by content: they decide the factor
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -50,14 +52,16 @@ class PictureCache:
         if not isinstance(record.handle, Path):
             pixels = to_channels(record.handle.array[record.handle.index], preprocess.channels)
             return Decoded(pixels, pixels.shape[0], pixels.shape[1])
-        key = (record.content, preprocess.channels, preprocess.shorter_side)
-        kept = self._kept.get(key)
-        if kept is not None:
-            self.hits += 1  # only for reports: a count lost between two threads does no harm
-            return kept
+        size = self._sizes.get(record.content)
+        if size is not None:
+            factor = shrink_factor(*size, preprocess.shorter_side)
+            kept = self._kept.get((record.content, preprocess.channels, factor))
+            if kept is not None:
+                self.hits += 1  # only for reports: a count lost between two threads does no harm
+                return kept
         self.misses += 1
         decoded = decode(record.handle, preprocess.channels, preprocess.shorter_side, name=record.name)
-        self._keep(key, decoded)
+        self._keep((record.content, preprocess.channels, decoded.shrunk.factor), decoded)
         return decoded
 
     def _keep(self, key: _Key, decoded: Decoded) -> None:
@@ -66,4 +70,5 @@ class PictureCache:
             if key[0] and key not in self._kept and self.used + size <= self.budget:
                 decoded.pixels.setflags(write=False)
                 self._kept[key] = decoded
+                self._sizes[key[0]] = (decoded.height, decoded.width)
                 self.used += size
