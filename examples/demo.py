@@ -27,7 +27,8 @@ def main() -> None:
             digits_file(Path(folder)),
             model="lenet5",
             changes={"split": [0.7, 0.1, 0.2]},  # Of a tenth, 179 digits, the figure would be uncertain by 2 points.
-            controls=striate.Controls(out=run, force=True),
+            out=run,
+            force=True,
         )
     test = result.test
     assert test is not None

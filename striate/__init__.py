@@ -23,7 +23,11 @@ _OFFERS = {
     "MODELS": "striate.models.table",
     "Recipe": "striate.recipe",
     "Stage": "striate.recipe",
-    "Controls": "striate.training.call",
+    "Result": "striate.training.result",
+    "Predictor": "striate.predictor",
+    "Augmentation": "striate.data.augmentation",
+    "ClassifySettings": "striate.recipe",
+    "open_data": "striate.data.sources",
     "Preprocess": "striate.pictures.preprocess",
     "StriateError": "striate.base.errors",
 }
@@ -32,14 +36,18 @@ __all__ = [*_OFFERS, "__version__"]  # noqa: PLE0604 - all are strings
 
 if TYPE_CHECKING:
     from striate.base.errors import StriateError as StriateError
+    from striate.data.augmentation import Augmentation as Augmentation
+    from striate.data.sources import open_data as open_data
     from striate.evaluation import evaluate as evaluate
     from striate.importing.weights import import_weights as import_weights
     from striate.models.table import MODELS as MODELS
     from striate.pictures.preprocess import Preprocess as Preprocess
+    from striate.predictor import Predictor as Predictor
     from striate.predictor import load as load
+    from striate.recipe import ClassifySettings as ClassifySettings
     from striate.recipe import Recipe as Recipe
     from striate.recipe import Stage as Stage
-    from striate.training.call import Controls as Controls
+    from striate.training.result import Result as Result
     from striate.training.run import train as train
     from striate.weights.create import create as create
 

@@ -10,7 +10,6 @@ from striate.cli.console import answer, answer_json
 from striate.cli.progress import TrainingProgress
 from striate.cli.recipe_flags import RecipeFlags, changes_of
 from striate.tasks import task_named
-from striate.training.call import Controls
 from striate.training.result import Result
 from striate.training.run import train as train_run
 
@@ -42,19 +41,21 @@ def train(
     flags: Annotated[Any, Parameter(name="*", group="Recipe")] = RecipeFlags(),
 ) -> None:
     """Train a network on a folder of pictures, and measure it on pictures that it never saw."""
-    controls = Controls(
-        out=out,
-        resume=resume,
-        extend=extend,
-        force=force,
-        format=format,
-        device=device,
-        workers=workers,
-        skip_unreadable=skip_unreadable,
-    )
     with TrainingProgress(quiet=quiet) as progress:
         result = train_run(
-            data, epochs=epochs, recipe=recipe, changes=changes_of(flags), controls=controls, on_event=progress
+            data,
+            epochs=epochs,
+            recipe=recipe,
+            changes=changes_of(flags),
+            out=out,
+            resume=resume,
+            extend=extend,
+            force=force,
+            format=format,
+            device=device,
+            workers=workers,
+            skip_unreadable=skip_unreadable,
+            on_event=progress,
         )
     if json:
         answer_json(result.as_json())

@@ -9,6 +9,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -28,13 +30,24 @@ _AUGMENT = 1  # the stream of the augmentation's numbers
 _ALONE = 32_767  # so few numbers torch computes in the thread that asks, without calling its team
 
 
+class Batches(Protocol):
+    """The batches of any epoch, from any batch on."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+        """The batches of this epoch from ``start_batch`` on."""
+
+
 class Loader:
     """Gives the batches of any epoch, from any batch on.
 
     ``workers`` threads compute batches ahead, of which at most ``workers + 1`` wait; or, without ``ahead``, each batch
     together when it is asked for, which is for who uses all cores himself in between. With 0 workers whoever asks
     computes. Decoders, Pillow and torch work outside Python's lock. A remainder of one picture joins the batch before
-    it, since a batch norm cannot train on one; ``drop_last`` drops an incomplete batch instead.
+    it, since a batch norm cannot train on one; ``drop_last`` drops an incomplete batch instead. ``size_of(epoch,
+    batch)`` is the height and width of a batch where they change, else they are those of ``preprocess``.
 
     Example:
         >>> loader = Loader(dataset.select("train"), preprocess, batch_size=32, seed=0, shuffle=True)  # doctest: +SKIP
@@ -55,6 +68,7 @@ class Loader:
         ahead: bool = True,
         cache: PictureCache | None = None,
         drop_last: bool = False,
+        size_of: Callable[[int, int], tuple[int, int]] | None = None,
     ) -> None:
         self.records = tuple(records)
         self.preprocess = preprocess
@@ -68,7 +82,8 @@ class Loader:
         self.bounds = batch_bounds(len(self.records), batch_size, drop_last=drop_last)
         heads = b"".join(record.content[:8].ljust(8, b"\0") for record in self.records)
         self._keys = np.frombuffer(heads, dtype="<u8").astype(np.uint64)
-        self._arrays = ArrayBatches.of(self.records, preprocess, self.augmentation)
+        self._size_of = size_of
+        self._arrays = None if size_of else ArrayBatches.of(self.records, preprocess, self.augmentation)
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -82,7 +97,10 @@ class Loader:
         """
         count = len(self.records)
         positions = order(self.seed, epoch, self._keys) if self.shuffle else np.arange(count, dtype=np.int64)
-        parts = [positions[start:stop] for start, stop in self.bounds[start_batch:]]
+        parts = [
+            _Part(positions[start:stop], self._prepared_as(epoch, start_batch + number))
+            for number, (start, stop) in enumerate(self.bounds[start_batch:])
+        ]
         stopped = threading.Event()
         if self.workers == 0:
             return (self._batch(part, epoch, stopped) for part in parts)
@@ -91,7 +109,12 @@ class Loader:
             return _ahead(lambda part: self._batch(part, epoch, stopped), parts, workers, stopped)
         return self._together(parts, epoch, stopped)
 
-    def _together(self, parts: Sequence[NDArray[np.int64]], epoch: int, stopped: threading.Event) -> Iterator[Batch]:
+    def _prepared_as(self, epoch: int, batch: int) -> Preprocess:
+        if self._size_of is None:
+            return self.preprocess
+        return replace(self.preprocess, size=self._size_of(epoch, batch))
+
+    def _together(self, parts: Sequence["_Part"], epoch: int, stopped: threading.Event) -> Iterator[Batch]:
         with ThreadPoolExecutor(self.workers, thread_name_prefix="striate-loader") as pool:
             try:
                 for part in parts:
@@ -100,19 +123,15 @@ class Loader:
                 stopped.set()
 
     def _batch(
-        self,
-        positions: NDArray[np.int64],
-        epoch: int,
-        stopped: threading.Event,
-        pool: ThreadPoolExecutor | None = None,
+        self, part: "_Part", epoch: int, stopped: threading.Event, pool: ThreadPoolExecutor | None = None
     ) -> Batch:
-        records = [self.records[position] for position in positions.tolist()]
-        draws = uniforms(self.seed, epoch, self._keys[positions], DRAWS, stream=_AUGMENT)
+        records = [self.records[position] for position in part.positions.tolist()]
+        draws = uniforms(self.seed, epoch, self._keys[part.positions], DRAWS, stream=_AUGMENT)
         if self._arrays is not None:
-            images, geometries = self._arrays.batch(positions, draws)
+            images, geometries = self._arrays.batch(part.positions, draws)
             targets = tuple(map(_moved, records, geometries))
         else:
-            images, targets, geometries = self._compose(records, draws, stopped, pool)
+            images, targets, geometries = self._compose(records, part.preprocess, draws, stopped, pool)
         return Batch(
             images=torch.from_numpy(images).permute(0, 3, 1, 2),
             targets=targets,
@@ -123,19 +142,19 @@ class Loader:
     def _compose(
         self,
         records: Sequence[Record],
+        preprocess: Preprocess,
         draws: NDArray[np.float64],
         stopped: threading.Event,
         pool: ThreadPoolExecutor | None,
     ) -> tuple[NDArray[np.uint8], tuple[Target, ...], tuple[Geometry, ...]]:
-        height, width = self.preprocess.size
-        images = np.empty((len(records), height, width, self.preprocess.count), dtype=np.uint8)
+        images = np.empty((len(records), *preprocess.size, preprocess.count), dtype=np.uint8)
 
         def place(rows: range) -> list[tuple[Target, Geometry]]:
             placed = []
             for row in rows:
                 if stopped.is_set():
                     break  # nobody will look at this batch
-                sample = self.sample(records[row], draws[row])
+                sample = self.sample(records[row], preprocess, draws[row])
                 _put(images[row], sample.image)
                 placed.append((sample.target, sample.geometry))
             return placed
@@ -148,17 +167,25 @@ class Loader:
             placed = list(itertools.chain.from_iterable(shares))
         return images, tuple(target for target, _ in placed), tuple(geometry for _, geometry in placed)
 
-    def sample(self, record: Record, draws: NDArray[np.float64]) -> Sample:
+    def sample(self, record: Record, preprocess: Preprocess, draws: NDArray[np.float64]) -> Sample:
         """One record as the network will see it, with the numbers ``[DRAWS]`` drawn for it."""
-        decoded = self.cache.picture(record, self.preprocess)
+        decoded = self.cache.picture(record, preprocess)
         try:
-            geometry = self.augmentation.geometry(decoded.geometry, self.preprocess, draws)
+            geometry = self.augmentation.geometry(decoded.geometry, preprocess, draws)
             image = self.augmentation.colour_image(geometry.image(decoded.pixels), draws)
             target = record.target.moved(geometry)
         except Exception as error:  # a fault of ours: say with which picture it came
             error.add_note(f"while preparing {record.name}")
             raise
         return Sample(image, target, geometry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The records of a batch, by their positions, and how their pictures are prepared."""
+
+    positions: NDArray[np.int64]
+    preprocess: Preprocess
 
 
 def _moved(record: Record, geometry: Geometry) -> Target:
@@ -217,8 +244,8 @@ def batch_bounds(count: int, batch_size: int, *, drop_last: bool = False) -> lis
 
 
 def _ahead(
-    make: Callable[[NDArray[np.int64]], Batch],
-    parts: Sequence[NDArray[np.int64]],
+    make: Callable[[_Part], Batch],
+    parts: Sequence[_Part],
     workers: int,
     stopped: threading.Event,
 ) -> Iterator[Batch]:

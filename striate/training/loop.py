@@ -3,46 +3,50 @@
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from striate import modelfile
-from striate.data.loading import Loader
-from striate.data.records import Batch
+from striate.data.loading import Batches
+from striate.data.records import Batch, Dataset
 from striate.inference import measure
 from striate.training import checkpoint
 from striate.training.events import EpochDone, Event, Saved, StepDone
 from striate.training.learner import Learner
 from striate.training.runfolder import RunFolder
 from striate.training.schedule import rate_at
+from striate.training.session import Session
 from striate.training.stages import stage_at
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a run has around it and never changes: its pictures, its folder, how its model file describes itself.
+class Run:
+    """What never changes about a run: its split pictures, its folder, how its model file describes itself.
 
-    ``stop`` is asked after each step; when it says yes, the run saves itself and ends its events.
+    ``fold`` counts from 1 in a cross-validation, else it is None.
     """
 
-    training: Loader
-    validation: Loader
+    session: Session
+    parts: Dataset
+    training: Batches
+    validation: Batches
     folder: RunFolder
     description: modelfile.Description
-    data: str
-    stop: Callable[[], bool]
+    fold: int | None = None
 
 
-def fit(learner: Learner, around: Surroundings) -> Iterator[Event]:
+def fit(learner: Learner, run: Run) -> Iterator[Event]:
     """Train from where the learner stands to the end of its recipe, or until it is asked to stop.
+
+    After each step the session is asked whether somebody wants to stop; then the run saves itself and its events end.
 
     Raises:
         TrainingError: the loss is no finite number.
         OutputError: the run folder cannot be written.
     """
     progress, recipe = learner.progress, learner.recipe
-    steps = steps_in_epoch(learner, around)
+    steps = steps_in_epoch(learner, run)
     while not learner.finished:
         index, within = stage_at(recipe.stages, progress.epoch)
         if within == 0 and progress.step == 0:
@@ -50,36 +54,36 @@ def fit(learner: Learner, around: Surroundings) -> Iterator[Event]:
         rate = _rate(learner, steps)
         started = saved = time.monotonic()
         seen = 0
-        batches = around.training.epoch(progress.epoch, progress.step * recipe.accumulate)
+        batches = run.training.epoch(progress.epoch, progress.step * recipe.accumulate)
         for group in _groups(batches, recipe.accumulate):
             rate = _rate(learner, steps)
             learner.step(group, rate)
             progress.step += 1
             seen += sum(len(batch) for batch in group)
             if progress.step % recipe.log_every == 0 or progress.step == steps:
-                _log_step(learner, around, rate)
+                _log_step(learner, run, rate)
             now = time.monotonic()
             yield StepDone(progress.epoch, progress.step, steps, seen, now - started)
             if progress.step < steps and now - saved >= recipe.save_every:
-                save(learner, around)
+                save(learner, run)
                 saved = now
-            if around.stop():
-                save(learner, around)
-                yield Saved(around.folder.last, progress.epoch, progress.step)
+            if run.session.interruption.asked():
+                save(learner, run)
+                yield Saved(run.folder.last, progress.epoch, progress.step)
                 return
-        yield _end_epoch(learner, around, rate, seen, time.monotonic() - started)
-        save(learner, around)
-        if around.stop() and not learner.finished:
-            yield Saved(around.folder.last, progress.epoch, progress.step)
+        yield _end_epoch(learner, run, rate, seen, time.monotonic() - started)
+        save(learner, run)
+        if run.session.interruption.asked() and not learner.finished:
+            yield Saved(run.folder.last, progress.epoch, progress.step)
             return
 
 
-def steps_in_epoch(learner: Learner, around: Surroundings) -> int:
+def steps_in_epoch(learner: Learner, run: Run) -> int:
     """Steps of the optimizer in an epoch."""
-    return math.ceil(len(around.training) / learner.recipe.accumulate)
+    return math.ceil(len(run.training) / learner.recipe.accumulate)
 
 
-def save(learner: Learner, around: Surroundings) -> None:
+def save(learner: Learner, run: Run) -> None:
     """Write the checkpoint of this moment.
 
     Raises:
@@ -87,7 +91,7 @@ def save(learner: Learner, around: Surroundings) -> None:
         OutputError: it cannot be written.
     """
     learner.refuse_broken_weights()
-    checkpoint.save(around.folder.last, learner, metrics_size=around.folder.metrics_size(), data=around.data)
+    checkpoint.save(run.folder.last, learner, metrics_size=run.folder.metrics_size(), data=run.session.fingerprint)
 
 
 def _rate(learner: Learner, steps: int) -> float:
@@ -104,7 +108,7 @@ def _groups(batches: Iterator[Batch], size: int) -> Iterator[Sequence[Batch]]:
         yield group
 
 
-def _log_step(learner: Learner, around: Surroundings, rate: float) -> None:
+def _log_step(learner: Learner, run: Run, rate: float) -> None:
     learner.read_losses()
     progress = learner.progress
     images = max(1, progress.images_since_log)
@@ -118,16 +122,16 @@ def _log_step(learner: Learner, around: Surroundings, rate: float) -> None:
     }
     if len(progress.parts_since_log) > 1:  # one part is the loss itself
         line["loss_parts"] = {name: total / images for name, total in progress.parts_since_log.items()}
-    around.folder.log(line)
+    run.folder.log(line)
     progress.loss_since_log, progress.images_since_log, progress.parts_since_log = 0.0, 0, {}
 
 
-def _end_epoch(learner: Learner, around: Surroundings, rate: float, images: int, seconds: float) -> EpochDone:
+def _end_epoch(learner: Learner, run: Run, rate: float, images: int, seconds: float) -> EpochDone:
     """Validate, keep the weights if no epoch was surely better, write the epoch's line, and move on."""
     progress, recipe = learner.progress, learner.recipe
     learner.read_losses()
     learner.refuse_broken_weights()
-    meter = measure(learner.evaluated, learner.task, learner.preprocess, around.validation.epoch(0), learner.device)
+    meter = measure(learner.evaluated, learner.task, learner.preprocess, run.validation.epoch(0), learner.device)
     figures = meter.figures()
     value = figures[recipe.metric] * learner.task.directions[recipe.metric]
     if math.isnan(value):  # neither more nor less than anything, so nothing would ever be better
@@ -142,12 +146,12 @@ def _end_epoch(learner: Learner, around: Surroundings, rate: float, images: int,
     kept = value >= progress.good_enough
     if kept:
         progress.kept_epoch = progress.epoch
-        modelfile.save(around.folder.model, learner.evaluated.state_dict(), around.description)
+        modelfile.save(run.folder.model, learner.evaluated.state_dict(), run.description)
     loss = progress.loss_in_epoch / max(1, progress.images_in_epoch)
     done = EpochDone(
         progress.epoch, recipe.epochs, loss, rate, figures, learner.task.brief(figures), kept, images, seconds
     )
-    around.folder.log(_epoch_line(learner, done))
+    run.folder.log(_epoch_line(learner, done))
     progress.loss_in_epoch, progress.images_in_epoch, progress.step = 0.0, 0, 0
     progress.epoch += 1
     return done

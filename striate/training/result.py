@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from striate.base.errors import TrainingError
+from striate.tasks.task import Meter
 from striate.training.runfolder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one training came to: its best validation figures and those of its test split (None without one)."""
+    """What one training came to: the best validation figures, and those of the test split (None without), metered."""
 
     run: Path
     epochs: int
     images_seen: int
     best: Mapping[str, Any]
     test: Mapping[str, Any] | None
+    meter: Meter
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,31 @@ from striate.data.splits import fingerprint, folds, split
 from striate.inference import device_named
 from striate.recipe import Recipe
 from striate.tasks import task_named
-from striate.training import setting
-from striate.training.call import Call, Controls, Watch
-from striate.training.events import Event, Notice
+from striate.training import resolving
+from striate.training.events import EpochDone, Event, Notice
 from striate.training.interruption import interruptions
+from striate.training.one_network import prepared, train_one
 from striate.training.result import Outcome, Result, spread
 from striate.training.runfolder import RunFolder, next_free
-from striate.training.single import prepared, train_one
+from striate.training.session import Controls, Session
 
 
 def train(
     data: str | Path,
     *,
     model: str | None = None,
+    task: str | None = None,
     epochs: int | None = None,
     recipe: Recipe | str | Path | None = None,
     changes: Mapping[str, Any] | None = None,
-    controls: Controls | None = None,
     out: str | Path | None = None,
+    resume: bool = False,
+    extend: int = 0,
+    force: bool = False,
+    format: str | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    skip_unreadable: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> Result:
     """Train a network on a folder of pictures (or another source) and measure it on pictures that it never saw.
@@ -42,56 +48,80 @@ def train(
     Args:
         data: class folders, idx files or ``.npz`` arrays; see `striate.data`.
         model: a name of `MODELS`; None lets the task choose for these data.
+        task: what an answer is; None is what the data are for.
         epochs: passes over the training pictures in all; None keeps the recipe's.
         recipe: a `Recipe` or its TOML file, whole or in part; None is the default for data and model.
         changes: single values over the recipe, as in its TOML: ``{"batch_size": 64}``.
-        controls: how to carry it out: device, workers, resume and so on.
         out: the run's folder; None is ``runs/<data>-<n>``.
+        resume: go on with the run in ``out``.
+        extend: go on with the finished run in ``out`` for so many more epochs at a tenth of its rate.
+        force: start over in a folder that is not empty.
+        format: the data's format, a key of `striate.data.SOURCES`, where it cannot be told.
+        device: "auto", "cpu", "cuda" or "mps".
+        workers: threads that prepare pictures, by default as many as serve the device; they never change a result.
+        skip_unreadable: leave out pictures that cannot be read.
         on_event: called with each event of `striate.training.events`; nothing is ever printed.
 
     Raises:
         StriateError: data, recipe or folder are not usable; the message says what to do.
         RunStopped: a signal asked the run to stop; it has saved itself.
     """
-    started = time.monotonic()
-    controls = controls or Controls()
-    controls = replace(controls, out=Path(out)) if out else controls
+    folder = Path(out) if out else None
+    controls = Controls(folder, resume, extend, force, format, device, workers, skip_unreadable)
     controls.refuse_contradictions()
+    named = {name: value for name, value in (("model", model), ("task", task)) if value is not None}
+    overrides = resolving.overrides_from(recipe, {**(changes or {}), **named}, epochs)
+    return _trained(Path(data), overrides, controls, on_event or (lambda event: None))
+
+
+def _trained(
+    data: Path, overrides: resolving.Overrides, controls: Controls, on_event: Callable[[Event], None]
+) -> Result:
+    started = time.monotonic()
     device = device_named(controls.device)
-    wishes = setting.wishes_from(recipe, dict(changes or {}) | ({"model": model} if model else {}), epochs)
-    dataset = open_data(Path(data), format=controls.format)
-    folder = RunFolder(controls.out or next_free(Path(data)))
-    resolved = _recipe_of(folder, dataset, wishes, controls)
-    task = task_named(resolved.task, dataset.classes)
-    dataset = task.checked(dataset)
-    watch = Watch(on_event)
-    dataset, cache = readable(dataset, setting.preprocess_for(dataset, resolved), skip=controls.skip_unreadable)
+    dataset = open_data(data, format=controls.format)
+    folder = RunFolder(controls.out or next_free(data))
+    recipe = _recipe_of(folder, dataset, overrides, controls)
+    dataset = task_named(recipe.task, dataset.classes).checked(dataset)
+    dataset, cache = readable(dataset, resolving.preprocess_for(dataset, recipe), skip=controls.skip_unreadable)
+    speed = _Speed(on_event)
     for text in dataset.notices:
-        watch(Notice(text))
+        speed(Notice(text))
     if controls.out is None:  # reading took its time, and another run may have begun where this one was to be
-        folder = RunFolder(next_free(Path(data)))
+        folder = RunFolder(next_free(data))
     with interruptions() as interruption:
-        call = Call(
-            run=folder.path,
-            controls=controls,
-            device=device,
-            workers=threads_for(controls.workers, device),
-            cache=cache,
-            watch=watch,
-            interruption=interruption,
-            fingerprint=fingerprint(dataset),
-        )
-        if resolved.folds:
-            outcomes, pooled = _cross_validate(dataset, resolved, folder, call)
+        workers = threads_for(controls.workers, device)
+        known = fingerprint(dataset)
+        session = Session(folder.path, controls, device, workers, cache, speed, interruption, known)
+        if recipe.folds:
+            outcomes, pooled = _cross_validate(dataset, recipe, folder, session)
         else:
-            parts = split(dataset, resolved.split, resolved.split_seed, every_class=task.every_class)
-            outcome, _ = train_one(parts, resolved, folder, call, fold=None)
-            outcomes, pooled = [outcome], None
-    return _result(folder.path, resolved, outcomes, pooled, watch, time.monotonic() - started)
+            task = task_named(recipe.task, dataset.classes)
+            parts = split(dataset, recipe.split, recipe.split_seed, every_class=task.every_class)
+            outcomes, pooled = [train_one(parts, recipe, folder, session, fold=None)], None
+    return _result(folder.path, recipe, outcomes, pooled, speed, time.monotonic() - started)
+
+
+class _Speed:
+    """Passes events on, and counts what training alone took."""
+
+    def __init__(self, on_event: Callable[[Event], None]) -> None:
+        self._on_event = on_event
+        self.images, self.seconds = 0, 0.0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, EpochDone):
+            self.images += event.images
+            self.seconds += event.seconds
+        self._on_event(event)
+
+    @property
+    def images_per_second(self) -> float:
+        return self.images / self.seconds if self.seconds else 0.0
 
 
 def _result(
-    run: Path, recipe: Recipe, outcomes: list[Outcome], pooled: dict[str, Any] | None, watch: Watch, seconds: float
+    run: Path, recipe: Recipe, outcomes: list[Outcome], pooled: dict[str, Any] | None, speed: _Speed, seconds: float
 ) -> Result:
     """What a call comes to: the one run's figures, or those of all folds pooled."""
     alone = outcomes[0] if pooled is None else None
@@ -102,7 +132,7 @@ def _result(
         epochs=max(outcome.epochs for outcome in outcomes),
         images_seen=sum(outcome.images_seen for outcome in outcomes),
         seconds=seconds,
-        images_per_second=watch.images / watch.seconds if watch.seconds else 0.0,
+        images_per_second=speed.images_per_second,
         processor=processor().name,
         best=alone.best if alone else None,
         test=alone.test if alone else None,
@@ -111,7 +141,7 @@ def _result(
     )
 
 
-def _recipe_of(folder: RunFolder, dataset: Dataset, wishes: setting.Wishes, controls: Controls) -> Recipe:
+def _recipe_of(folder: RunFolder, dataset: Dataset, overrides: resolving.Overrides, controls: Controls) -> Recipe:
     """The saved recipe of a run that goes on, else a new one; refuses what does not fit together."""
     folder.refuse_if_unwritable()
     if controls.goes_on and folder.recipe.is_file():
@@ -124,7 +154,7 @@ def _recipe_of(folder: RunFolder, dataset: Dataset, wishes: setting.Wishes, cont
             raise TrainingError(
                 f"{folder.path}: has no checkpoint ({folder.last.name}) to go on from; --force starts the run over"
             )
-        if different := setting.differences(saved, wishes):
+        if different := resolving.differences(saved, overrides):
             raise RecipeError(
                 f"{folder.path}: a run goes on with its own recipe, and what you ask for differs from it in "
                 f"{', '.join(different)}; leave that out, use --extend N for more epochs, or start another run with "
@@ -134,11 +164,11 @@ def _recipe_of(folder: RunFolder, dataset: Dataset, wishes: setting.Wishes, cont
     if controls.extend:
         raise OutputError(f"{folder.path}: there is no run to extend")
     folder.refuse_if_occupied(force=controls.force or (controls.resume and folder.unborn))
-    return setting.resolve(dataset, wishes)
+    return resolving.resolve(dataset, overrides)
 
 
 def _cross_validate(
-    dataset: Dataset, recipe: Recipe, folder: RunFolder, call: Call
+    dataset: Dataset, recipe: Recipe, folder: RunFolder, session: Session
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """A run for each fold; every picture is predicted once, by a network that never saw it."""
     task = task_named(recipe.task, dataset.classes)
@@ -146,13 +176,12 @@ def _cross_validate(
     outcomes = []
     validation = recipe.split[1] / (recipe.split[0] + recipe.split[1])
     parts_of_folds = folds(dataset, recipe.folds, recipe.split_seed, validation, every_class=task.every_class)
-    if not folder.recipe.is_file() or not call.controls.goes_on:
-        recipe = prepared(dataset, recipe, call).recipe
+    if not folder.recipe.is_file() or not session.controls.goes_on:
+        *_, recipe = prepared(dataset, recipe, session)
         with folder.beginning(recipes.as_toml(recipe)):
             pass
     for number, parts in enumerate(parts_of_folds, start=1):
-        outcome, meter = train_one(parts, recipe, RunFolder(folder.path / f"fold-{number}"), call, fold=number)
-        outcomes.append(outcome)
-        pooled.merge(meter.state())
+        outcomes.append(train_one(parts, recipe, RunFolder(folder.path / f"fold-{number}"), session, fold=number))
+        pooled.merge(outcomes[-1].meter.state())
     figures = pooled.figures() | {"spread": spread([each.test or {} for each in outcomes], recipe.metric)}
     return outcomes, figures

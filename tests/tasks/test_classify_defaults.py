@@ -8,7 +8,7 @@ from striate.data.records import Classes, Dataset, Record
 from striate.data.targets import ClassIndex
 from striate.models import build
 from striate.tasks.classify_defaults import default_recipe
-from striate.training.setting import Wishes, resolve
+from striate.training.resolving import Overrides, resolve
 from striate.training.stages import named_blocks
 
 PRETRAINED = "efficientnet_lite0"
@@ -35,7 +35,7 @@ def test_blocks_that_read_other_bands_learn():
 
 @pytest.mark.parametrize("words", [{}, {"model": PRETRAINED}])
 def test_all_blocks_learn_that_nobody_trained_before(words):
-    recipe = resolve(photographs(), Wishes({**words, "weights": "none"}))
+    recipe = resolve(photographs(), Overrides({**words, "weights": "none"}))
     assert (recipe.model, recipe.weights) == (PRETRAINED, "none")
     assert not any(stage.freeze for stage in recipe.stages)
-    assert resolve(photographs(), Wishes(words)).stages[-1].freeze
+    assert resolve(photographs(), Overrides(words)).stages[-1].freeze

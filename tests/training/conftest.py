@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from striate import modelfile
-from striate.data import ArrayHandle, Augmentation, Classes, Loader, Record
+from striate.data import ArrayHandle, Augmentation, Classes, Dataset, Loader, PictureCache, Record
 from striate.data.targets import ClassIndex
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
@@ -20,9 +20,11 @@ from striate.recipe import Recipe, Stage
 from striate.tasks.classify import Classify
 from striate.training import checkpoint
 from striate.training.events import Event
+from striate.training.interruption import Interruption
 from striate.training.learner import Learner
-from striate.training.loop import Surroundings, fit
+from striate.training.loop import Run, fit
 from striate.training.runfolder import RunFolder
+from striate.training.session import Controls, Session
 
 CLASSES = Classes(("dark", "light", "striped"))
 PREPROCESS = Preprocess(channels="grey", mean=(0.5,), scale=(0.5,), size=(8, 8), resize="stretch")
@@ -53,7 +55,7 @@ class Tiny(Network):
 
 
 def pictures(count: int = 14, seed: int = 0) -> tuple[Record, ...]:
-    """Noise around a grey that tells the class."""
+    """Noise run a grey that tells the class."""
     rng = np.random.default_rng(seed)
     targets = np.arange(count) % 3
     array = (rng.integers(0, 120, (count, 8, 8)) + 60 * targets[:, None, None]).astype(np.uint8)
@@ -61,6 +63,14 @@ def pictures(count: int = 14, seed: int = 0) -> tuple[Record, ...]:
         Record(ArrayHandle(array, i), ClassIndex(int(targets[i])), rng.bytes(32), f"picture {i}", "train")
         for i in range(count)
     )
+
+
+class Asking(Interruption):
+    """Asked to stop by a function instead of a signal."""
+
+    def __init__(self, stop: Callable[[], bool]) -> None:
+        super().__init__()
+        self.asked = stop  # type: ignore[method-assign]
 
 
 @dataclasses.dataclass
@@ -79,7 +89,7 @@ class Workshop:
         network = self.network(seed)
         return Learner(network, Classify(CLASSES), self.recipe, PREPROCESS, torch.device("cpu"), torch.float32)
 
-    def around(self, path: Path, stop: Callable[[], bool] = lambda: False) -> Surroundings:
+    def run(self, path: Path, stop: Callable[[], bool] = lambda: False) -> Run:
         def loader(records: tuple[Record, ...], training: bool) -> Loader:
             augment = self.recipe.augment if training else None
             return Loader(
@@ -92,29 +102,34 @@ class Workshop:
             )
 
         description = modelfile.Description("lenet5", {"classes": 3, "in_channels": 1}, "classify", CLASSES, PREPROCESS)
-        return Surroundings(
+        session = Session(
+            *(path, Controls(), torch.device("cpu"), self.workers, PictureCache(0), lambda event: None),
+            interruption=Asking(stop),
+            fingerprint="these",
+        )
+        return Run(
+            session=session,
+            parts=Dataset(Path("root"), "arrays", CLASSES, pictures(), 1),
             training=loader(pictures(), True),
             validation=loader(pictures(9, seed=1), False),
             folder=RunFolder(path),
             description=description,
-            data="these",
-            stop=stop,
         )
 
     def start(self, path: Path, stop: Callable[[], bool] = lambda: False) -> tuple[Learner, list[Event]]:
         """Begin a run and let it go on until it ends or ``stop`` says yes."""
-        learner, around = self.learner(), self.around(path, stop)
-        around.folder.begin("")
-        return learner, list(fit(learner, around))
+        learner, run = self.learner(), self.run(path, stop)
+        run.folder.begin("")
+        return learner, list(fit(learner, run))
 
     def resume(self, path: Path, stop: Callable[[], bool] = lambda: False) -> tuple[Learner, list[Event]]:
         """Go on with a run in what might be a new process: nothing is left of the old learner, not even the seed."""
-        learner, around = self.learner(seed=99), self.around(path, stop)
+        learner, run = self.learner(seed=99), self.run(path, stop)
         torch.manual_seed(98)
-        header = checkpoint.read_header(around.folder.last)
-        checkpoint.restore(around.folder.last, learner, header)
-        around.folder.forget_after(header.metrics_size)
-        return learner, list(fit(learner, around))
+        header = checkpoint.read_header(run.folder.last)
+        checkpoint.restore(run.folder.last, learner, header)
+        run.folder.forget_after(header.metrics_size)
+        return learner, list(fit(learner, run))
 
 
 class StopAt:

@@ -95,15 +95,15 @@ def test_a_loss_that_is_no_number_names_the_pictures(plain, picture_records):
 def test_broken_weights_are_never_saved(tmp_path, plain):
     from striate.training.loop import save
 
-    learner, around = plain.learner(), plain.around(tmp_path)
-    around.folder.begin("")
-    save(learner, around)
-    good = around.folder.last.read_bytes()
+    learner, run = plain.learner(), plain.run(tmp_path)
+    run.folder.begin("")
+    save(learner, run)
+    good = run.folder.last.read_bytes()
     with torch.no_grad():
         learner.network.conv2.weight[0, 0, 0, 0] = float("inf")
     with pytest.raises(TrainingError, match=r"conv2\.weight became infinite or NaN"):
-        save(learner, around)
-    assert around.folder.last.read_bytes() == good
+        save(learner, run)
+    assert run.folder.last.read_bytes() == good
 
 
 @pytest.mark.parametrize(

@@ -73,14 +73,14 @@ def test_the_latest_epoch_that_cannot_be_told_from_the_best_is_kept(
 def test_the_model_file_holds_the_kept_epoch(tmp_path, workshop, two_stages, scripted):
     scripted("top1", [0.2, 0.8, 0.4])
     shop = workshop(one_stage(two_stages, 3, ema_decay=0.9))
-    learner, around = shop.learner(), shop.around(tmp_path)
-    around.folder.begin("")
+    learner, run = shop.learner(), shop.run(tmp_path)
+    run.folder.begin("")
     kept = [
         {name: tensor.clone() for name, tensor in learner.evaluated.state_dict().items()}
-        for event in loop.fit(learner, around)
+        for event in loop.fit(learner, run)
         if isinstance(event, EpochDone)
     ]
-    for name, tensor in load_file(around.folder.model).items():
+    for name, tensor in load_file(run.folder.model).items():
         assert torch.equal(tensor, kept[1][name])
     assert not torch.equal(kept[1]["dense.weight"], kept[2]["dense.weight"])
     assert learner.evaluated is learner.average.network
@@ -126,10 +126,10 @@ def test_workers_change_nothing(tmp_path, workshop, two_stages, metrics_of, same
 def test_measuring_leaves_the_network_as_it_was(tmp_path, workshop, two_stages):
     """Without averaged weights, validation looks at the very network that learns."""
     shop = workshop(two_stages)
-    learner, around = shop.learner(), shop.around(tmp_path)
-    around.folder.begin("")
+    learner, run = shop.learner(), shop.run(tmp_path)
+    run.folder.begin("")
     modes = {}
-    for event in loop.fit(learner, around):
+    for event in loop.fit(learner, run):
         if isinstance(event, StepDone):
             modes.setdefault(event.epoch, set()).add(tuple(module.training for module in learner.network.modules()))
     assert all(len(found) == 1 for found in modes.values())

@@ -63,14 +63,14 @@ def test_killed_anywhere_it_goes_on_from_an_older_checkpoint(
     """What was logged and kept after the checkpoint is forgotten, a line cut in its middle too."""
     shop = workshop(dataclasses.replace(two_stages, ema_decay=0.9, log_every=1))
     whole, _ = shop.start(tmp_path / "whole")
-    learner, around = shop.learner(), shop.around(tmp_path / "killed")
-    around.folder.begin("")
-    save(learner, around)
-    events = fit(learner, around)
+    learner, run = shop.learner(), shop.run(tmp_path / "killed")
+    run.folder.begin("")
+    save(learner, run)
+    events = fit(learner, run)
     for _ in range(killed):
         next(events)
     del events
-    with around.folder.metrics.open("a") as file:
+    with run.folder.metrics.open("a") as file:
         file.write('{"kind": "st')
     learner, _ = shop.resume(tmp_path / "killed")
     same_state(learner, whole)
@@ -88,12 +88,12 @@ def test_checkpoints_within_an_epoch_change_nothing(tmp_path, workshop, two_stag
 
 def test_the_checkpoint_is_written_every_so_often(tmp_path, workshop, two_stages):
     shop = workshop(dataclasses.replace(two_stages, save_every=1e-9))
-    learner, around = shop.learner(), shop.around(tmp_path)
-    around.folder.begin("")
-    events = fit(learner, around)
+    learner, run = shop.learner(), shop.run(tmp_path)
+    run.folder.begin("")
+    events = fit(learner, run)
     next(events)
     next(events)  # the first step's checkpoint is written when the second is asked for
-    assert checkpoint.read_header(around.folder.last).progress.step == 1
+    assert checkpoint.read_header(run.folder.last).progress.step == 1
 
 
 def test_a_run_at_its_end_stays_as_it_is(tmp_path, workshop, two_stages, same_state):

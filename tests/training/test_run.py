@@ -19,10 +19,9 @@ from striate.base.errors import OutputError, RecipeError, TrainingError
 from striate.data import open_data, split
 from striate.data.splits import folds
 from striate.recipe import Stage
-from striate.training import checkpoint, single
-from striate.training.call import Controls
+from striate.training import checkpoint, one_network
 from striate.training.events import EpochDone, Notice, RunStarted, StepDone
-from striate.training.single import RunStopped
+from striate.training.one_network import RunStopped
 
 SHORT = {
     "model": "lenet5",
@@ -53,7 +52,7 @@ def digits(tmp_path_factory):
 def whole(digits, tmp_path_factory):
     """A run that nothing disturbed."""
     path = tmp_path_factory.mktemp("runs") / "whole"
-    return striate.train(digits, changes=SHORT, out=path, controls=Controls(workers=0))
+    return striate.train(digits, changes=SHORT, out=path, workers=0)
 
 
 class Killed(BaseException):
@@ -115,7 +114,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(digits, whole, tmp_path, met
     with pytest.raises(Killed):
         striate.train(digits, changes=changes, out=out, on_event=killer(turn))
     (out / ".last.safetensors.1-ab.partial").write_text("half")
-    result = striate.train(digits, out=out, controls=Controls(resume=True, workers=2))
+    result = striate.train(digits, out=out, resume=True, workers=2)
     assert not list(out.glob(".*"))
     assert result.test == whole.test and result.best == whole.best
     if turn != 20:
@@ -126,29 +125,29 @@ def test_resume_begins_a_run_that_was_killed_before_it_had_begun(digits, whole, 
     out = tmp_path / "run"
     out.mkdir()
     (out / "metrics.jsonl").write_text("")
-    striate.train(digits, changes=SHORT, out=out, controls=Controls(resume=True))
+    striate.train(digits, changes=SHORT, out=out, resume=True)
     assert_same_run(out, whole.run, metrics_of)
 
 
 def test_resume_does_not_take_a_folder_of_other_things(digits, tmp_path):
     (tmp_path / "model.safetensors").write_text("somebody's weights")
     with pytest.raises(OutputError, match="holds no run of ours"):
-        striate.train(digits, changes=SHORT, out=tmp_path, controls=Controls(resume=True))
+        striate.train(digits, changes=SHORT, out=tmp_path, resume=True)
     assert (tmp_path / "model.safetensors").read_text() == "somebody's weights"
 
 
-@pytest.mark.parametrize("controls", [Controls(resume=True), Controls(extend=1)])
+@pytest.mark.parametrize("controls", [{"resume": True}, {"extend": 1}])
 def test_a_finished_run_without_a_checkpoint_is_not_started_over(digits, whole, tmp_path, controls):
     out = shutil.copytree(whole.run, tmp_path / "run")
     (out / "last.safetensors").unlink()
     with pytest.raises(TrainingError, match=r"has no checkpoint \(last\.safetensors\)"):
-        striate.train(digits, out=out, controls=controls)
+        striate.train(digits, out=out, **controls)
     assert (out / "model.safetensors").read_bytes() == (whole.run / "model.safetensors").read_bytes()
 
 
 def test_resume_of_a_finished_run_gives_its_result_again(digits, whole, tmp_path):
     out = shutil.copytree(whole.run, tmp_path / "run")
-    again = striate.train(digits, out=out, controls=Controls(resume=True))
+    again = striate.train(digits, out=out, resume=True)
     assert (again.best, again.test, again.epochs) == (whole.best, whole.test, whole.epochs)
 
 
@@ -160,7 +159,7 @@ def test_resume_refuses_other_data(digits, whole, tmp_path):
     out = shutil.copytree(whole.run, tmp_path / "run")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     with pytest.raises(TrainingError, match="made with other pictures"):
-        striate.train(tmp_path / "other.npz", out=out, controls=Controls(resume=True))
+        striate.train(tmp_path / "other.npz", out=out, resume=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -176,13 +175,13 @@ def test_resume_refuses_other_data(digits, whole, tmp_path):
 def test_resume_refuses_another_recipe(digits, whole, tmp_path, wish, field):
     out = shutil.copytree(whole.run, tmp_path / "run")
     with pytest.raises(RecipeError, match=rf"differs.*{field}"):
-        striate.train(digits, out=out, controls=Controls(resume=True), **wish)
+        striate.train(digits, out=out, resume=True, **wish)
 
 
 def test_resume_takes_the_wishes_that_the_run_was_made_with(digits, whole, tmp_path):
     out = shutil.copytree(whole.run, tmp_path / "run")
     changes = {name: value for name, value in SHORT.items() if name != "stages"}
-    again = striate.train(digits, out=out, controls=Controls(resume=True), changes=changes, epochs=3)
+    again = striate.train(digits, out=out, resume=True, changes=changes, epochs=3)
     assert again.test == whole.test
 
 
@@ -191,12 +190,12 @@ def test_resume_notices_a_recipe_that_was_changed_by_hand(digits, whole, tmp_pat
     recipe = dataclasses.replace(recipes.load(out / "recipe.toml"), batch_size=4)
     (out / "recipe.toml").write_text(recipes.as_toml(recipe))
     with pytest.raises(TrainingError, match="not the recipe that the checkpoint was made with"):
-        striate.train(digits, out=out, controls=Controls(resume=True))
+        striate.train(digits, out=out, resume=True)
 
 
 def test_an_extension_is_an_explicit_tail(digits, whole, tmp_path, metrics_of):
     out = shutil.copytree(whole.run, tmp_path / "run")
-    result = striate.train(digits, out=out, controls=Controls(extend=2))
+    result = striate.train(digits, out=out, extend=2)
     before = recipes.load(whole.run / "recipe.toml")
     tail = Stage(epochs=2, rate=before.stages[-1].rate / 10, warmup=0.0)
     assert recipes.load(out / "recipe.toml") == dataclasses.replace(before, stages=(*before.stages, tail))
@@ -206,18 +205,18 @@ def test_an_extension_is_an_explicit_tail(digits, whole, tmp_path, metrics_of):
     rates = [line["rate"] for line in lines if line["kind"] == "step"][-6:]
     assert rates == sorted(rates, reverse=True) and rates[0] < 0.002
     with pytest.raises(RecipeError, match="epochs"):
-        striate.train(digits, out=out, controls=Controls(resume=True), epochs=3)
+        striate.train(digits, out=out, resume=True, epochs=3)
 
 
 def test_an_extension_can_be_killed_too(digits, whole, tmp_path, metrics_of):
     straight = shutil.copytree(whole.run, tmp_path / "straight")
-    striate.train(digits, out=straight, controls=Controls(extend=2))
+    striate.train(digits, out=straight, extend=2)
     killed = shutil.copytree(whole.run, tmp_path / "killed")
     with pytest.raises(Killed):
-        striate.train(digits, out=killed, controls=Controls(extend=2), on_event=killer(8))
+        striate.train(digits, out=killed, extend=2, on_event=killer(8))
     with pytest.raises(TrainingError, match="not at its end yet"):
-        striate.train(digits, out=killed, controls=Controls(extend=2))
-    striate.train(digits, out=killed, controls=Controls(resume=True))
+        striate.train(digits, out=killed, extend=2)
+    striate.train(digits, out=killed, resume=True)
     assert_same_run(killed, straight, metrics_of)
 
 
@@ -231,9 +230,9 @@ def test_an_extension_cut_off_between_recipe_and_checkpoint_is_not_lost(
     first = striate.train(digits, changes=changes, out=straight)
     cut_off = shutil.copytree(straight, tmp_path / "cut-off")
     assert (first.epochs < 4) == bool(patience)
-    striate.train(digits, out=straight, controls=Controls(extend=2))
+    striate.train(digits, out=straight, extend=2)
     shutil.copy(straight / "recipe.toml", cut_off / "recipe.toml")
-    striate.train(digits, out=cut_off, controls=Controls(extend=2) if patience else Controls(resume=True))
+    striate.train(digits, out=cut_off, **({"extend": 2} if patience else {"resume": True}))
     assert_same_run(cut_off, straight, metrics_of)
 
 
@@ -243,7 +242,7 @@ def test_an_early_stopped_run_is_extended_from_where_it_stopped(digits, tmp_path
     # So small a rate moves nothing: no figure gets strictly better for long.
     first = striate.train(digits, changes=changes, out=tmp_path)
     stopped = first.epochs
-    result = striate.train(digits, out=tmp_path, controls=Controls(extend=1))
+    result = striate.train(digits, out=tmp_path, extend=1)
     stages = recipes.load(tmp_path / "recipe.toml").stages
     assert [stage.epochs for stage in stages] == [stopped, 1]
     assert stages[1].rate == pytest.approx(1e-10)
@@ -254,20 +253,20 @@ def test_an_early_stopped_run_is_extended_from_where_it_stopped(digits, tmp_path
 def test_a_run_says_whose_kernels_it_has_and_when_they_change(digits, tmp_path, monkeypatch):
     changes = {"model": "mobilenet_v1_025", "size": [32, 32], "batch_size": 16, "stages": [{"epochs": 1, "rate": 0.01}]}
     events = []
-    monkeypatch.setattr(single, "kernels_for", lambda network, device, tell: "kernels of one machine")
+    monkeypatch.setattr(one_network, "kernels_for", lambda network, device, tell: "kernels of one machine")
     striate.train(digits, changes=changes, out=tmp_path, on_event=events.append)
     (began,) = [event for event in events if isinstance(event, RunStarted)]
     assert began.reason.endswith("; trained with kernels of one machine")
     assert checkpoint.read_header(tmp_path / "last.safetensors").kernels == "kernels of one machine"
-    monkeypatch.setattr(single, "kernels_for", lambda network, device, tell: "torch alone")
-    striate.train(digits, out=tmp_path, controls=Controls(extend=1), on_event=events.append)
+    monkeypatch.setattr(one_network, "kernels_for", lambda network, device, tell: "torch alone")
+    striate.train(digits, out=tmp_path, extend=1, on_event=events.append)
     (text,) = [event.text for event in events if isinstance(event, Notice) and "kernels" in event.text]
     assert "until here the run was trained with kernels of one machine, from here on with torch alone" in text
 
 
 def test_there_must_be_a_run_to_extend(digits, tmp_path):
     with pytest.raises(OutputError, match="no run to extend"):
-        striate.train(digits, out=tmp_path / "none", controls=Controls(extend=3))
+        striate.train(digits, out=tmp_path / "none", extend=3)
     assert not (tmp_path / "none").exists()
 
 
@@ -351,7 +350,7 @@ def test_a_killed_cross_validation_goes_on(digits, crossed, tmp_path, metrics_of
     again = striate.train(
         digits,
         out=out,
-        controls=Controls(resume=True),
+        resume=True,
         on_event=lambda event: started.append(event) if isinstance(event, RunStarted) else None,
     )
     assert [(event.fold, event.epoch) for event in started] == [(1, 3), (2, 0), (3, 0)]
@@ -362,14 +361,14 @@ def test_a_killed_cross_validation_goes_on(digits, crossed, tmp_path, metrics_of
 
 def test_a_cross_validation_is_not_extended(digits, crossed):
     with pytest.raises(RecipeError, match="cross-validation, which cannot be extended"):
-        striate.train(digits, out=crossed.run, controls=Controls(extend=2))
+        striate.train(digits, out=crossed.run, extend=2)
 
 
 PROGRAM = """
 import sys
 import striate
 from striate.training.events import StepDone
-from striate.training.single import RunStopped
+from striate.training.one_network import RunStopped
 
 def on_event(event):
     if isinstance(event, StepDone):
@@ -403,7 +402,7 @@ def test_a_signal_saves_the_run(digits, whole, tmp_path, metrics_of):
         progress = checkpoint.read_header(out / "last.safetensors").progress
         assert (progress.epoch, progress.step) == (0, 3)
         assert not (out / "model.safetensors").exists()
-        striate.train(digits, out=out, controls=Controls(resume=True))
+        striate.train(digits, out=out, resume=True)
         assert_same_run(out, whole.run, metrics_of)
 
 
@@ -428,7 +427,7 @@ def test_the_same_photographs_in_another_folder_go_on_too(photo_folder, tmp_path
     whole = striate.train(data, changes=changes, out=tmp_path / "whole")
     with pytest.raises(Killed):
         striate.train(data, changes={**changes, "save_every": 1e-9}, out=tmp_path / "run", on_event=killer(8))
-    result = striate.train(copy, out=tmp_path / "run", controls=Controls(resume=True))
+    result = striate.train(copy, out=tmp_path / "run", resume=True)
     ours, theirs = load_file(tmp_path / "run" / "last.safetensors"), load_file(tmp_path / "whole" / "last.safetensors")
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
     assert result.test["top1"] == whole.test["top1"]

@@ -1,7 +1,6 @@
 """One training from split pictures to its outcome: prepared, begun or gone on with, and its best measured."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,15 +17,14 @@ from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
 from striate.tasks import task_named
-from striate.tasks.task import Meter
-from striate.training import checkpoint, setting
-from striate.training.call import Call
+from striate.training import checkpoint, resolving
 from striate.training.events import KernelsBuilding, Notice, RunStarted, Saved
 from striate.training.learner import Learner, has_ended
-from striate.training.loop import Surroundings, fit, save, steps_in_epoch
+from striate.training.loop import Run, fit, save, steps_in_epoch
 from striate.training.precision import Precision, choose, kernels_for
 from striate.training.result import Outcome, best_figures
 from striate.training.runfolder import RunFolder
+from striate.training.session import Session
 
 
 class RunStopped(KeyboardInterrupt):
@@ -38,88 +36,75 @@ class RunStopped(KeyboardInterrupt):
         self.signal = signal
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A network before its first step, and a recipe that leaves nothing to a rule."""
-
-    network: Network
-    preprocess: Preprocess
-    precision: Precision
-    recipe: Recipe
+def prepared(data: Dataset, recipe: Recipe, session: Session) -> tuple[Network, Preprocess, Precision, Recipe]:
+    """A network for these data before its first step, and a recipe that leaves nothing to a rule."""
+    preprocess = resolving.preprocess_for(data, recipe)
+    network = resolving.network_for(data, recipe, preprocess, lambda text: session.tell(Notice(text)))
+    precision = choose(recipe.precision, network, processor(), session.device)
+    return network, preprocess, precision, resolving.complete(recipe, network, preprocess, precision.name)
 
 
-def prepared(data: Dataset, recipe: Recipe, call: Call) -> Prepared:
-    """Build the network for these data, and resolve what the recipe leaves to a rule."""
-    preprocess = setting.preprocess_for(data, recipe)
-    network = setting.network_for(data, recipe, preprocess, lambda text: call.watch(Notice(text)))
-    precision = choose(recipe.precision, network, processor(), call.device)
-    return Prepared(network, preprocess, precision, setting.complete(recipe, network, preprocess, precision.name))
-
-
-def train_one(
-    parts: Dataset, recipe: Recipe, folder: RunFolder, call: Call, *, fold: int | None
-) -> tuple[Outcome, Meter]:
+def train_one(parts: Dataset, recipe: Recipe, folder: RunFolder, session: Session, *, fold: int | None) -> Outcome:
     """Train one network, or go on with it, and measure its best on the test split."""
-    ready = prepared(parts, recipe, call)
-    recipe, preprocess = ready.recipe, ready.preprocess
-    if call.controls.extend and folder.started:
-        recipe = _with_tail(folder, recipe, call.controls.extend)
+    network, preprocess, precision, recipe = prepared(parts, recipe, session)
+    if session.controls.extend and folder.started:
+        recipe = _with_tail(folder, recipe, session.controls.extend)
     task = task_named(recipe.task, parts.classes).fitted(recipe, parts.select("train"))
-    description = setting.description_for(parts, call.fingerprint, recipe, task, preprocess, fold)
-    kernels = kernels_for(ready.network, call.device, _waiting(call))
-    learner = Learner(ready.network, task, recipe, preprocess, call.device, ready.precision.dtype, kernels)
-    around = Surroundings(
-        training=_loader(parts, "train", learner, call),
-        validation=_loader(parts, "val", learner, call),
+    kernels = kernels_for(network, session.device, _waiting(session))
+    learner = Learner(network, task, recipe, preprocess, session.device, precision.dtype, kernels)
+    run = Run(
+        session=session,
+        parts=parts,
+        training=_loader(parts, "train", learner, session),
+        validation=_loader(parts, "val", learner, session),
         folder=folder,
-        description=description,
-        data=call.fingerprint,
-        stop=call.interruption.asked,
+        description=resolving.description_for(parts, session.fingerprint, recipe, task, preprocess, fold),
+        fold=fold,
     )
-    _begin_or_restore(learner, around, call)
-    call.watch(_started(learner, around, ready.precision, parts, call, fold))
+    _begin_or_restore(learner, run)
+    session.tell(_started(learner, run, precision))
     with freed_memory_kept():
-        for event in fit(learner, around):
-            call.watch(event)
+        for event in fit(learner, run):
+            session.tell(event)
             if isinstance(event, Saved):
-                raise RunStopped(call.run, call.interruption.signal or 0)
-    return _measured(learner, around, parts, call)
+                raise RunStopped(session.run, session.interruption.signal or 0)
+    return _measured(learner, run)
 
 
-def _waiting(call: Call) -> Callable[[int, int], None]:
+def _waiting(session: Session) -> Callable[[int, int], None]:
     """What a build of kernels tells its progress: whoever wants to stop need not wait for its end."""
 
     def on_unit(done: int, units: int) -> None:
-        call.watch(KernelsBuilding(done, units))
-        if call.interruption.asked():
+        session.tell(KernelsBuilding(done, units))
+        if session.interruption.asked():
             raise KeyboardInterrupt
 
     return on_unit
 
 
-def _measured(learner: Learner, around: Surroundings, parts: Dataset, call: Call) -> tuple[Outcome, Meter]:
-    best, _ = modelfile.load(around.folder.model)
-    best.to(device=call.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+def _measured(learner: Learner, run: Run) -> Outcome:
+    best, _ = modelfile.load(run.folder.model)
+    best.to(device=learner.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     meter = learner.task.meter()
     test = None
-    if parts.select("test"):
-        batches = _loader(parts, "test", learner, call).epoch(0)
-        meter = measure(best, learner.task, learner.preprocess, batches, call.device)
+    if run.parts.select("test"):
+        batches = _loader(run.parts, "test", learner, run.session).epoch(0)
+        meter = measure(best, learner.task, learner.preprocess, batches, learner.device)
         test = meter.figures()
     progress = learner.progress
-    return Outcome(around.folder.path, progress.epoch, progress.images_seen, best_figures(around.folder), test), meter
+    return Outcome(run.folder.path, progress.epoch, progress.images_seen, best_figures(run.folder), test, meter)
 
 
-def _begin_or_restore(learner: Learner, around: Surroundings, call: Call) -> None:
-    folder = around.folder
-    if not (call.controls.goes_on and folder.started):
-        if call.controls.resume:
-            call.watch(Notice(f"{folder.path}: holds no run to go on with; a new one begins"))
+def _begin_or_restore(learner: Learner, run: Run) -> None:
+    folder, controls, tell = run.folder, run.session.controls, run.session.tell
+    if not (controls.goes_on and folder.started):
+        if controls.resume:
+            tell(Notice(f"{folder.path}: holds no run to go on with; a new one begins"))
         with folder.beginning(recipes.as_toml(learner.recipe)):
-            save(learner, around)
+            save(learner, run)
         return
     header = checkpoint.read_header(folder.last)
-    if header.data != around.data:
+    if header.data != run.session.fingerprint:
         raise TrainingError(
             f"{folder.path}: this run was made with other pictures than these (their contents or classes differ); "
             f"--resume needs the same data, and another --out starts a new run"
@@ -131,19 +116,19 @@ def _begin_or_restore(learner: Learner, around: Surroundings, call: Call) -> Non
         )
     checkpoint.restore(folder.last, learner, header)
     if header.kernels not in (None, learner.kernels):
-        call.watch(
+        tell(
             Notice(
                 f"{folder.path}: until here the run was trained with {header.kernels}, from here on with "
                 f"{learner.kernels}; the run will end a little differently than on one machine"
             )
         )
     folder.forget_after(header.metrics_size)
-    if call.controls.extend:
+    if controls.extend:
         # In this order: were it cut off between the two, --resume would train the tail, but for a run that its patience
         # had ended: that one would still be at its end, to be extended again.
         folder.change_recipe(recipes.as_toml(learner.recipe))
         learner.progress.epochs_without_better = 0
-        save(learner, around)
+        save(learner, run)
 
 
 def _with_tail(folder: RunFolder, recipe: Recipe, epochs: int) -> Recipe:
@@ -156,7 +141,7 @@ def _with_tail(folder: RunFolder, recipe: Recipe, epochs: int) -> Recipe:
     return recipes.extended(recipes.cut(recipe, progress.epoch), epochs)
 
 
-def _loader(parts: Dataset, name: Split, learner: Learner, call: Call) -> Loader:
+def _loader(parts: Dataset, name: Split, learner: Learner, session: Session) -> Loader:
     training = name == "train"
     return Loader(
         parts.select(name),
@@ -165,26 +150,24 @@ def _loader(parts: Dataset, name: Split, learner: Learner, call: Call) -> Loader
         seed=learner.recipe.seed,
         augmentation=learner.recipe.augment if training else None,
         shuffle=training,
-        workers=call.workers,
-        ahead=prepares_ahead(call.device),
-        cache=call.cache,
+        workers=session.workers,
+        ahead=prepares_ahead(session.device),
+        cache=session.cache,
     )
 
 
-def _started(
-    learner: Learner, around: Surroundings, precision: Precision, parts: Dataset, call: Call, fold: int | None
-) -> RunStarted:
+def _started(learner: Learner, run: Run, precision: Precision) -> RunStarted:
     return RunStarted(
-        run=around.folder.path,
+        run=run.folder.path,
         recipe=learner.recipe,
         precision=precision.name,
         reason=precision.reason + (f"; trained with {learner.kernels}" if learner.kernels else ""),
         device=str(learner.device),
         threads=torch.get_num_threads(),
-        cache_budget=call.cache.budget,
-        images={name: len(parts.select(name)) for name in ("train", "val", "test")},
-        steps=steps_in_epoch(learner, around),
+        cache_budget=run.session.cache.budget,
+        images={name: len(run.parts.select(name)) for name in ("train", "val", "test")},
+        steps=steps_in_epoch(learner, run),
         epoch=learner.progress.epoch,
         step=learner.progress.step,
-        fold=fold,
+        fold=run.fold,
     )

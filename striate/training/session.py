@@ -1,4 +1,4 @@
-"""How a run is carried out: what the caller controls, and what all runs of one call share."""
+"""How runs are carried out: what the caller controls, and what all runs of one call share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ import torch
 
 from striate.base.errors import TrainingError
 from striate.data.cache import PictureCache
-from striate.training.events import EpochDone, Event
+from striate.training.events import Event
 from striate.training.interruption import Interruption
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What decides how a run is carried out but not what it computes."""
+    """What decides how a run is carried out but not what it computes; see `striate.train`."""
 
     out: Path | None = None
     resume: bool = False
@@ -39,32 +39,19 @@ class Controls:
             raise TrainingError(f"{which} goes on with a run, and --force starts it over; give one of the two")
 
 
-@dataclass(slots=True)
-class Watch:
-    """Passes events on, and counts what training alone took."""
-
-    on_event: Callable[[Event], None] | None
-    images: int = 0
-    seconds: float = 0.0
-
-    def __call__(self, event: Event) -> None:
-        """Take one event."""
-        if isinstance(event, EpochDone):
-            self.images += event.images
-            self.seconds += event.seconds
-        if self.on_event:
-            self.on_event(event)
-
-
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What all runs of one call share; ``run`` is the folder that the user knows, whose parts folds are."""
+class Session:
+    """What all runs of one call share.
+
+    ``run`` is the folder that the user knows, whose parts folds are; ``fingerprint`` that of the data; ``tell`` takes
+    events.
+    """
 
     run: Path
     controls: Controls
     device: torch.device
     workers: int
     cache: PictureCache
-    watch: Watch
+    tell: Callable[[Event], None]
     interruption: Interruption
     fingerprint: str

@@ -1,4 +1,4 @@
-"""From data and wishes to a resolved recipe, a network and how its pictures are prepared."""
+"""From data and overrides to a resolved recipe, a network and how its pictures are prepared."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -26,8 +26,8 @@ from striate.weights.pretrained import PRETRAINED, by_name, none_of
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the user asked for: values over the default recipe, as read from TOML, and the whole number of epochs.
+class Overrides:
+    """What the user asked for over the default recipe: values as read from TOML, and the whole number of epochs.
 
     ``source`` is what an error calls their origin.
     """
@@ -37,39 +37,41 @@ class Wishes:
     source: str = "the recipe"
 
 
-def resolve(data: Dataset, wishes: Wishes) -> Recipe:
-    """The recipe for these data: the task's default for them, with the user's wishes over it.
+def resolve(data: Dataset, overrides: Overrides) -> Recipe:
+    """The recipe for these data: the task's default for them, with what the user asks for over it.
 
     Raises:
         RecipeError: a wish is unknown, of the wrong type or out of range.
         ModelError: there is no such network.
     """
-    task = task_named(str(wishes.values.get("task", "classify")), data.classes)
-    model = str(wishes.values.get("model") or task.default_model(data))
+    task = task_named(str(overrides.values.get("task", "classify")), data.classes)
+    model = str(overrides.values.get("model") or task.default_model(data))
     if model not in MODELS:
         raise ModelError(f"there is no model {model!r}.{did_you_mean(model, MODELS)} Models: {', '.join(MODELS)}")
-    scratch = wishes.values.get("weights") == "none"
-    recipe = recipes.changed(task.default_recipe(data, model, scratch=scratch), wishes.values, source=wishes.source)
-    if wishes.epochs is not None:
-        if "stages" in wishes.values:
+    scratch = overrides.values.get("weights") == "none"
+    recipe = recipes.changed(
+        task.default_recipe(data, model, scratch=scratch), overrides.values, source=overrides.source
+    )
+    if overrides.epochs is not None:
+        if "stages" in overrides.values:
             raise RecipeError(
-                f"{wishes.source}: has [[stages]], whose epochs --epochs cannot divide; give one of the two"
+                f"{overrides.source}: has [[stages]], whose epochs --epochs cannot divide; give one of the two"
             )
-        recipe = recipes.with_epochs(recipe, wishes.epochs)
+        recipe = recipes.with_epochs(recipe, overrides.epochs)
     if recipe.metric not in task.directions:
         raise RecipeError(
-            f"{wishes.source}: metric is {recipe.metric!r}.{did_you_mean(recipe.metric, task.directions)} "
+            f"{overrides.source}: metric is {recipe.metric!r}.{did_you_mean(recipe.metric, task.directions)} "
             f"A run of {recipe.task} can be steered by {', '.join(task.directions)}"
         )
     if recipe.weights == "pretrained" and model not in by_name():
         raise RecipeError(
-            f"{wishes.source}: weights is 'pretrained', but {none_of(model)}. "
+            f"{overrides.source}: weights is 'pretrained', but {none_of(model)}. "
             f"With weights = 'none' it trains from scratch"
         )
     return recipe
 
 
-def differences(saved: Recipe, wishes: Wishes) -> list[str]:
+def differences(saved: Recipe, overrides: Overrides) -> list[str]:
     """The fields in which the user asks for something else than a run's saved recipe.
 
     A frozen "body" and the frozen blocks that the saved recipe has for it are the same.
@@ -77,7 +79,7 @@ def differences(saved: Recipe, wishes: Wishes) -> list[str]:
     Raises:
         RecipeError: a wish is unknown, of the wrong type or out of range.
     """
-    asked = recipes.changed(saved, wishes.values, source=wishes.source)
+    asked = recipes.changed(saved, overrides.values, source=overrides.source)
     named = [stage.freeze for stage in saved.stages]
     stages = [
         dataclasses.replace(stage, freeze=frozen) if stage.freeze == (recipes.BODY,) and frozen else stage
@@ -85,7 +87,7 @@ def differences(saved: Recipe, wishes: Wishes) -> list[str]:
     ]
     asked = dataclasses.replace(asked, stages=tuple(stages))
     different = [f.name for f in dataclasses.fields(Recipe) if getattr(asked, f.name) != getattr(saved, f.name)]
-    return different + (["epochs"] if wishes.epochs not in (None, saved.epochs) else [])
+    return different + (["epochs"] if overrides.epochs not in (None, saved.epochs) else [])
 
 
 def preprocess_for(data: Dataset, recipe: Recipe) -> Preprocess:
@@ -176,14 +178,14 @@ def description_for(
     )
 
 
-def wishes_from(recipe: Recipe | Path | str | None, changes: Mapping[str, Any], epochs: int | None) -> Wishes:
-    """The user's wishes from a recipe (or its file) and changes over it.
+def overrides_from(recipe: Recipe | Path | str | None, changes: Mapping[str, Any], epochs: int | None) -> Overrides:
+    """What the user asks for, from a recipe (or its file) and changes over it.
 
     Raises:
         RecipeError: the recipe file cannot be read.
     """
     if recipe is None:
-        return Wishes(changes, epochs)
+        return Overrides(changes, epochs)
     if isinstance(recipe, Recipe):
         values: dict[str, Any] = dataclasses.asdict(recipe)
         source = "the recipe"
@@ -193,4 +195,4 @@ def wishes_from(recipe: Recipe | Path | str | None, changes: Mapping[str, Any], 
     for name, value in changes.items():
         both_tables = isinstance(value, Mapping) and isinstance(values.get(name), Mapping)
         values[name] = {**values[name], **value} if both_tables else value
-    return Wishes(values, epochs, source)
+    return Overrides(values, epochs, source)
