@@ -10,17 +10,17 @@ import torch
 
 from striate import modelfile
 from striate.base.errors import DataError
-from striate.data import open_data
+from striate.data import open_data, splits
 from striate.data.alignment import aligned
 from striate.data.loading import Loader, prepares_ahead, threads_for
 from striate.data.reading import readable
 from striate.data.records import Dataset, Record
-from striate.data.splits import fingerprint, folds, split
+from striate.data.splits import fingerprint
 from striate.inference import device_named, measure
 from striate.tasks import task_named
 from striate.tasks.task import Task
 
-Part = Literal["train", "val", "test", "all"]
+Pictures = Literal["train", "val", "test", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def evaluate(
     model: str | Path,
     data: str | Path,
     *,
-    part: Part | None = None,
+    split: Pictures | None = None,
     format: str | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -59,7 +59,7 @@ def evaluate(
     """Measure a model file, or a pretrained network by its name, on labelled pictures.
 
     Args:
-        part: which pictures; None takes the run's own test split when these are the data that the model was trained
+        split: which pictures; None takes the run's own test split when these are the data that the model was trained
             on, else the folder ``test``, else ``val``, else all.
 
     Raises:
@@ -73,7 +73,7 @@ def evaluate(
     if on_notice:
         for text in dataset.notices:
             on_notice(text)
-    name, records = _chosen(dataset, description, task, part)
+    name, records = _chosen(dataset, description, task, split)
     records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -100,21 +100,21 @@ def evaluate(
 
 
 def _chosen(
-    dataset: Dataset, description: modelfile.Description, task: Task, part: Part | None
+    dataset: Dataset, description: modelfile.Description, task: Task, wanted: Pictures | None
 ) -> tuple[str, tuple[Record, ...]]:
     """The pictures to measure on, and what to call them."""
-    if part == "all":
+    if wanted == "all":
         return "all", dataset.records
     dataset = _split_as_trained(dataset, description.provenance, task)
-    if part is not None:
-        if records := dataset.select(part):
-            return part, records
+    if wanted is not None:
+        if records := dataset.of_split(wanted):
+            return wanted, records
         raise DataError(
-            f"{dataset.root}: has no {part} pictures, neither in a folder {part!r} nor by the split of the run "
+            f"{dataset.root}: has no {wanted} pictures, neither in a folder {wanted!r} nor by the split of the run "
             f"that the model is from; --split all takes every picture"
         )
     for name in ("test", "val"):
-        if records := dataset.select(name):
+        if records := dataset.of_split(name):
             return name, records
     return "all", dataset.records
 
@@ -134,5 +134,5 @@ def _split_as_trained(dataset: Dataset, provenance: Mapping[str, Any], task: Tas
     fractions, seed = tuple(provenance["split"]), provenance["split_seed"]
     if fold := provenance.get("fold"):
         validation = fractions[1] / (fractions[0] + fractions[1])
-        return folds(dataset, provenance["folds"], seed, validation, every_class=task.every_class)[fold - 1]
-    return split(dataset, fractions, seed, every_class=task.every_class)
+        return splits.folds(dataset, provenance["folds"], seed, validation, every_class=task.every_class)[fold - 1]
+    return splits.split(dataset, fractions, seed, every_class=task.every_class)

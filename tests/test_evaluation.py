@@ -65,7 +65,7 @@ def test_the_runs_own_test_split_is_found_again_in_other_folders(photos, trained
 
 
 def test_parts_may_be_asked_for(photos, trained):
-    parts = {part: evaluate(trained.run, photos, part=part) for part in ("train", "val", "test", "all")}
+    parts = {part: evaluate(trained.run, photos, split=part) for part in ("train", "val", "test", "all")}
     assert {name: part.images for name, part in parts.items()} == {"train": 48, "val": 6, "test": 6, "all": 60}
     assert all(part.split == name for name, part in parts.items())
     assert parts["val"].figures["top1"] == trained.best["top1"]
@@ -80,7 +80,7 @@ def test_data_that_it_was_not_trained_on_count_as_their_folders_say(photos, trai
     assert evaluate(trained.run, sorted_into(other, tmp_path / "tested", "test")).split == "test"
     assert evaluate(trained.run, sorted_into(other, tmp_path / "validated", "val")).split == "val"
     with pytest.raises(DataError, match=r"has no val pictures.*--split all"):
-        evaluate(trained.run, other, part="val")
+        evaluate(trained.run, other, split="val")
 
 
 def test_folders_that_decided_the_split_decide_the_evaluation(photos, tmp_path):
@@ -207,5 +207,5 @@ def test_neither_model_nor_data(photos, trained, tmp_path):
 def test_the_split_of_a_copy_is_the_same_by_content(photos, tmp_path):
     one, other = open_data(photos), open_data(renamed_copy(photos, tmp_path / "copy"))
     for side in ("train", "val", "test"):
-        contents = [{record.content for record in split(data).select(side)} for data in (one, other)]
+        contents = [{record.content for record in split(data).of_split(side)} for data in (one, other)]
         assert contents[0] == contents[1]

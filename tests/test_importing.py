@@ -391,7 +391,7 @@ def test_a_trial_agrees_with_evaluation(tried, shades: Path) -> None:
     from striate.evaluation import evaluate
 
     result, _ = tried()
-    figures = evaluate(result.out, shades, part="all").figures
+    figures = evaluate(result.out, shades, split="all").figures
     best = result.decision.trials[0]
     assert (best.top1, list(best.interval)) == (figures["top1"], figures["interval"])
     assert best.loss == pytest.approx(figures["loss"], abs=1e-12)  # the pictures come in another order

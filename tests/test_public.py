@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 
 import pytest
 
@@ -43,6 +44,25 @@ def test_errors_are_one_tree():
 
     for _, kind in inspect.getmembers(errors, inspect.isclass):
         assert issubclass(kind, striate.StriateError) or kind.__module__ != errors.__name__
+
+
+def doorplates():
+    """Each room with the names that its docstring offers: those in capitals, with an underscore or in backticks."""
+    for module in pkgutil.walk_packages(striate.__path__, "striate."):
+        text = importlib.import_module(module.name).__doc__ or "" if module.ispkg else ""
+        for sentence in re.findall(r"Offers[: ](.*?)(?:\.\s|\.$|;|\Z)", text, re.DOTALL):
+            for plain, quoted in re.findall(r"\b((?:[A-Z]\w*[A-Z_a-z]|[a-z]+_\w+))\b(?!`)|`([\w.]+)`", sentence):
+                yield module.name, plain or quoted
+
+
+def test_what_doorplates_offer_can_be_imported():
+    found = list(doorplates())
+    assert ("striate.tasks", "Meter") in found and ("striate.training", "Result") in found
+    for room, name in found:
+        if name == "RGB":  # a word of the language
+            continue
+        if not hasattr(importlib.import_module(room), name):
+            importlib.import_module(name if name.startswith("striate.") else f"{room}.{name}")
 
 
 MODULES = [module.name for module in pkgutil.walk_packages(striate.__path__, "striate.")]

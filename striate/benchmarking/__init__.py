@@ -2,6 +2,6 @@
 
 Each contender is a process of its own that is told when to compute, so that contenders alternate and only one works at
 any time. Imports nothing heavy itself: peers in other environments use `worker` too.
-Offers: `worker` (the process's side), `process` (ours), `driver` (who has a turn), `networks`, `workloads`, `suite` and
+Offers `worker` (the process's side), `process` (ours), `driver` (who has a turn), `networks`, `workloads`, `suite` and
 `machine`.
 """

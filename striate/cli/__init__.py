@@ -1,7 +1,7 @@
 """The command line: words in, words out; one file a verb.
 
 The console and the progress bars live here and nowhere else.
-Offers: main (the command ``striate``).
+Offers main, which runs one command line.
 """
 
 from striate.cli.app import main

@@ -34,7 +34,7 @@ def evaluate(
     result = evaluation.evaluate(
         model,
         data,
-        part=split,
+        split=split,
         format=format,
         device=device,
         workers=workers,

@@ -50,7 +50,7 @@ class Loader:
     batch)`` is the height and width of a batch where they change, else they are those of ``preprocess``.
 
     Example:
-        >>> loader = Loader(dataset.select("train"), preprocess, batch_size=32, seed=0, shuffle=True)  # doctest: +SKIP
+        >>> loader = Loader(dataset.of_split("train"), preprocess, batch_size=32, shuffle=True)  # doctest: +SKIP
         >>> for batch in loader.epoch(0):  # doctest: +SKIP
         ...     print(batch.images.shape, batch.targets)
     """

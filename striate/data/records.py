@@ -102,7 +102,7 @@ class Dataset:
         handle = self.records[0].handle if self.records else None
         return (handle.array.shape[1], handle.array.shape[2]) if isinstance(handle, ArrayHandle) else None
 
-    def select(self, split: Split) -> tuple[Record, ...]:
+    def of_split(self, split: Split) -> tuple[Record, ...]:
         """The records of one split, in the data set's order."""
         return tuple(record for record in self.records if record.split == split)
 

@@ -52,7 +52,7 @@ def split(
             _check_every_class_validated(dataset)
         return dataset
     carved = (1 - shares[1], shares[1], Fraction(0))
-    sides = _cut(dataset, dataset.select("train"), carved, seed, every_class)
+    sides = _cut(dataset, dataset.of_split("train"), carved, seed, every_class)
     return _with_sides(dataset, sides, only="train")
 
 
@@ -203,7 +203,7 @@ def _with_sides(dataset: Dataset, sides: Mapping[bytes, Split], only: Split | No
 
 
 def _check_every_class_validated(dataset: Dataset) -> None:
-    missing = occurring_in(dataset.records) - occurring_in(dataset.select("val"))
+    missing = occurring_in(dataset.records) - occurring_in(dataset.of_split("val"))
     if missing:
         names = listed([repr(dataset.classes.names[target]) for target in sorted(missing)])
         raise DataError(

@@ -63,7 +63,7 @@ def pictures(
     """
     dataset = open_data(path, format=format)
     dataset = Classify(dataset.classes).checked(dataset)
-    records = dataset.select("test") or dataset.select("val") or dataset.records
+    records = dataset.of_split("test") or dataset.of_split("val") or dataset.records
     chosen = tuple(sorted(records, key=lambda record: record.content)[:MOST])
     aligned(chosen, dataset.classes, classes)  # what does not fit is said before anything is decoded
     dataset, cache = readable(replace(dataset, records=chosen), preprocess, skip=skip_unreadable)

@@ -1,7 +1,7 @@
 """What an answer is: for each task how targets are encoded, losses taken, outputs decoded, figures counted.
 
 Training, evaluation, prediction and command line never ask which task it is; if they must, a method is missing here.
-Offers: TASKS, task_named, Task, Meter, Loss.
+Offers TASKS, task_named, Task, Meter, Loss.
 """
 
 import importlib
@@ -14,7 +14,11 @@ from striate.base.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from striate.data.records import Classes
-    from striate.tasks.task import Task
+    from striate.tasks.task import Loss as Loss
+    from striate.tasks.task import Meter as Meter
+    from striate.tasks.task import Task as Task
+
+__all__ = ["TASKS", "Loss", "Meter", "Task", "task_named"]
 
 TASKS: Mapping[str, str] = {
     "classify": "striate.tasks.classify:Classify",
@@ -35,3 +39,9 @@ def task_named(name: str, classes: "Classes", arguments: Mapping[str, Any] = NO_
     module, _, attribute = TASKS[name].partition(":")
     task: Task = getattr(importlib.import_module(module), attribute).of(classes, arguments)
     return task
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Loss", "Meter", "Task"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("striate.tasks.task"), name)

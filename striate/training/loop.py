@@ -28,7 +28,7 @@ class Run:
     """
 
     session: Session
-    parts: Dataset
+    data: Dataset
     training: Batches
     validation: Batches
     folder: RunFolder

@@ -44,21 +44,21 @@ def prepared(data: Dataset, recipe: Recipe, session: Session) -> tuple[Network, 
     return network, preprocess, precision, resolving.complete(recipe, network, preprocess, precision.name)
 
 
-def train_one(parts: Dataset, recipe: Recipe, folder: RunFolder, session: Session, *, fold: int | None) -> Outcome:
+def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session, *, fold: int | None) -> Outcome:
     """Train one network, or go on with it, and measure its best on the test split."""
-    network, preprocess, precision, recipe = prepared(parts, recipe, session)
+    network, preprocess, precision, recipe = prepared(data, recipe, session)
     if session.controls.extend and folder.started:
         recipe = _with_tail(folder, recipe, session.controls.extend)
-    task = task_named(recipe.task, parts.classes).fitted(recipe, parts.select("train"))
+    task = task_named(recipe.task, data.classes).fitted(recipe, data.of_split("train"))
     kernels = kernels_for(network, session.device, _waiting(session))
     learner = Learner(network, task, recipe, preprocess, session.device, precision.dtype, kernels)
     run = Run(
         session=session,
-        parts=parts,
-        training=_loader(parts, "train", learner, session),
-        validation=_loader(parts, "val", learner, session),
+        data=data,
+        training=_loader(data, "train", learner, session),
+        validation=_loader(data, "val", learner, session),
         folder=folder,
-        description=resolving.description_for(parts, session.fingerprint, recipe, task, preprocess, fold),
+        description=resolving.description_for(data, session.fingerprint, recipe, task, preprocess, fold),
         fold=fold,
     )
     _begin_or_restore(learner, run)
@@ -87,8 +87,8 @@ def _measured(learner: Learner, run: Run) -> Outcome:
     best.to(device=learner.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     meter = learner.task.meter()
     test = None
-    if run.parts.select("test"):
-        batches = _loader(run.parts, "test", learner, run.session).epoch(0)
+    if run.data.of_split("test"):
+        batches = _loader(run.data, "test", learner, run.session).epoch(0)
         meter = measure(best, learner.task, learner.preprocess, batches, learner.device)
         test = meter.figures()
     progress = learner.progress
@@ -141,10 +141,10 @@ def _with_tail(folder: RunFolder, recipe: Recipe, epochs: int) -> Recipe:
     return recipes.extended(recipes.cut(recipe, progress.epoch), epochs)
 
 
-def _loader(parts: Dataset, name: Split, learner: Learner, session: Session) -> Loader:
+def _loader(data: Dataset, name: Split, learner: Learner, session: Session) -> Loader:
     training = name == "train"
     return Loader(
-        parts.select(name),
+        data.of_split(name),
         learner.preprocess,
         batch_size=learner.recipe.batch_size,
         seed=learner.recipe.seed,
@@ -165,7 +165,7 @@ def _started(learner: Learner, run: Run, precision: Precision) -> RunStarted:
         device=str(learner.device),
         threads=torch.get_num_threads(),
         cache_budget=run.session.cache.budget,
-        images={name: len(run.parts.select(name)) for name in ("train", "val", "test")},
+        images={name: len(run.data.of_split(name)) for name in ("train", "val", "test")},
         steps=steps_in_epoch(learner, run),
         epoch=learner.progress.epoch,
         step=learner.progress.step,

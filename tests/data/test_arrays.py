@@ -195,7 +195,7 @@ class TestIdx:
     def test_fashion_is_known_by_its_labels_mnist_has_digits(self, shared_data: Path) -> None:
         fashion = open_data(shared_data / "fashion-mnist")
         assert fashion.classes.names[::9] == ("T-shirt/top", "Ankle boot")
-        assert len(fashion.select("train")) == 60_000 and len(fashion.select("test")) == 10_000
+        assert len(fashion.of_split("train")) == 60_000 and len(fashion.of_split("test")) == 10_000
         assert np.bincount([record.target.index for record in fashion.records]).tolist() == [7000] * 10
         digits = open_data(shared_data / "mnist" / "t10k-images-idx3-ubyte.gz")
         assert digits.classes.names == tuple("0123456789") and len(digits.records) == 10_000

@@ -115,7 +115,7 @@ def test_a_class_that_is_empty_in_one_split_keeps_its_index(tmp_path: Path) -> N
     picture(tmp_path / "test" / "c" / "1.png", 11)
     (tmp_path / "test" / "b").mkdir()
     dataset = open_data(tmp_path)
-    assert [record.target.index for record in dataset.select("test")] == [0, 2]
+    assert [record.target.index for record in dataset.of_split("test")] == [0, 2]
     assert dataset.notices == ("passed over 1 empty class folder: test/b",)
 
 

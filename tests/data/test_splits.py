@@ -170,7 +170,7 @@ def test_validation_is_carved_out_of_train() -> None:
     data = fixed(train=20, test=7)
     done = split(data, seed=3)
     assert counts(done) == [(18, 2, 7)] * 2
-    assert [r.name for r in done.select("test")] == [r.name for r in data.select("test")]
+    assert [r.name for r in done.of_split("test")] == [r.name for r in data.of_split("test")]
     with pytest.raises(DataError, match="too few for a split"):
         split(fixed(train=2, test=7))
 
@@ -197,13 +197,13 @@ def test_folds_test_every_picture_once(sizes: list[int], count: int, seed: int) 
 
 
 def test_folds_are_of_near_equal_size_in_all() -> None:
-    totals = [len(run.select("test")) for run in folds(dataset([6] * 10), 5)]
+    totals = [len(run.of_split("test")) for run in folds(dataset([6] * 10), 5)]
     assert totals == [12] * 5
 
 
 def test_folds_pool_named_splits_and_say_so() -> None:
     runs = folds(fixed(train=8, test=2), 5)
-    assert [len(run.select("test")) for run in runs] == [4] * 5
+    assert [len(run.of_split("test")) for run in runs] == [4] * 5
     assert not runs[0].fixed_splits and "pools all pictures" in runs[0].notices[-1]
 
 

@@ -109,7 +109,7 @@ class Workshop:
         )
         return Run(
             session=session,
-            parts=Dataset(Path("root"), "arrays", CLASSES, pictures(), 1),
+            data=Dataset(Path("root"), "arrays", CLASSES, pictures(), 1),
             training=loader(pictures(), True),
             validation=loader(pictures(9, seed=1), False),
             folder=RunFolder(path),

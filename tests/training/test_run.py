@@ -291,10 +291,10 @@ def crossed(digits, tmp_path_factory):
 def test_every_picture_is_held_out_once_and_never_trained_with(digits):
     data = open_data(digits)
     runs = folds(data, 3, 0, 0.1 / 0.9)
-    tested = [record.content for run in runs for record in run.select("test")]
+    tested = [record.content for run in runs for record in run.of_split("test")]
     assert sorted(tested) == sorted(record.content for record in data.records)
     for run in runs:
-        sides = [{record.content for record in run.select(side)} for side in ("train", "val", "test")]
+        sides = [{record.content for record in run.of_split(side)} for side in ("train", "val", "test")]
         assert sum(map(len, sides)) == len(set.union(*sides)) == 60
 
 
@@ -305,7 +305,7 @@ def test_pooled_figures_are_those_of_all_held_out_predictions(digits, crossed):
     for number, run in enumerate(folds(data, 3, 0, 0.1 / 0.9), start=1):
         network, description = modelfile.load(crossed.run / f"fold-{number}" / "model.safetensors")
         assert description.provenance["fold"] == number and description.provenance["folds"] == 3
-        held_out = run.select("test")
+        held_out = run.of_split("test")
         array = np.stack([np.pad(record.handle.array[record.handle.index], 2) for record in held_out])
         images = torch.tensor((array / 255 - 0.1307) / 0.3081, dtype=torch.float32)[:, None]
         with torch.no_grad():
@@ -431,6 +431,6 @@ def test_the_same_photographs_in_another_folder_go_on_too(photo_folder, tmp_path
     ours, theirs = load_file(tmp_path / "run" / "last.safetensors"), load_file(tmp_path / "whole" / "last.safetensors")
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
     assert result.test["top1"] == whole.test["top1"]
-    assert {record.content for record in split(open_data(data)).select("test")} == {
-        record.content for record in split(open_data(copy)).select("test")
+    assert {record.content for record in split(open_data(data)).of_split("test")} == {
+        record.content for record in split(open_data(copy)).of_split("test")
     }
