@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from striate.base.errors import DataError
@@ -38,22 +37,20 @@ class Source:
         return dataset
 
 
-SOURCES: Mapping[str, Source] = MappingProxyType(
-    {
-        "folders": Source(
-            "striate.data.sources.class_folders",
-            "a folder for each class, DATA/<class>/*.jpg or DATA/{train,val,test}/<class>/*.jpg",
-        ),
-        "idx": Source(
-            "striate.data.sources.idx",
-            "the files of MNIST and its kin, train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",
-        ),
-        "arrays": Source(
-            "striate.data.sources.arrays",
-            "one .npz file with x and y, or x_train, y_train, x_test and y_test",
-        ),
-    }
-)
+SOURCES: Mapping[str, Source] = {
+    "folders": Source(
+        "striate.data.sources.class_folders",
+        "a folder for each class, DATA/<class>/*.jpg or DATA/{train,val,test}/<class>/*.jpg",
+    ),
+    "idx": Source(
+        "striate.data.sources.idx",
+        "the files of MNIST and its kin, train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",
+    ),
+    "arrays": Source(
+        "striate.data.sources.arrays",
+        "one .npz file with x and y, or x_train, y_train, x_test and y_test",
+    ),
+}
 
 
 def open_data(path: Path | str, *, format: str | None = None, workers: int | None = None) -> "Dataset":

@@ -1,0 +1,31 @@
+"""``striate`` with a row for each toy in the product's tables: run as a program in place of the command."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from striate.cli.app import main
+from striate.data.sources import SOURCES, Source
+from striate.models.heads import HEADS, Head
+from striate.recipe import SETTINGS
+from striate.tasks import TASKS
+
+
+def add_rows() -> None:
+    from toys.box_task import BoxSettings
+    from toys.mask_task import MaskSettings
+
+    SOURCES["toy-boxes"] = Source("toys.box_source", "toy boxes")
+    SOURCES["toy-masks"] = Source("toys.mask_source", "toy masks")
+    HEADS["toy_boxes"] = Head("toys.box_head:box_head", "toy boxes", task="toy_boxes")
+    HEADS["toy_masks"] = Head("toys.mask_head:mask_head", "toy masks", task="toy_masks")
+    TASKS["toy_boxes"] = "toys.box_task:FindBoxes"
+    TASKS["toy_masks"] = "toys.mask_task:CutOut"
+    SETTINGS["toy_boxes"] = BoxSettings
+    SETTINGS["toy_masks"] = MaskSettings
+
+
+if __name__ == "__main__":
+    add_rows()
+    sys.exit(main())
