@@ -76,7 +76,7 @@ def folds(
     least = max(count, 3)
     ranked = _ranked(dataset.records, seed, 0 if every_class else least)
     short = {stratum: len(units) for stratum, units in ranked.items() if len(units) < least}
-    if short and (every_class or len(short) == len(ranked)):
+    if short := _lacking(short, ranked, every_class):
         raise DataError(
             f"{_with_counts(dataset, short)}: too few for {count} folds; add pictures, or use fewer folds "
             f"({'a class' if every_class else 'a data set'} needs at least 3 pictures, and one for each fold)"
@@ -165,7 +165,7 @@ def _cut(
         for side, count in zip(_SIDES, counts, strict=True):
             sides |= dict.fromkeys(units[start : start + count], side)
             start += count
-    if short and (every_class or len(short) == len(ranked)):
+    if short := _lacking(short, ranked, every_class):
         given = " ".join(f"{float(share):g}" for share in shares)
         raise DataError(
             f"{_with_counts(dataset, short)}: too few for a split of {given}, which would leave none of them "
@@ -173,6 +173,13 @@ def _cut(
             f"{' a class' if every_class else ''}), choose another --split with a larger middle share, or use --folds"
         )
     return sides
+
+
+def _lacking(short: dict[int, int], ranked: Mapping[int, object], every_class: bool) -> dict[int, int]:
+    """Of the strata that are too small those that matter: each class, or all if no stratum is large enough."""
+    if every_class:
+        return {stratum: count for stratum, count in short.items() if stratum != _REST}
+    return short if len(short) == len(ranked) else {}
 
 
 def _least(shares: tuple[Fraction, Fraction, Fraction]) -> int:
