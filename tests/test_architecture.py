@@ -49,6 +49,7 @@ PUBLIC_VERBS = {
 }
 EMPTY_WORDS = {"util", "utils", "helper", "helpers", "common", "manager", "managers", "misc"}
 CONSOLE = {"rich", "cyclopts"}
+TASK_NAMES = {"classify", "multilabel", "localize", "detect", "segment", "upscale"}
 UNPICKLERS = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 LINES_A_FILE = 400
 LINES_A_FUNCTION = 60
@@ -241,8 +242,22 @@ def doorplate(module: Module) -> Iterator[str]:
         yield f"{module.path}: its docstring has {len(lines)} lines; three say what the room is for and what it offers"
 
 
+def tasks(module: Module) -> Iterator[str]:
+    """Who asks which task it is lacks a method of tasks."""
+    if module.room == "tasks":
+        return
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Compare | ast.MatchValue):
+            continue
+        parts = list(ast.walk(node))
+        texts = {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+        asked = {ast.unparse(part).rpartition(".")[2] for part in parts if isinstance(part, ast.Attribute | ast.Name)}
+        if texts & TASK_NAMES or (texts and asked & {"task", "task_name"}):
+            yield f"{module.path}:{node.lineno}: {ast.unparse(node)}: asks which task it is; a task lacks a method"
+
+
 RULES: tuple[Callable[[Module], Iterator[str]], ...] = (
-    *(floors, ground, console, pickles, windows),
+    *(floors, ground, console, pickles, windows, tasks),
     *(length, names, signatures, doorplate),
 )
 
@@ -325,6 +340,9 @@ def test_a_sound_house_has_no_violations(tmp_path: Path) -> None:
         ("models/a.py", "from torch import nn\npool = nn.MaxPool2d(2)\n", "a second way to pad"),
         ("layers/a.py", "y = F.pad(x, (0, 1))\n", "a second way to pad"),
         ("models/a.py", "from torch.nn import Conv2d\n", "a second way to pad"),
+        ("training/a.py", 'if recipe.task == "toy":\n    pass\n', "a task lacks a method"),
+        ("cli/a.py", 'x = name in ("detect", "segment")\n', "a task lacks a method"),
+        ("modelfile.py", 'match name:\n    case "classify":\n        pass\n', "a task lacks a method"),
         ("data/a.py", "x = 1\n" * 401, "401 lines"),
         ("data/a.py", "def f():\n" + "    x = 1\n" * 60, "61 lines"),
         ("plan/a.py", "", "public verb"),
