@@ -1,7 +1,8 @@
 """What must be known of every file before a run: its content hash, and whether it can be read at all.
 
 Both are remembered in the user's cache folder, by path, size and times, so that the next run on the same folder
-starts at once. Losing that memory costs time, never correctness.
+starts at once. Losing that memory costs time, never correctness. Verdicts hold for the decoders that gave them, and
+only what lies in a file's content is remembered: too many open files, a disk that fails or a lack of memory may pass.
 """
 
 import contextlib
@@ -14,6 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
+
+import PIL
+import simplejpeg
+from PIL import features
 
 from striate.base.atomic import write_text
 from striate.base.errors import DataError, DecodeError, OutputError
@@ -29,10 +34,12 @@ Progress = Callable[[int, int], None]
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
-_FORMAT = 1
+_FORMAT = 2  # 1 had verdicts that lay in no content
+_CODECS = ("libjpeg_turbo", "zlib", "libtiff", "jpg_2000", "webp", "avif")
 _SETTLED_NS = 2_000_000_000  # a file younger than this may change again within one tick of its clock
 _SAMPLED = 16
 _FINE = ""
+_LOST = "it could not be read at first, and can be now; start again"
 
 
 @dataclass(slots=True)
@@ -52,12 +59,15 @@ class _Memory:
         self._prefix = os.path.join(root, "")  # noqa: PTH118 (for its ending)
         self._seen: dict[str, _Seen] = {}
         self._changed = False
+        self._decoders = _decoders()
         try:
             name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
             self._file: Path | None = cache_folder() / "scans" / f"{name}.json"
             content = json.loads(self._file.read_text(encoding="utf-8"))
-            if content["format"] == _FORMAT:
-                self._seen = {path: _Seen(*row) for path, row in content["files"].items()}
+            if content["format"] in (1, _FORMAT):
+                same = content.get("decoders") == self._decoders
+                rows = content["files"].items()
+                self._seen = {path: _Seen(stamp, sha, said if same else {}) for path, (stamp, sha, said) in rows}
         except OutputError:
             self._file = None  # no cache folder can be made: every scan is the first
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -89,7 +99,7 @@ class _Memory:
             return None
 
     def learn(self, record: Record, what: str, reason: str) -> None:
-        """Remember the verdict on a file that can at least be asked for its size and times."""
+        """Remember a verdict on the content of a file that can be asked for its size and times."""
         assert isinstance(record.handle, Path)
         with contextlib.suppress(OSError):
             self.of(record.handle).verdicts[what] = reason
@@ -102,7 +112,14 @@ class _Memory:
         rows = {path: [seen.stamp, seen.content, seen.verdicts] for path, seen in sorted(self._seen.items())}
         with contextlib.suppress(OSError, OutputError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self._file, json.dumps({"format": _FORMAT, "root": printable(self.root), "files": rows}))
+            content = {"format": _FORMAT, "decoders": self._decoders, "root": printable(self.root), "files": rows}
+            write_text(self._file, json.dumps(content))
+
+
+def _decoders() -> dict[str, str | None]:
+    """What reads pictures here, in which versions; None for a codec that is not there, or could not be loaded now."""
+    codecs = {name: features.version(name) for name in _CODECS}
+    return {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__, **codecs}
 
 
 def hash_files(paths: Sequence[Path], *, root: Path, workers: int) -> list[bytes]:
@@ -116,6 +133,8 @@ def hash_files(paths: Sequence[Path], *, root: Path, workers: int) -> list[bytes
         try:
             seen = memory.of(path)
             if seen.content is None:
+                if not path.is_file():  # a pipe would be waited for
+                    return b""
                 with path.open("rb") as file:
                     seen.content = hashlib.file_digest(file, "sha256").hexdigest()
                 memory.changed()
@@ -123,7 +142,7 @@ def hash_files(paths: Sequence[Path], *, root: Path, workers: int) -> list[bytes
         except OSError:
             return b""
 
-    hashes = list(_in_threads(content, paths, workers))
+    hashes = [found or content(path) for path, found in zip(paths, _in_threads(content, paths, workers), strict=True)]
     memory.save()
     return hashes
 
@@ -139,7 +158,8 @@ def check_readable(
     """Find all pictures that cannot be read, in the data set's order; each error's path is its record's name.
 
     Pictures that fit into the cache are decoded through it, which fills it; of more than that only the headers are
-    read. Files whose verdict is remembered are not opened again. ``progress(done, total)`` is called as it goes.
+    read. Files whose verdict is remembered are not opened again, and where the fault may not be the file's it is asked
+    twice. A picture without a hash (`hash_files`) counts as unreadable. ``progress(done, total)`` is called as it goes.
     """
     records = [record for record in dataset.records if isinstance(record.handle, Path)]
     memory = _Memory(dataset.root)
@@ -149,18 +169,23 @@ def check_readable(
     done = len(records) - len(unknown)
     fits = bool(unknown) and cache.fits(estimate_bytes([records[position] for position in unknown], preprocess, cache))
 
-    def attempt(position: int) -> str:
+    def attempt(position: int) -> tuple[str, bool]:
         return _try_pixels(records[position], preprocess, cache) if fits else _try_header(records[position], memory)
 
-    for position, reason in zip(unknown, _in_threads(attempt, unknown, workers), strict=True):
+    for position, (reason, lasting) in zip(unknown, _in_threads(attempt, unknown, workers), strict=True):
+        if not lasting:
+            reason, lasting = attempt(position)
         reasons[position] = reason
-        memory.learn(records[position], whole if fits else "header", reason)
+        if lasting:
+            memory.learn(records[position], whole if fits else "header", reason)
         done += 1
         if progress is not None:
             progress(done, len(records))
     memory.save()
     return [
-        DecodeError(record.name, reason) for record, reason in zip(records, reasons.values(), strict=True) if reason
+        DecodeError(record.name, reason or _LOST)
+        for record, reason in zip(records, reasons.values(), strict=True)
+        if reason or not record.content
     ]
 
 
@@ -182,24 +207,29 @@ def estimate_bytes(records: Sequence[Record], preprocess: Preprocess, cache: Pic
     return sum(sizes) * len(records) // max(len(sizes), 1)
 
 
-def _try_pixels(record: Record, preprocess: Preprocess, cache: PictureCache) -> str:
-    """Decode the picture into the cache; why it cannot be, or "" if all is well."""
-    try:
-        cache.picture(record, preprocess)
-    except DecodeError as error:
-        return error.reason
-    return _FINE
+def _try_pixels(record: Record, preprocess: Preprocess, cache: PictureCache) -> tuple[str, bool]:
+    """Decode the picture into the cache; the verdict as in `_verdict`."""
+    return _verdict(lambda: cache.picture(record, preprocess))
 
 
-def _try_header(record: Record, memory: _Memory) -> str:
-    assert isinstance(record.handle, Path)
+def _try_header(record: Record, memory: _Memory) -> tuple[str, bool]:
+    handle = record.handle
+    assert isinstance(handle, Path)
     if (known := memory.verdict(record, "header")) is not None:
-        return known
+        return known, True
+    return _verdict(lambda: read_header(handle, name=record.name))
+
+
+def _verdict(read: Callable[[], object]) -> tuple[str, bool]:
+    """Why a picture cannot be read, "" if it can, and whether that will last: lies in the content of the file."""
     try:
-        read_header(record.handle, name=record.name)
+        read()
     except DecodeError as error:
-        return error.reason
-    return _FINE
+        cause = error.__cause__
+        systems = isinstance(cause, MemoryError) or (isinstance(cause, OSError) and bool(cause.errno))
+        # Codecs say it in words: Pillow "out of memory error when reading image file", libavif "Out of memory".
+        return error.reason, not systems and "memory" not in str(cause).lower()
+    return _FINE, True
 
 
 def skip_unreadable(dataset: Dataset, errors: Iterable[DecodeError]) -> Dataset:

@@ -1,17 +1,25 @@
 """The scan: hashes and verdicts, remembered as long as a file's stamp stays."""
 
+import errno
 import hashlib
+import io
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+import PIL
 import pytest
+import simplejpeg
+from PIL import Image, features
 
 from striate.base.errors import DataError, DecodeError
 from striate.data import PictureCache, check_readable, hash_files, open_data, scan, skip_unreadable
 from striate.data.records import Dataset
+from striate.pictures import decode
 from striate.pictures.preprocess import Preprocess
 
 PREPROCESS = Preprocess(size=(16, 16))
@@ -175,3 +183,147 @@ def test_arrays_need_no_check(tmp_path: Path) -> None:
 
     np.savez(tmp_path / "d.npz", x=np.arange(8, dtype=np.uint8).reshape(2, 2, 2), y=[0, 1])
     assert check(open_data(tmp_path / "d.npz"))[0] == []
+
+
+# Faults that pass
+
+FAULTS = {
+    "open files": (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "it cannot be read (Too many open files)"),
+    "disk": (OSError(errno.EIO, os.strerror(errno.EIO)), "it cannot be read (Input/output error)"),
+    "memory": (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "it cannot be read (Cannot allocate memory)"),
+    "no memory": (MemoryError(), "its pixels do not fit into memory"),
+    "a codec's": (OSError("out of memory error when reading image file"), "out of memory error"),
+    "permission": (PermissionError(errno.EACCES, os.strerror(errno.EACCES)), "no permission to read it"),
+}
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, fault: BaseException, times: int) -> None:
+    """So often, and for each file, an attempt to open a picture comes to nothing."""
+    left: Counter[object] = Counter()
+    real = decode._open
+
+    def opened(data: Path | bytes) -> Image.Image:
+        left[data] += 1
+        if left[data] <= times:
+            raise fault
+        return real(data)
+
+    monkeypatch.setattr(decode, "_open", opened)
+
+
+@pytest.mark.parametrize("budget", [1 << 30, 0], ids=["pixels", "headers"])
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_that_may_pass_is_reported_and_not_remembered(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, name: str, budget: int
+) -> None:
+    fault, reason = FAULTS[name]
+    dataset = open_data(photos)
+    with monkeypatch.context() as patch:
+        failing(patch, fault, times=100)
+        errors, _ = check(dataset, budget)
+    assert len(errors) == 8 and all(reason in error.reason for error in errors)
+    assert check(dataset, budget)[0] == []
+
+
+def test_a_fault_that_passes_at_once_is_none(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = open_data(photos).records
+    shutil.rmtree(photos.parent / "cache")
+    with monkeypatch.context() as patch:
+        digest = hashlib.file_digest
+        calls: list[object] = []
+
+        def first_fails(file: object, name: str) -> object:
+            calls.append(file)
+            if len(calls) == 1:
+                raise FAULTS["open files"][0]
+            return digest(file, name)
+
+        patch.setattr(hashlib, "file_digest", first_fails)
+        assert open_data(photos).records == before
+    failing(monkeypatch, FAULTS["disk"][0], times=1)
+    assert check(open_data(photos))[0] == []
+
+
+def test_a_picture_that_was_not_hashed_is_no_picture_of_the_run(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a hash it would be split, keyed and recorded as equal to any other one without."""
+    with monkeypatch.context() as patch:
+        digest = hashlib.file_digest
+
+        def not_discs(file: io.BufferedReader, name: str) -> object:
+            if "disc/0001" in file.name:
+                raise FAULTS["open files"][0]
+            return digest(file, name)
+
+        patch.setattr(hashlib, "file_digest", not_discs)
+        dataset = open_data(photos)
+    errors, _ = check(dataset)
+    assert [str(error) for error in errors] == [
+        "disc/0001.jpg: it could not be read at first, and can be now; start again"
+    ]
+    assert all(record.content for record in open_data(photos).records)  # and the empty hash is not remembered either
+
+
+def test_a_pipe_behind_a_link_is_not_waited_for(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(photos.parent / "pipe")
+    (photos / "disc" / "pipe.jpg").symlink_to(photos.parent / "pipe")
+    ready = os.open(photos.parent / "pipe", os.O_RDWR)  # so that whoever opens it does not hang, but fails below
+    digest = hashlib.file_digest
+
+    def of_files(file: io.BufferedReader, name: str) -> object:
+        assert not file.name.endswith("pipe.jpg")
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", of_files)
+    errors, _ = check(open_data(photos))
+    os.close(ready)
+    assert [str(error) for error in errors] == ["disc/pipe.jpg: it is a pipe or a device, not a file"]
+
+
+# Who gave the verdicts
+
+
+def scan_file(photos: Path) -> Path:
+    (memory,) = (photos.parent / "cache" / "scans").glob("*.json")
+    return memory
+
+
+@pytest.mark.parametrize("library", [PIL, simplejpeg], ids=lambda library: library.__name__)
+def test_another_decoder_is_asked_again(photos: Path, monkeypatch: pytest.MonkeyPatch, library: ModuleType) -> None:
+    expected = damage(photos)
+    check(open_data(photos))
+    monkeypatch.setattr(library, "__version__", "99.0")
+    with monkeypatch.context() as patch:
+        patch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
+        patch.setattr(scan, "read_header", lambda *_, **__: pytest.fail("not decoded"))
+        dataset = open_data(photos)
+    errors, cache = check(dataset)
+    assert len(cache) == 8 and [str(error.path) for error in errors] == sorted(expected)
+    assert len(check(dataset)[1]) == 0  # now it is this one's verdict
+
+
+def test_a_codec_that_could_not_be_loaded_gives_no_lasting_verdict(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Image.open(photos / "disc" / "0000.jpg")
+    picture.save(photos / "disc" / "new.webp")
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "version", lambda name: None)
+        patch.setattr(decode, "_FORMATS", ("JPEG", "PNG"))
+        errors, _ = check(open_data(photos))
+        assert [str(error.path) for error in errors] == ["disc/new.webp"]
+    assert check(open_data(photos))[0] == []
+
+
+def test_what_was_remembered_before_there_were_decoders(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its hashes are true, its verdicts may be of a fault that has passed."""
+    hashes = [record.content for record in open_data(photos).records]
+    content = json.loads(scan_file(photos).read_text())
+    for row in content["files"].values():
+        row[2] = {"pixels as rgb": "it cannot be read (Too many open files)"}
+    del content["decoders"]
+    scan_file(photos).write_text(json.dumps({**content, "format": 1}))
+    with monkeypatch.context() as patch:
+        patch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
+        dataset = open_data(photos)
+    assert [record.content for record in dataset.records] == hashes
+    assert check(dataset)[0] == []
