@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from striate.training.events import EpochDone, Event, Notice
 from striate.training.interruption import interruptions
 from striate.training.one_network import prepared, train_one
 from striate.training.result import Outcome, Result, spread
-from striate.training.runfolder import RunFolder, next_free
+from striate.training.runfolder import RunFolder, held_next, next_free
 from striate.training.session import Controls, Session
 
 
@@ -80,26 +81,24 @@ def _trained(
     started = time.monotonic()
     device = device_named(controls.device)
     dataset = open_data(data, format=controls.format)
-    folder = RunFolder(controls.out or next_free(data))
-    recipe = _recipe_of(folder, dataset, overrides, controls)
-    dataset = task_named(recipe.task, dataset.classes).checked(dataset)
-    dataset, cache = readable(dataset, resolving.preprocess_for(dataset, recipe), skip=controls.skip_unreadable)
-    speed = _Speed(on_event)
-    for text in dataset.notices:
-        speed(Notice(text))
-    if controls.out is None:  # reading took its time, and another run may have begun where this one was to be
-        folder = RunFolder(next_free(data))
-    with interruptions() as interruption:
-        workers = threads_for(controls.workers, device)
-        known = fingerprint(dataset)
-        session = Session(folder.path, controls, device, workers, cache, speed, interruption, known)
-        if recipe.folds:
-            outcomes, pooled = _cross_validate(dataset, recipe, folder, session)
-        else:
-            task = task_named(recipe.task, dataset.classes)
-            parts = split(dataset, recipe.split, recipe.split_seed, every_class=task.every_class)
-            outcomes, pooled = [train_one(parts, recipe, folder, session, fold=None)], None
-    return _result(folder.path, recipe, outcomes, pooled, speed, time.monotonic() - started)
+    with ExitStack() as held:
+        folder = RunFolder(controls.out or next_free(data))
+        if controls.out is not None:
+            held.enter_context(folder.held())
+        recipe = _recipe_of(folder, dataset, overrides, controls)
+        dataset = task_named(recipe.task, dataset.classes).checked(dataset)
+        dataset, cache = readable(dataset, resolving.preprocess_for(dataset, recipe), skip=controls.skip_unreadable)
+        speed = _Speed(on_event)
+        for text in dataset.notices:
+            speed(Notice(text))
+        if controls.out is None:  # only now: while data are read there is nothing on the disk
+            folder = held.enter_context(held_next(data))
+        with interruptions() as interruption:
+            workers = threads_for(controls.workers, device)
+            known = fingerprint(dataset)
+            session = Session(folder.path, controls, device, workers, cache, speed, interruption, known)
+            outcomes, pooled = _outcomes(dataset, recipe, folder, session)
+        return _result(folder.path, recipe, outcomes, pooled, speed, time.monotonic() - started)
 
 
 class _Speed:
@@ -167,6 +166,17 @@ def _recipe_of(folder: RunFolder, dataset: Dataset, overrides: resolving.Overrid
     return resolving.resolve(dataset, overrides)
 
 
+def _outcomes(
+    dataset: Dataset, recipe: Recipe, folder: RunFolder, session: Session
+) -> tuple[list[Outcome], dict[str, Any] | None]:
+    """What the one training came to, or those of all folds and their figures pooled."""
+    if recipe.folds:
+        return _cross_validate(dataset, recipe, folder, session)
+    every_class = task_named(recipe.task, dataset.classes).every_class
+    parts = split(dataset, recipe.split, recipe.split_seed, every_class=every_class)
+    return [train_one(parts, recipe, folder, session, fold=None)], None
+
+
 def _cross_validate(
     dataset: Dataset, recipe: Recipe, folder: RunFolder, session: Session
 ) -> tuple[list[Outcome], dict[str, Any]]:
@@ -181,7 +191,9 @@ def _cross_validate(
         with folder.beginning(recipes.as_toml(recipe)):
             pass
     for number, parts in enumerate(parts_of_folds, start=1):
-        outcomes.append(train_one(parts, recipe, RunFolder(folder.path / f"fold-{number}"), session, fold=number))
+        part = RunFolder(folder.path / f"fold-{number}")
+        with part.held():
+            outcomes.append(train_one(parts, recipe, part, session, fold=number))
         pooled.merge(outcomes[-1].meter.state())
     figures = pooled.figures() | {"spread": spread([each.test or {} for each in outcomes], recipe.metric)}
     return outcomes, figures

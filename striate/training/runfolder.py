@@ -1,15 +1,27 @@
 """The folder of one run: where its files lie, and how they come to be there whole."""
 
+import errno
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from striate.base.atomic import output_error, remove_partials, write_text
+from striate.base.compiling.locking import turn
 from striate.base.errors import OutputError, TrainingError
+
+_TRIES = 100
+"""So often a folder may vanish between its making and its locking: at the end of a run that came to nothing."""
+
+
+class HeldError(OutputError):
+    """A folder is another run's, which is going on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,11 @@ class RunFolder:
         return self.path / "last.safetensors"
 
     @property
+    def lock(self) -> Path:
+        """Is there while a run is going on, and says whose; a killed run may leave it, which means nothing."""
+        return self.path / ".lock"
+
+    @property
     def started(self) -> bool:
         """Whether there is a run to go on with."""
         return self.recipe.is_file() and self.last.is_file()
@@ -46,9 +63,10 @@ class RunFolder:
     @property
     def unborn(self) -> bool:
         """Whether there is nothing here but what a run leaves that was killed before it had its recipe."""
-        return not self.path.is_dir() or all(
-            path == self.metrics or path.name.endswith(".partial") for path in self.path.iterdir()
-        )
+        return all(path == self.metrics or path.name.endswith(".partial") for path in self._content())
+
+    def _content(self) -> list[Path]:
+        return [path for path in self.path.iterdir() if path != self.lock] if self.path.is_dir() else []
 
     def refuse_if_unwritable(self) -> None:
         """See that files can be written here, before any work is done; nothing is written yet.
@@ -72,13 +90,62 @@ class RunFolder:
             OutputError: as in `refuse_if_unwritable`, or the folder holds something and ``force`` is not given.
         """
         self.refuse_if_unwritable()
-        if self.path.is_dir() and any(self.path.iterdir()) and not force:
+        if self._content() and not force:
             if self.recipe.exists():
                 raise OutputError(
                     f"{self.path}: holds a run already; --resume goes on with it, --force starts it over, "
                     f"and another --out leaves it alone"
                 )
             raise OutputError(f"{self.path}: is not empty and holds no run of ours; give another --out, or --force")
+
+    @contextmanager
+    def held(self, *, new: bool = False) -> Iterator[None]:
+        """Make the folder if need be, and keep other runs out of it until the block ends.
+
+        The lock falls with its process, however that ends; where the file system has none, there is none. A folder that
+        was made here and in which nothing has come to lie is removed again. With ``new`` it must not have been there.
+
+        Raises:
+            HeldError: another run holds it, or, with ``new``, it is there.
+            OutputError: it cannot be made or written.
+        """
+        if not (new and os.path.lexists(self.path)):  # else `_take` says so
+            self.refuse_if_unwritable()
+        made = [part for part in (self.path, *self.path.parents) if not part.exists()]
+        with ExitStack() as lock:
+            lock.callback(_remove_empty, made)
+            if not any(self._take(lock, new) for _ in range(_TRIES)):
+                raise output_error(self.path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+            yield
+
+    def _take(self, lock: ExitStack, new: bool) -> bool:
+        """Make the folder and lock it; False if another run has removed it in between, because it came to nothing."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path.mkdir(exist_ok=not new)
+            except FileExistsError:
+                if not new:
+                    raise
+                raise HeldError(f"{self.path}: is there already") from None
+            if sys.platform != "win32":  # which has no such locks
+                lock.enter_context(turn(self.lock, math.inf, self._refuse_second, mode=0o666))
+                with suppress(OSError):  # a full disk: then nobody hears whose it is
+                    self.lock.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise output_error(self.lock if self.path.is_dir() else self.path, error) from None
+        return True
+
+    def _refuse_second(self) -> None:
+        whose = ""
+        with suppress(OSError, UnicodeDecodeError):
+            whose = f" ({holder})" if (holder := self.lock.read_text(encoding="utf-8")) else ""
+        raise HeldError(
+            f"{self.path}: another run is going on there{whose}; wait for its end, or stop it and go on with --resume; "
+            f"another --out starts a run beside it"
+        )
 
     def begin(self, recipe_text: str) -> None:
         """Make the folder with a recipe and empty metrics, and without what an earlier run left.
@@ -103,15 +170,12 @@ class RunFolder:
         Raises:
             OutputError: it cannot be written.
         """
-        made = [part for part in (self.path, *self.path.parents) if not part.exists()]
         try:
             self.begin(recipe_text)
             yield
         except OutputError:
             with suppress(OSError):
                 self._clear()
-                for part in made:
-                    part.rmdir()
             raise
 
     def _clear(self) -> None:
@@ -178,3 +242,26 @@ def next_free(data: Path) -> Path:
     while os.path.lexists(path := Path("runs") / f"{name}-{number}"):
         number += 1
     return path
+
+
+@contextmanager
+def held_next(data: Path) -> Iterator[RunFolder]:
+    """`next_free`, made and `RunFolder.held` until the block ends; if somebody was faster, the one after that.
+
+    Raises:
+        OutputError: it cannot be made or written.
+    """
+    with ExitStack() as lock:
+        while True:
+            folder = RunFolder(next_free(data))
+            with suppress(HeldError):
+                lock.enter_context(folder.held(new=True))
+                break
+        yield folder
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, each inside the next one, up to the first that holds something."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

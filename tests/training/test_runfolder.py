@@ -1,9 +1,19 @@
 """The run folder: refused before work is done, begun whole, cut back to its checkpoint."""
 
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
 import pytest
 
+from striate.base.compiling import locking
 from striate.base.errors import OutputError, TrainingError
-from striate.training.runfolder import RunFolder, next_free
+from striate.training import runfolder
+from striate.training.runfolder import RunFolder, held_next, next_free
 
 
 def test_a_new_folder_is_begun(tmp_path):
@@ -91,3 +101,166 @@ def test_the_next_free_name(tmp_path, monkeypatch):
     (tmp_path / "runs" / "flowers-3").mkdir()
     assert str(next_free(tmp_path / "flowers")) == "runs/flowers-2"
     assert str(next_free(tmp_path / "digits.train.npz")) == "runs/digits-1"
+
+
+# One run at a time
+
+HOLDER = """
+import sys
+from pathlib import Path
+from striate.training.runfolder import RunFolder
+
+with RunFolder(Path(sys.argv[1])).held():
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def holder(path):
+    """Another process that holds the folder until the block ends, or until it is killed."""
+    words = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.stdin.close()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_held_folder_is_refused_however_it_is_spelt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "a").mkdir()
+    with holder(tmp_path / "a" / "run") as process:
+        before = names(tmp_path / "a" / "run")
+        for spelling in ("a/run", "./a/../a/run", "link/run", tmp_path / "a" / "run"):
+            words = rf"run: another run is going on there \(process {process.pid} on .*\); wait for its end.* --out"
+            with pytest.raises(OutputError, match=words), RunFolder(Path(spelling)).held():
+                pytest.fail("held by two")
+        assert names(tmp_path / "a" / "run") == before
+        with RunFolder(Path("a/other")).held():
+            pass
+    assert process.returncode == 0
+    with RunFolder(Path("a/run")).held():
+        pass
+    assert names(tmp_path) == ["a", "link"] and names(tmp_path / "a") == []
+
+
+def test_a_killed_holder_holds_no_more_and_its_folder_is_as_good_as_new(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with holder(folder.path) as process:
+        process.kill()
+        process.wait()
+    assert folder.unborn
+    folder.refuse_if_occupied(force=False)
+    with folder.held():
+        folder.begin("x = 1\n")
+    assert names(folder.path) == ["metrics.jsonl", "recipe.toml"]
+
+
+def test_what_was_made_for_nothing_is_removed(tmp_path):
+    folder = RunFolder(tmp_path / "a" / "b" / "run")
+    with pytest.raises(KeyboardInterrupt), folder.held():
+        assert folder.unborn
+        folder.refuse_if_occupied(force=False)
+        raise KeyboardInterrupt
+    assert names(tmp_path) == []
+    with pytest.raises(KeyboardInterrupt), folder.held():
+        folder.begin("")
+        raise KeyboardInterrupt
+    assert folder.recipe.exists() and not folder.lock.exists()
+    (tmp_path / "mine").mkdir()
+    with RunFolder(tmp_path / "mine").held():
+        pass
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_a_folder_that_is_removed_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    def late(path, *words, mode):
+        monkeypatch.undo()
+        path.parent.rmdir()
+        return locking.turn(path, *words, mode=mode)
+
+    monkeypatch.setattr(runfolder, "turn", late)
+    with RunFolder(tmp_path / "run").held(new=True):
+        assert names(tmp_path / "run") == [".lock"]
+
+
+def test_nothing_can_be_made_in_a_folder_that_is_gone(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(OutputError, match="cannot write run: its folder does not exist"), RunFolder(Path("run")).held():
+        pass
+
+
+def test_a_lock_that_cannot_be_made(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(OutputError, match=r"cannot write .*/\.lock: a folder of that name"), RunFolder(tmp_path).held():
+        pass
+
+
+def test_whoever_may_go_on_with_a_run_may_lock_it(tmp_path):
+    """A group shares a folder; the lock that a killed run has left is not its user's alone."""
+    with RunFolder(tmp_path).held():
+        (tmp_path / "other").touch()
+        assert (tmp_path / ".lock").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_where_the_file_system_has_no_locks_runs_go_on_without(tmp_path, monkeypatch):
+    def none(*words):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with RunFolder(tmp_path / "run").held(), RunFolder(tmp_path / "run").held():
+        RunFolder(tmp_path / "run").begin("")
+    assert names(tmp_path / "run") == ["metrics.jsonl", "recipe.toml"]
+
+
+def test_a_system_without_such_locks_claims_by_making_the_folder(tmp_path, monkeypatch):
+    code = "import sys; sys.modules['fcntl'] = None; import striate.training.runfolder"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.chdir(tmp_path)
+    with held_next(Path("toy")) as one, held_next(Path("toy")) as two:
+        assert (str(one.path), str(two.path)) == ("runs/toy-1", "runs/toy-2")
+        assert names(one.path) == []
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("theirs", ["folder", "file", "link to nothing", "lock"])
+def test_whoever_is_slower_takes_the_next_name(tmp_path, monkeypatch, theirs):
+    """Between the question which is free and the claim, somebody else takes it."""
+    monkeypatch.chdir(tmp_path)
+    first = RunFolder(Path("runs/toy-1"))
+    free = runfolder.next_free
+    with ExitStack() as other:
+
+        def overtaken(data):
+            found = free(data)
+            if found == first.path:
+                found.parent.mkdir()
+                take[theirs]()
+            return found
+
+        take = {
+            "folder": first.path.mkdir,
+            "file": first.path.touch,
+            "link to nothing": lambda: first.path.symlink_to("nowhere"),
+            "lock": lambda: other.enter_context(first.held()),
+        }
+        monkeypatch.setattr(runfolder, "next_free", overtaken)
+        with held_next(Path("toy")) as folder:
+            assert folder.path == Path("runs/toy-2")
+            folder.begin("")
+    assert names(folder.path) == ["metrics.jsonl", "recipe.toml"]
+
+
+def test_no_name_is_taken_where_nothing_can_be_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("runs").symlink_to("nowhere")
+    with pytest.raises(OutputError, match="because runs is no folder"), held_next(Path("toy")):
+        pass
