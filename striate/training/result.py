@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ class Result:
 def best_figures(folder: RunFolder) -> Mapping[str, Any]:
     """The validation figures of the epoch that the run's model file is from, as its metrics have them.
 
+    A figure that was no finite number is NaN.
+
     Raises:
         TrainingError: the metrics are not as they were written.
     """
@@ -63,8 +66,9 @@ def best_figures(folder: RunFolder) -> Mapping[str, Any]:
             for text in file:
                 line = json.loads(text)
                 if line["kind"] == "epoch" and line["kept"]:
-                    best = line["validation"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+                    figures = line["validation"].items()
+                    best = {name: math.nan if value is None else value for name, value in figures}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(f"{folder.metrics}: is damaged ({error}); --force starts the run over") from None
     return best
 

@@ -192,14 +192,15 @@ class RunFolder:
         write_text(self.recipe, recipe_text)
 
     def log(self, line: Mapping[str, Any]) -> None:
-        """Add a line to the metrics.
+        """Add a line to the metrics; numbers that are not finite, which JSON has no words for, are null there.
 
         Raises:
             OutputError: it cannot be written.
         """
+        text = json.dumps(_finite(line), allow_nan=False)
         try:
             with self.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(text + "\n")
         except OSError as error:
             raise output_error(self.metrics, error) from None
 
@@ -265,3 +266,11 @@ def _remove_empty(folders: Sequence[Path]) -> None:
     with suppress(OSError):
         for folder in folders:
             folder.rmdir()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

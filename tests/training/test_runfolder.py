@@ -2,6 +2,8 @@
 
 import errno
 import fcntl
+import json
+import math
 import os
 import subprocess
 import sys
@@ -12,7 +14,10 @@ import pytest
 
 from striate.base.compiling import locking
 from striate.base.errors import OutputError, TrainingError
+from striate.data.records import Classes
+from striate.tasks.classify import Classify
 from striate.training import runfolder
+from striate.training.result import best_figures
 from striate.training.runfolder import RunFolder, held_next, next_free
 
 
@@ -264,3 +269,27 @@ def test_no_name_is_taken_where_nothing_can_be_made(tmp_path, monkeypatch):
     Path("runs").symlink_to("nowhere")
     with pytest.raises(OutputError, match="because runs is no folder"), held_next(Path("toy")):
         pass
+
+
+# Figures that are no numbers
+
+
+def test_metrics_are_json_whatever_the_figures(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.begin("")
+    nan, inf = math.nan, math.inf
+    folder.log({"kind": "step", "loss": nan, "parts": {"box": (inf, 1.5), "mask": [-inf]}, "name": "NaN", "step": 3})
+    (line,) = folder.metrics.read_text().splitlines()
+    read = json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    parts = {"box": [None, 1.5], "mask": [None]}
+    assert read == {"kind": "step", "loss": None, "parts": parts, "name": "NaN", "step": 3}
+
+
+@pytest.mark.parametrize("written", ["null", "NaN"], ids=["now", "before"])
+def test_a_figure_that_was_no_number_is_read_as_none_either(tmp_path, written):
+    folder = RunFolder(tmp_path)
+    figures = f'{{"top1": 0.5, "interval": [0.1, 0.9], "loss": {written}, "per_class": [{{"id": null}}]}}'
+    folder.metrics.write_text(f'{{"kind": "epoch", "kept": true, "loss": {written}, "validation": {figures}}}\n')
+    best = best_figures(folder)
+    assert math.isnan(best["loss"]) and best["per_class"] == [{"id": None}]
+    assert "loss nan" in Classify(Classes(())).summary(best)
