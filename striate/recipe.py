@@ -7,15 +7,16 @@ import dataclasses
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from striate.base.errors import RecipeError
+from striate.base.fields import Later, annotated, came_later, left_out, plain, refuse_unknown, validated
 from striate.base.nearest import did_you_mean
 from striate.data.augmentation import Augmentation
 from striate.data.names import printable
@@ -82,11 +83,31 @@ class ClassifySettings:
             )
 
 
+SETTINGS: Mapping[str, type] = {"classify": ClassifySettings}
+"""Task name to the dataclass of its settings, in which every field has a default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """How the data are read."""
+
+    format: Annotated[
+        str | None, Later(as_before=None), Field(description="format of the data, if it cannot be told")
+    ] = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides what a training run computes."""
+    """Everything that decides what a training run computes.
 
-    task: Annotated[Literal["classify"], Field(description="what an answer is")] = "classify"
+    ``settings`` are its own task's, of the class that `SETTINGS` says (None gives the defaults); in TOML their table is
+    called after the task. ``metric`` "" is the task's own, which a resolved recipe names.
+
+    Raises:
+        RecipeError: there is no such task, or the settings are another's.
+    """
+
+    task: Annotated[str, Field(description="what an answer is")] = "classify"
     model: Annotated[str, Field(description="name of the network; `striate models` lists them")] = "efficientnet_lite0"
     weights: Annotated[
         Literal["pretrained", "none"],
@@ -122,7 +143,7 @@ class Recipe:
     ] = 0.0
     metric: Annotated[
         str, Field(description="the validation figure by which an epoch is kept and patience is counted")
-    ] = "top1"
+    ] = ""
     patience: Annotated[
         int, Field(ge=0, description="epochs without a better figure after which training stops; 0: never")
     ] = 0
@@ -132,11 +153,20 @@ class Recipe:
     ] = "auto"
     log_every: Annotated[Whole, Field(description="steps between two lines of metrics.jsonl")] = 20
     save_every: Annotated[Positive, Field(description="seconds between two checkpoints within an epoch")] = 60.0
+    data: Annotated[DataSettings, Later(as_before={}), Field(description="how the data are read")] = DataSettings()
     augment: Annotated[Augmentation, Field(description="random changes of the training pictures")] = Augmentation()
-    classify: Annotated[ClassifySettings, Field(description="the task's own settings")] = ClassifySettings()
+    settings: Annotated[Any, Field(description="the task's own settings")] = None
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, description="the stages, one after the other")] = (
         Stage(epochs=10, rate=0.05),
     )
+
+    def __post_init__(self) -> None:
+        kind = settings_of(self.task)
+        if self.settings is None:
+            object.__setattr__(self, "settings", kind())
+        if not isinstance(self.settings, kind):
+            found = type(self.settings).__name__
+            raise RecipeError(f"settings: {found} given, but those of the task {self.task!r} are {kind.__name__}")
 
     @property
     def epochs(self) -> int:
@@ -146,44 +176,72 @@ class Recipe:
     @property
     def hash(self) -> str:
         """Hexadecimal sha256 of the recipe's values, which a model file carries."""
-        return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()
+        return hash_of(self)
 
 
-SECTIONS: Mapping[str, type] = {"augment": Augmentation, "classify": ClassifySettings}
-"""The sub-tables of a recipe; their fields are flags of the command line like the recipe's own."""
+SECTIONS: Mapping[str, type] = {"data": DataSettings, "augment": Augmentation}
+"""The sub-tables of a recipe beside its task's; their fields are flags of the command line like the recipe's own."""
 
-_ADAPTER = TypeAdapter(Recipe)
+
+def settings_of(task: object, source: str = "the recipe") -> type:
+    """The dataclass of a task's settings.
+
+    Raises:
+        RecipeError: there is no such task.
+    """
+    if not isinstance(task, str) or task not in SETTINGS:
+        near = did_you_mean(str(task), SETTINGS)
+        raise RecipeError(f"{source}: there is no task {task!r}.{near} Tasks: {', '.join(SETTINGS)}")
+    return SETTINGS[task]
+
+
+def hash_of(recipe: Recipe, stages: Sequence[Mapping[str, Any]] | None = None) -> str:
+    """Hexadecimal sha256 of a recipe's values, or of those with other ``stages``.
+
+    A field that came later is left out while it is as before, so that it changes no hash of before.
+    """
+    values = plain(recipe)
+    values[recipe.task] = values.pop("settings")
+    if stages is not None:
+        values["stages"] = stages
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def changed(recipe: Recipe, changes: Mapping[str, Any], *, source: str = "the recipe") -> Recipe:
     """The recipe with some values changed; sub-tables are merged, ``stages`` is replaced as a whole.
 
     Args:
-        changes: as read from TOML: ``{"batch_size": 64, "augment": {"flip": False}}``.
+        changes: as read from TOML: ``{"batch_size": 64, "augment": {"flip": False}}``; "settings" is the table of
+            whatever task the recipe comes to have. Another task begins with its own defaults.
         source: what to call the origin of the changes in an error.
 
     Raises:
-        RecipeError: an unknown key (with did-you-mean), a wrong type, or a value out of range.
+        RecipeError: an unknown task or key (with did-you-mean), another task's table, a wrong type, or a value out of
+            range.
     """
-    _refuse_unknown(changes, Recipe, source)
+    task = changes.get("task", recipe.task)
+    tables = {**SECTIONS, task: settings_of(task, source)}
     values = dataclasses.asdict(recipe)
+    settings = values.pop("settings")
+    values[task] = settings if task == recipe.task else {}
+    if others := [name for name in changes if name in SETTINGS and name != task]:
+        raise RecipeError(f'{source}: has a table [{others[0]}], but the task is "{task}"; leave one of the two out')
+    refuse_unknown([name for name in changes if name != "settings"], values, source)
     for name, value in changes.items():
-        if name in SECTIONS and isinstance(value, Mapping):
-            _refuse_unknown(value, SECTIONS[name], f"{source}, table [{name}]")
-            values[name] |= value
-        else:
+        table, where = (task, f'task "{task}"') if name == "settings" else (name, f"table [{name}]")
+        if table not in tables:
             values[name] = value
+        elif isinstance(value, Mapping):
+            refuse_unknown(value, annotated(tables[table]), f"{source}, {where}")
+            values[table] |= value
+        else:
+            raise RecipeError(f"{source}: {name} is {json.dumps(value, default=str)}; expected a table, [{name}]")
     stages = values["stages"]
     for stage in stages if isinstance(stages, list | tuple) else ():
         if isinstance(stage, Mapping):
-            _refuse_unknown(stage, Stage, f"{source}, table [[stages]]")
-    try:
-        # JSON in strict mode: no "10" for 10, but a list may stand for a tuple.
-        result = _ADAPTER.validate_json(json.dumps(values, default=_not_json), strict=True)
-    except ValidationError as error:
-        raise RecipeError(_explain(error, source)) from None
-    except RecipeError as error:  # a section that checks itself
-        raise RecipeError(f"{source}: {error}") from None
+            refuse_unknown(stage, annotated(Stage), f"{source}, table [[stages]]")
+    settings = validated(tables[task], values.pop(task), source, task)
+    result: Recipe = dataclasses.replace(validated(Recipe, values, source), settings=settings)
     if abs(sum(result.split) - 1.0) > 1e-6:
         raise RecipeError(f"{source}: split is {list(result.split)}, which sums to {sum(result.split):g} instead of 1")
     if not (result.split[0] and result.split[1]):
@@ -247,34 +305,54 @@ def _refuse_endless(epochs: int) -> None:
 def read_toml(path: Path) -> dict[str, Any]:
     """The values of a recipe file, not yet validated.
 
+    A whole recipe, as runs write it, is the same run for ever: what came later than it is as before.
+
     Raises:
         RecipeError: the file cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{printable(path)}: cannot be read as a recipe: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecipeError(f"{printable(path)}: is not TOML: {error}") from None
+    whole = {"settings", *left_out(Recipe), *values} >= annotated(Recipe).keys()
+    return _filled(values, came_later, printable(path)) if whole else values
 
 
 def load(path: Path) -> Recipe:
-    """A whole recipe from its file.
+    """A run's own recipe from its file; what the file lacks because it came later, or was None, is so again.
 
     Raises:
         RecipeError: the file cannot be read, is not TOML, or holds what a recipe does not have.
     """
-    return changed(Recipe(), read_toml(path), source=printable(path))
+    source = printable(path)
+    return changed(Recipe(), _filled(read_toml(path), left_out, source), source=source)
+
+
+def _filled(values: Mapping[str, Any], lacking: Callable[[type], dict[str, Any]], source: str) -> dict[str, Any]:
+    """The values of a file, in all tables with those fields that it lacks."""
+    filled = lacking(Recipe) | dict(values)
+    task = values.get("task", Recipe.task)
+    for name, owner in {**SECTIONS, task: settings_of(task, source)}.items():
+        if isinstance(table := filled.get(name, {}), dict):
+            filled[name] = lacking(owner) | table
+    if isinstance(stages := filled.get("stages"), list):
+        filled["stages"] = [lacking(Stage) | stage if isinstance(stage, dict) else stage for stage in stages]
+    return filled
 
 
 def as_toml(recipe: Recipe) -> str:
     """The recipe as TOML, each field under a comment that says what it is."""
     values = dataclasses.asdict(recipe)
     stages = values.pop("stages")
+    values[recipe.task] = values.pop("settings")
+    tables = {**SECTIONS, recipe.task: type(recipe.settings)}
     lines = ["# A Striate recipe: `striate train DATA --recipe FILE` runs it again."]
-    lines += _table({name: value for name, value in values.items() if name not in SECTIONS}, Recipe)
-    for name, section in SECTIONS.items():
-        lines += ["", f"[{name}]", *_table(values[name], section)]
+    lines += _table({name: value for name, value in values.items() if name not in tables}, Recipe)
+    for name, owner in tables.items():
+        if rows := _table(values[name], owner):
+            lines += ["", f"[{name}]", *rows]
     for position, stage in enumerate(stages):
         lines += ["", "[[stages]]", *_table(stage, Stage, comments=position == 0)]
     return "\n".join(lines) + "\n"
@@ -282,7 +360,7 @@ def as_toml(recipe: Recipe) -> str:
 
 def description(owner: type, field: str) -> str:
     """What a field of a recipe (or of one of its sub-tables) is: the sentence that help and TOML show."""
-    for note in owner.__annotations__[field].__metadata__:
+    for note in annotated(owner)[field]:
         text = getattr(note, "description", None)
         if text:
             return str(text)
@@ -300,25 +378,3 @@ def _table(values: Mapping[str, Any], owner: type, *, comments: bool = True) -> 
             tomli_w.dumps({name: value}, multiline_strings=False).strip().replace("\n    ", " ").replace("\n", " ")
         )
     return lines
-
-
-def _refuse_unknown(values: Mapping[str, Any], owner: type, source: str) -> None:
-    known = [field.name for field in dataclasses.fields(owner)]
-    for name in values:
-        if name not in known:
-            raise RecipeError(
-                f"{source}: there is no field {name!r}.{did_you_mean(name, known)} Fields: {', '.join(known)}"
-            )
-
-
-def _explain(error: ValidationError, source: str) -> str:
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return f"{source}: {field} is missing"
-    received = json.dumps(first.get("input"), default=str)
-    return f"{source}: {field} is {received}: {first['msg'][0].lower()}{first['msg'][1:]}"
-
-
-def _not_json(value: object) -> str:
-    return str(value)

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from striate.cli import recipe_flags
 from striate.cli.console import answer, answer_json
 from striate.cli.progress import TrainingProgress
-from striate.cli.recipe_flags import RecipeFlags, changes_of
 from striate.tasks import task_named
 from striate.training.result import Result
 from striate.training.run import train as train_run
@@ -29,7 +29,6 @@ def train(
         ),
     ] = 0,
     force: Annotated[bool, Parameter(help="start over in a folder that is not empty", negative="")] = False,
-    format: Annotated[str | None, Parameter(help="format of the data, if it cannot be told")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
     workers: Annotated[
         int | None,
@@ -38,7 +37,7 @@ def train(
     skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
     quiet: Annotated[bool, Parameter(help="no progress", negative="")] = False,
-    flags: Annotated[Any, Parameter(name="*", group="Recipe")] = RecipeFlags(),
+    flags: Annotated[Any, Parameter(name="*", group="Recipe")] = None,
 ) -> None:
     """Train a network on a folder of pictures, and measure it on pictures that it never saw."""
     with TrainingProgress(quiet=quiet) as progress:
@@ -46,12 +45,11 @@ def train(
             data,
             epochs=epochs,
             recipe=recipe,
-            changes=changes_of(flags),
+            changes=recipe_flags.changes_of(flags),
             out=out,
             resume=resume,
             extend=extend,
             force=force,
-            format=format,
             device=device,
             workers=workers,
             skip_unreadable=skip_unreadable,
@@ -64,7 +62,8 @@ def train(
             answer(line)
 
 
-train.__annotations__["flags"] = Annotated[RecipeFlags, Parameter(name="*", group="Recipe")]
+# A text, which is evaluated for each command line: flags are those of the tasks that there are then.
+train.__annotations__["flags"] = 'Annotated[recipe_flags.all_flags() | None, Parameter(name="*", group="Recipe")]'
 
 
 def _lines(result: Result) -> list[str]:

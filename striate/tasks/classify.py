@@ -19,7 +19,7 @@ from striate.data.names import printable
 from striate.data.records import Batch, Classes, Dataset, Record, copies
 from striate.data.targets import ClassIndex
 from striate.pictures.geometry import Geometry
-from striate.recipe import Recipe
+from striate.recipe import ClassifySettings, Recipe
 from striate.tasks.arguments import refuse_unknown
 from striate.tasks.classify_defaults import default_model, default_recipe
 from striate.tasks.classify_meter import ClassifyMeter, class_indices, wilson_interval
@@ -143,14 +143,14 @@ class Classify:
 
         Balanced weights are ``images / (classes * images of the class)``: their mean over the pictures is 1.
         """
+        settings: ClassifySettings = recipe.settings
         weights = None
-        if recipe.classify.class_weights == "balanced":
+        if settings.class_weights == "balanced":
             counts = Counter(index for record in records for index in record.target.occurring() or ())
             weights = tuple(
                 len(records) / (len(self.classes) * counts[index]) if counts[index] else 0.0
                 for index in range(len(self.classes))
             )
-        settings = recipe.classify
         return dataclasses.replace(
             self, loss_kind=settings.loss, label_smoothing=settings.label_smoothing, weights=weights
         )

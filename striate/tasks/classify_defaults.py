@@ -62,7 +62,7 @@ def _transfer(images: int, frozen: tuple[str, ...]) -> Recipe:
         weight_decay=1e-4,
         ema_decay=0.99,
         augment=Augmentation(crop=(0.4, 1.0), flip=True, colour=0.2),
-        classify=ClassifySettings(label_smoothing=0.1),
+        settings=ClassifySettings(label_smoothing=0.1),
         stages=(
             # Features of 1,280 numbers after ReLU6 are long vectors: a head on them diverges at the usual 0.1.
             Stage(epochs=head, rate=0.015 * scale, freeze=(BODY,)),
@@ -78,7 +78,7 @@ def _from_scratch(images: int) -> Recipe:
         weight_decay=5e-4,
         ema_decay=0.999,
         augment=Augmentation(crop=(0.25, 1.0), flip=True, colour=0.2),
-        classify=ClassifySettings(label_smoothing=0.1),
+        settings=ClassifySettings(label_smoothing=0.1),
         stages=(Stage(epochs=epochs, rate=0.05),),
     )
 
@@ -110,7 +110,7 @@ def _lenet5_1998(images: int) -> Recipe:
         clip_norm=10.0,  # the gradients of distances are steep at first
         split=(0.8, 0.1, 0.1) if few else (0.9, 0.05, 0.05),
         augment=Augmentation(crop=(1.0, 1.0), flip=False, rotation=8.0, shift=2),
-        classify=ClassifySettings(loss="map"),
+        settings=ClassifySettings(loss="map"),
         stages=(Stage(epochs=30 if few else 20, rate=0.01),),
     )
 
@@ -122,7 +122,7 @@ def _fashion_cnn(images: int) -> Recipe:
         ema_decay=0.999,
         split=(0.9, 0.05, 0.05),
         augment=Augmentation(crop=(1.0, 1.0), flip=True),
-        classify=ClassifySettings(label_smoothing=0.05),
+        settings=ClassifySettings(label_smoothing=0.05),
         stages=(Stage(epochs=20, rate=0.08, warmup=0.3),),
     )
 

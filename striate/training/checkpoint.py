@@ -16,12 +16,14 @@ from torch import Tensor
 
 from striate.base.atomic import replace_file
 from striate.base.errors import TrainingError
-from striate.recipe import Recipe
+from striate.recipe import Recipe, hash_of
 from striate.training.learner import Learner, Progress
 from striate.training.stages import stage_at
 from striate.weights.tensorfiles import open_tensors
 
 FORMAT = 1
+NO_STAGES = [{"epochs": 10, "rate": 0.05, "freeze": [], "keep_statistics": False, "warmup": 0.1}]
+"""What stands for the stages in `fixed_part`, for ever: a recipe's default when the first checkpoints were written."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Header:
 
 def fixed_part(recipe: Recipe) -> str:
     """The hash of what a run never changes about its recipe: all but the stages, to which an extension adds one."""
-    return dataclasses.replace(recipe, stages=Recipe().stages).hash
+    return hash_of(recipe, stages=NO_STAGES)
 
 
 def save(path: Path, learner: Learner, *, metrics_size: int, data: str) -> None:

@@ -41,10 +41,12 @@ def resolve(data: Dataset, overrides: Overrides) -> Recipe:
     """The recipe for these data: the task's default for them, with what the user asks for over it.
 
     Raises:
-        RecipeError: a wish is unknown, of the wrong type or out of range.
+        RecipeError: something asked for is unknown, of the wrong type or out of range.
         ModelError: there is no such network.
     """
-    task = task_named(str(overrides.values.get("task", "classify")), data.classes)
+    name = overrides.values.get("task", data.task)
+    recipes.settings_of(name, overrides.source)
+    task = task_named(name, data.classes)
     model = str(overrides.values.get("model") or task.default_model(data))
     if model not in MODELS:
         raise ModelError(f"there is no model {model!r}.{did_you_mean(model, MODELS)} Models: {', '.join(MODELS)}")
@@ -58,6 +60,7 @@ def resolve(data: Dataset, overrides: Overrides) -> Recipe:
                 f"{overrides.source}: has [[stages]], whose epochs --epochs cannot divide; give one of the two"
             )
         recipe = recipes.with_epochs(recipe, overrides.epochs)
+    recipe = dataclasses.replace(recipe, metric=recipe.metric or task.metric)
     if recipe.metric not in task.directions:
         raise RecipeError(
             f"{overrides.source}: metric is {recipe.metric!r}.{did_you_mean(recipe.metric, task.directions)} "
@@ -77,7 +80,7 @@ def differences(saved: Recipe, overrides: Overrides) -> list[str]:
     A frozen "body" and the frozen blocks that the saved recipe has for it are the same.
 
     Raises:
-        RecipeError: a wish is unknown, of the wrong type or out of range.
+        RecipeError: something asked for is unknown, of the wrong type or out of range.
     """
     asked = recipes.changed(saved, overrides.values, source=overrides.source)
     named = [stage.freeze for stage in saved.stages]
@@ -85,8 +88,11 @@ def differences(saved: Recipe, overrides: Overrides) -> list[str]:
         dataclasses.replace(stage, freeze=frozen) if stage.freeze == (recipes.BODY,) and frozen else stage
         for stage, frozen in zip(asked.stages, [*named, *[()] * len(asked.stages)], strict=False)
     ]
-    asked = dataclasses.replace(asked, stages=tuple(stages))
+    asked = dataclasses.replace(asked, stages=tuple(stages), metric=asked.metric or saved.metric)
+    if saved.data.format is None:  # A format is told where it must be, and other pictures have another fingerprint.
+        asked = dataclasses.replace(asked, data=dataclasses.replace(asked.data, format=None))
     different = [f.name for f in dataclasses.fields(Recipe) if getattr(asked, f.name) != getattr(saved, f.name)]
+    different = [saved.task if name == "settings" else name for name in different]
     return different + (["epochs"] if overrides.epochs not in (None, saved.epochs) else [])
 
 

@@ -68,9 +68,11 @@ def train(
         RunStopped: a signal asked the run to stop; it has saved itself.
     """
     folder = Path(out) if out else None
-    controls = Controls(folder, resume, extend, force, format, device, workers, skip_unreadable)
+    controls = Controls(folder, resume, extend, force, device, workers, skip_unreadable)
     controls.refuse_contradictions()
-    named = {name: value for name, value in (("model", model), ("task", task)) if value is not None}
+    named: dict[str, Any] = {name: value for name, value in (("model", model), ("task", task)) if value is not None}
+    if format is not None:
+        named["data"] = {**(changes or {}).get("data", {}), "format": format}
     overrides = resolving.overrides_from(recipe, {**(changes or {}), **named}, epochs)
     return _trained(Path(data), overrides, controls, on_event or (lambda event: None))
 
@@ -80,12 +82,12 @@ def _trained(
 ) -> Result:
     started = time.monotonic()
     device = device_named(controls.device)
-    dataset = open_data(data, format=controls.format)
+    dataset, saved = _opened(data, overrides, controls)
     with ExitStack() as held:
         folder = RunFolder(controls.out or next_free(data))
         if controls.out is not None:
             held.enter_context(folder.held())
-        recipe = _recipe_of(folder, dataset, overrides, controls)
+        recipe = _recipe_of(folder, saved, dataset, overrides, controls)
         dataset = task_named(recipe.task, dataset.classes).checked(dataset)
         dataset, cache = readable(dataset, resolving.preprocess_for(dataset, recipe), skip=controls.skip_unreadable)
         speed = _Speed(on_event)
@@ -140,11 +142,24 @@ def _result(
     )
 
 
-def _recipe_of(folder: RunFolder, dataset: Dataset, overrides: resolving.Overrides, controls: Controls) -> Recipe:
+def _opened(data: Path, overrides: resolving.Overrides, controls: Controls) -> tuple[Dataset, Recipe | None]:
+    """The data, read as the recipe says, and the recipe of the run that goes on, if one does."""
+    saved = None
+    if controls.goes_on and controls.out:
+        folder = RunFolder(controls.out)
+        folder.refuse_if_unwritable()
+        saved = recipes.load(folder.recipe) if folder.recipe.is_file() else None
+    told = {name: table for name, table in overrides.values.items() if name == "data"}
+    settings = recipes.changed(saved or Recipe(), told, source=overrides.source).data
+    return open_data(data, format=settings.format), saved
+
+
+def _recipe_of(
+    folder: RunFolder, saved: Recipe | None, dataset: Dataset, overrides: resolving.Overrides, controls: Controls
+) -> Recipe:
     """The saved recipe of a run that goes on, else a new one; refuses what does not fit together."""
     folder.refuse_if_unwritable()
-    if controls.goes_on and folder.recipe.is_file():
-        saved = recipes.load(folder.recipe)
+    if saved:
         if controls.extend and saved.folds:
             raise RecipeError(
                 f"{folder.path}: is a cross-validation, which cannot be extended; give another one --epochs and --out"

@@ -20,7 +20,6 @@ class Controls:
     resume: bool = False
     extend: int = 0
     force: bool = False
-    format: str | None = None
     device: str = "auto"
     workers: int | None = None
     skip_unreadable: bool = False

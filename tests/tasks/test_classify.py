@@ -50,7 +50,7 @@ def test_loss_equals_a_slow_loop(smoothing, balanced):
     logits = rng.normal(size=(7, 3))
     targets = [0, 0, 0, 0, 1, 1, 2]
     settings = ClassifySettings(label_smoothing=smoothing, class_weights="balanced" if balanced else "none")
-    task = Classify(CLASSES).fitted(Recipe(classify=settings), records(targets))
+    task = Classify(CLASSES).fitted(Recipe(settings=settings), records(targets))
     weights = np.array([7 / (3 * 4), 7 / (3 * 2), 7 / 3]) if balanced else np.ones(3)
     loss = task.loss(torch.tensor(logits, dtype=torch.float32), (), torch.tensor(targets))
     assert float(loss.total) == pytest.approx(slow_entropy(logits, targets, weights, smoothing), rel=1e-5)
@@ -71,7 +71,7 @@ def test_map_equals_the_papers_formula(scale, balanced):
     distances = np.random.default_rng(0).uniform(0, scale, size=(7, 3))
     targets = [0, 0, 0, 0, 1, 1, 2]
     settings = ClassifySettings(loss="map", class_weights="balanced" if balanced else "none")
-    task = Classify(CLASSES).fitted(Recipe(classify=settings), records(targets))
+    task = Classify(CLASSES).fitted(Recipe(settings=settings), records(targets))
     weights = np.array([7 / (3 * 4), 7 / (3 * 2), 7 / 3]) if balanced else np.ones(3)
     loss = task.loss(torch.tensor(-distances, dtype=torch.float32), (), torch.tensor(targets))
     assert float(loss.total) == pytest.approx(map_criterion(distances, targets, weights, task.none_distance), rel=1e-5)
@@ -112,7 +112,7 @@ def test_the_network_of_1998_is_trained_with_its_own_loss():
     recipe = default_recipe(
         Dataset(root=Path("x"), format="idx", classes=CLASSES, records=(), channels=1), "lenet5_1998"
     )
-    assert recipe.classify == ClassifySettings(loss="map")
+    assert recipe.settings == ClassifySettings(loss="map")
     assert Classify(CLASSES).fitted(recipe, records([0, 1, 2])).loss_kind == "map"
     assert Classify(CLASSES).fitted(Recipe(), records([0, 1, 2])).loss_kind == "cross_entropy"
 

@@ -146,6 +146,7 @@ class StopAt:
 
 TWO_STAGES = Recipe(
     model="lenet5",
+    metric="top1",
     batch_size=3,  # 14 pictures: batches of 3, 3, 3, 3, 2
     accumulate=2,
     momentum=0.9,

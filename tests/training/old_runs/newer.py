@@ -1,0 +1,45 @@
+"""Striate of a later day: a field more in every table of the recipe, another default in one, and other default stages.
+
+``python -m tests.training.old_runs.newer WORDS [then WORDS]`` is ``striate WORDS`` of that day, once or more.
+"""
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import striate
+
+TABLES = ("Stage", "ClassifySettings", "DataSettings", "Recipe")
+FIELD = '    later_{}: Annotated[int, Later(as_before=0), Field(ge=0, description="what came later")] = 1\n'
+
+
+def source() -> str:
+    """The text of ``striate/recipe.py`` as it may become."""
+    text = (Path(striate.__file__).parent / "recipe.py").read_text(encoding="utf-8")
+    for name in TABLES:
+        first = re.compile(r"^    \w+: Annotated", re.MULTILINE).search(text, text.index(f"class {name}:"))
+        assert first, name
+        text = text[: first.start()] + FIELD.format(name.lower()) + text[first.start() :]
+    for old, new in (("Stage(epochs=10, rate=0.05)", "Stage(epochs=7, rate=0.02)"), (NO_SIZE, NO_SIZE[:-4] + "(9, 9)")):
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+NO_SIZE = 'Field(description="height and width in pixels of what the network gets")\n    ] = None'
+
+
+def module(name: str) -> ModuleType:
+    """That text as a module, which is in ``sys.modules`` from then on."""
+    made = sys.modules[name] = ModuleType(name)
+    exec(compile(source(), f"<{name}>", "exec"), made.__dict__)  # noqa: S102
+    return made
+
+
+if __name__ == "__main__":
+    module("striate.recipe")
+    from striate.cli import main
+
+    commands = " ".join(sys.argv[1:]).split(" then ")
+    sys.exit(max(main(command.split()) for command in commands))
