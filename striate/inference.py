@@ -1,7 +1,7 @@
 """From pictures to predictions and figures: what validation, evaluation, predictor and explanations share.
 
 In float32 always, so that a model file answers alike wherever it is loaded. On a CPU the network is folded first
-(`striate.models.folding`), which changes its outputs by the rounding of float32.
+(`striate.answering`), which changes its outputs by the rounding of float32.
 """
 
 import os
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor, nn
 
+from striate.answering import FoldedNetwork, FoldingError
 from striate.base.errors import DataError, ModelError
 from striate.base.hardware import cores
 from striate.data.names import printable
 from striate.data.records import Batch
-from striate.models.folding import FoldedNetwork
 from striate.models.network import Network
 from striate.pictures.decode import decode, from_memory
 from striate.pictures.geometry import Geometry
@@ -75,17 +75,23 @@ def evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
                 module.training = training
 
 
-def answering(network: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
+def answering(
+    network: nn.Module, device: torch.device, on_notice: Callable[[str], None] | None = None
+) -> Callable[[Tensor], Tensor]:
     """What computes the network's outputs fastest on the device, for float32 images ``[N, C, H, W]``.
 
     The network is on the device and in evaluation mode, now and when it is computed. Weights that change afterwards
-    need not be seen.
+    need not be seen. A network of ours that cannot be folded runs as written, and ``on_notice`` is told why.
     """
     floats = all(
         tensor.dtype == torch.float32 for tensor in network.state_dict().values() if tensor.is_floating_point()
     )
     if isinstance(network, Network) and device.type == "cpu" and floats:
-        return FoldedNetwork(network)
+        try:
+            return FoldedNetwork(network)
+        except FoldingError as reason:
+            if on_notice is not None:
+                on_notice(str(reason))
     return network
 
 

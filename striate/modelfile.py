@@ -15,13 +15,13 @@ from safetensors.torch import save_file
 from torch import Tensor, isfinite
 
 from striate.base.atomic import replace_file
-from striate.base.errors import ModelFileError, StriateError
+from striate.base.errors import ModelError, ModelFileError, StriateError
 from striate.base.nearest import did_you_mean
 from striate.data.names import counted, listed
 from striate.data.records import Classes
 from striate.models import build
 from striate.models.network import Network
-from striate.models.table import MODELS
+from striate.models.table import architecture, is_model
 from striate.pictures.preprocess import Preprocess
 from striate.weights.class_lists import class_list
 from striate.weights.create import create, load_state
@@ -103,7 +103,12 @@ def load(path: Path) -> tuple[Network, Description]:
         raise _damaged(path, error) from None
     if broken := [name for name, tensor in tensors.items() if not isfinite(tensor).all()]:
         raise ModelFileError(f"{path}: is damaged: {listed(broken)} hold numbers that are not finite")
-    network = build(description.model, **description.arguments)
+    further = dict(description.arguments)
+    classes, channels = further.pop("classes"), further.pop("in_channels")
+    try:
+        network = build(description.model, classes=classes, in_channels=channels, arguments=further)
+    except ModelError as error:
+        raise ModelFileError(f"{path}: its description does not hold together: {error}") from None
     if network.size is not None and network.size != description.preprocess.size:
         raise ModelFileError(
             f"{path}: its description does not hold together: pictures of {description.preprocess.size} for a network "
@@ -132,12 +137,12 @@ def open_model(reference: str | Path, *, on_notice: Callable[[str], None] | None
         return network.eval(), Description(
             model=name,
             arguments={"classes": len(classes), "in_channels": row.preprocess.count},
-            task="classify",
+            task=architecture(name).task,
             classes=classes,
             preprocess=row.preprocess,
             provenance={"origin": row.origin, "licence": row.licence, "source_sha256": row.sha256},
         )
-    if name in MODELS:
+    if is_model(name):
         raise ModelFileError(none_of(name))
     raise ModelFileError(
         f"{name}: there is no such file, and no pretrained network of that name.{did_you_mean(name, by_name())} "
@@ -156,7 +161,7 @@ def _file_meant(path: Path) -> Path | None:
         return None
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read as a model file: {error.strerror}") from None
-    if str(path) in MODELS:
+    if is_model(str(path)):
         return None
     raise ModelFileError(f"{path}: is a folder without {best.name}; expected a model file, or the folder of a run")
 
@@ -213,8 +218,7 @@ def _description(values: dict[str, Any]) -> Description:
 def _contradiction(description: Description) -> str | None:
     """What in a description cannot be, in words, or None."""
     classes, arguments, preprocess = description.classes, description.arguments, description.preprocess
-    if description.model not in MODELS:
-        return f"this version has no network {description.model!r}.{did_you_mean(str(description.model), MODELS)}"
+    architecture(str(description.model))
     if not all(type(arguments.get(name)) is int for name in ("classes", "in_channels")):
         return f"the network's arguments are {arguments}; expected whole numbers for classes and in_channels"
     if not all(isinstance(text, str) for text in (description.task, *classes.names, *(classes.ids or ()))):

@@ -32,7 +32,7 @@ BATCH_SIZE = 16
 def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], None] | None = None) -> "Predictor":
     """Load a model file, a run folder's best model, or a pretrained network by its name.
 
-    ``on_notice`` is told before pretrained weights are fetched.
+    ``on_notice`` is told before pretrained weights are fetched, and why a network cannot be folded.
 
     Raises:
         ModelFileError: it is none of these, or is damaged, or is newer than this version.
@@ -43,7 +43,7 @@ def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], 
         (Answer(name='beagle', ...), Answer(name='basset', ...), Answer(...))
     """
     network, description = modelfile.open_model(model, on_notice=on_notice)
-    return Predictor(network, description, device=device)
+    return Predictor(network, description, device=device, on_notice=on_notice)
 
 
 class Predictor:
@@ -52,14 +52,21 @@ class Predictor:
     It answers with the weights that the network has when it first does.
     """
 
-    def __init__(self, network: Network, description: modelfile.Description, *, device: str = "auto") -> None:
+    def __init__(
+        self,
+        network: Network,
+        description: modelfile.Description,
+        *,
+        device: str = "auto",
+        on_notice: Callable[[str], None] | None = None,
+    ) -> None:
         self.description = description
         self.task = task_named(description.task, description.classes, description.task_arguments)
         self.device = device_named(device)
         self.network = network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._modules = tuple(self.network.modules())
         with evaluating(self._modules):
-            self._answer = answering(self.network, self.device)
+            self._answer = answering(self.network, self.device, on_notice)
 
     @overload
     def __call__(self, pictures: Picture, *, top: int | None = None) -> Any: ...

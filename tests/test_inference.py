@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from striate.answering import FoldedNetwork
 from striate.base.errors import ModelError
 from striate.base.hardware import cores
 from striate.data import ArrayHandle, Classes, Loader, Record
 from striate.data.targets import ClassIndex
 from striate.inference import answering, device_named, evaluating, measure, outputs
 from striate.models import build
-from striate.models.folding import FoldedNetwork
 from striate.pictures.preprocess import Preprocess
 from striate.tasks.classify import Classify
 

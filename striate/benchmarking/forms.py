@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from striate.benchmarking.process import Contender
-from striate.models.table import MODELS
+from striate.models.table import counts
 
 STRIATE = "striate"
 PREDICTOR = "predictor"
@@ -56,7 +56,7 @@ def usual_memory(kind: str, name: str, model: str, batch_size: int, size: tuple[
     So much was seen of EfficientNet-Lite0 and ResNet-50; good enough to tell whether one may fit.
     """
     per_pixel = _PER_PIXEL[kind] if name in TORCH else _OWN_PER_PIXEL[kind]
-    return LIBRARIES + 4 * MODELS[model].parameters * _COPIES[kind] + batch_size * math.prod(size) * per_pixel
+    return LIBRARIES + 4 * counts(model)[0] * _COPIES[kind] + batch_size * math.prod(size) * per_pixel
 
 
 def contender(kind: str, name: str, model: str, batch_size: int, size: tuple[int, int]) -> Contender:

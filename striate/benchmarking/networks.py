@@ -16,7 +16,7 @@ from striate.layers import (
     LocalResponseNorm,
     MaxPool2d,
 )
-from striate.models.ladder import counted_multiply_adds
+from striate.models.layer_table import counted_multiply_adds
 from striate.models.network import Network
 from striate.ops.axes import Size, each_axis, each_padding
 from striate.ops.plain import (
@@ -124,8 +124,8 @@ def _run(ghost: Network, size: tuple[int, int]) -> None:
 
 def _window(layer: _Windowed) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Window, stride and dilation, each (height, width)."""
-    stride = layer.window if layer.stride is None else layer.stride
-    return _both("window", layer.window), _both("stride", stride), _both("dilation", layer.dilation)
+    stride = layer.kernel_size if layer.stride is None else layer.stride
+    return _both("kernel_size", layer.kernel_size), _both("stride", stride), _both("dilation", layer.dilation)
 
 
 def _both(name: str, value: Size) -> tuple[int, int]:

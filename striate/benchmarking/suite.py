@@ -15,7 +15,7 @@ from striate.benchmarking.driver import Comparison, Limits, Timing, Turn, altern
 from striate.benchmarking.forms import PLAIN, STRIATE, TORCH, TUNED, contender, convolution
 from striate.benchmarking.machine import Machine, this_machine
 from striate.benchmarking.process import Contender
-from striate.models.table import MODELS, architecture
+from striate.models.table import architecture, counts
 
 DEFAULT_MODELS = ("efficientnet_lite0", "resnet50")
 ROUNDS = 7
@@ -224,13 +224,12 @@ def _parts(models: Sequence[str], batch_size: int | None) -> Iterator[tuple[Kind
     if batch_size is not None and batch_size < 2:
         raise StriateError(f"batch size is {batch_size}; batch norms need at least 2 pictures in a training step")
     for model in models:
-        architecture(model)
-        size = MODELS[model].preprocess.size
+        size = architecture(model).preprocess.size
         yield "training", model, batch_size or usual_batch(model), size
         yield "inference", model, 1, size
 
 
 def usual_batch(model: str) -> int:
     """The batch that a network is usually trained with on processors: 32, 16 or 8 pictures, by what one costs."""
-    giga = MODELS[model].multiply_adds / 1e9
+    giga = counts(model)[1] / 1e9
     return 32 if giga < 1 else 16 if giga < 10 else 8

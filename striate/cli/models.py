@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from striate.cli.console import answer, answer_json
-from striate.models.table import MODELS, architecture
+from striate.models.table import MODELS, architecture, counts
 from striate.weights.pretrained import Pretrained, comes_along, sets_for
 
 
@@ -26,17 +26,18 @@ def models(
         return
     architecture(name)  # a wrong name is said before torch is loaded
     if json:
-        answer_json(_row(name) | {"weights": [_weights(row) for row in sets_for(name)], "ladder": _ladder_rows(name)})
+        answer_json(_row(name) | {"weights": [_weights(row) for row in sets_for(name)], "ladder": _layer_rows(name)})
     else:
         _print_one(name)
 
 
 def _row(name: str) -> dict[str, Any]:
-    row, sets = MODELS[name], sets_for(name)
+    row, sets = architecture(name), sets_for(name)
+    parameters, multiply_adds = counts(name)
     return {
         "name": name,
-        "parameters": row.parameters,
-        "multiply_adds": row.multiply_adds,
+        "parameters": parameters,
+        "multiply_adds": multiply_adds,
         "size": list(row.preprocess.size),
         "channels": row.preprocess.channels,
         "classes": row.classes,
@@ -71,19 +72,19 @@ def _weights(row: Pretrained) -> dict[str, Any]:
     }
 
 
-def _ladder_rows(name: str) -> list[dict[str, Any]]:
-    from striate.models.ladder import ladder
+def _layer_rows(name: str) -> list[dict[str, Any]]:
+    from striate.models.layer_table import layer_table
 
     return [
         {
-            "block": rung.block,
-            "path": rung.path,
-            "what": rung.what,
-            "shape": list(rung.shape),
-            "parameters": rung.parameters,
-            "multiply_adds": rung.multiply_adds,
+            "block": row.block,
+            "path": row.path,
+            "what": row.what,
+            "shape": list(row.shape),
+            "parameters": row.parameters,
+            "multiply_adds": row.multiply_adds,
         }
-        for rung in ladder(name).rungs
+        for row in layer_table(name).rows
     ]
 
 
@@ -118,12 +119,11 @@ def _three_digits(value: float) -> str:
 
 
 def _print_one(name: str) -> None:
-    from striate.models.ladder import ladder
+    from striate.models.layer_table import layer_table
 
-    row = MODELS[name]
-    answer(f"{name}: {row.summary}")
+    answer(f"{name}: {architecture(name).summary}")
     answer("")
-    for line in ladder(name).text().splitlines():
+    for line in layer_table(name).text().splitlines():
         answer(line)
     for weights in sets_for(name):
         answer("")

@@ -25,7 +25,7 @@ class ConvNormAct(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        window: Size,
+        kernel_size: Size,
         *,
         padding: Paddings,
         stride: Size = 1,
@@ -38,7 +38,7 @@ class ConvNormAct(nn.Module):
         self.conv = Conv2d(
             in_channels,
             out_channels,
-            window,
+            kernel_size,
             stride=stride,
             dilation=dilation,
             groups=groups,

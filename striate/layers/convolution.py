@@ -21,7 +21,7 @@ class _Windowed(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        window: Size,
+        kernel_size: Size,
         *,
         stride: Size = 1,
         dilation: Size = 1,
@@ -37,10 +37,10 @@ class _Windowed(nn.Module):
                 f"the largest number of groups that does is {math.gcd(in_channels, out_channels)}"
             )
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.window = each_axis(name, "window", window, self.axes)
+        self.kernel_size = each_axis(name, "kernel_size", kernel_size, self.axes)
         self.stride, self.dilation, self.groups, self.padding = stride, dilation, groups, padding
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        self.weight = nn.Parameter(torch.empty(first, second // groups, *self.window))
+        self.weight = nn.Parameter(torch.empty(first, second // groups, *self.kernel_size))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()
 
@@ -53,7 +53,7 @@ class _Windowed(nn.Module):
 
     def extra_repr(self) -> str:
         """What the printed module says in its brackets: everything that is not the default."""
-        said = [f"{self.in_channels}, {self.out_channels}, window={self.window}"]
+        said = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
         numbers = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups}
         said += [f"{name}={value}" for name, value in numbers.items() if value != 1]
         said += [f"padding={self.padding!r}"] + ([] if self.bias is not None else ["bias=False"])
@@ -117,7 +117,7 @@ class DepthwiseConv2d(Conv2d):
     def __init__(
         self,
         channels: int,
-        window: Size,
+        kernel_size: Size,
         *,
         multiplier: int = 1,
         stride: Size = 1,
@@ -128,7 +128,7 @@ class DepthwiseConv2d(Conv2d):
         super().__init__(
             channels,
             channels * multiplier,
-            window,
+            kernel_size,
             stride=stride,
             dilation=dilation,
             groups=channels,
@@ -147,7 +147,7 @@ class SeparableConv2d(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        window: Size,
+        kernel_size: Size,
         *,
         multiplier: int = 1,
         stride: Size = 1,
@@ -158,7 +158,7 @@ class SeparableConv2d(nn.Module):
         super().__init__()
         self.depthwise = DepthwiseConv2d(
             in_channels,
-            window,
+            kernel_size,
             multiplier=multiplier,
             stride=stride,
             dilation=dilation,

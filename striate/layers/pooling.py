@@ -16,18 +16,20 @@ class Pool(nn.Module):
     function: ClassVar[Callable[..., Tensor]]
 
     def __init__(
-        self, window: Size, *, stride: Size | None = None, dilation: Size = 1, padding: Paddings = "valid"
+        self, kernel_size: Size, *, stride: Size | None = None, dilation: Size = 1, padding: Paddings = "valid"
     ) -> None:
         super().__init__()
-        self.window, self.stride, self.dilation, self.padding = window, stride, dilation, padding
+        self.kernel_size, self.stride, self.dilation, self.padding = kernel_size, stride, dilation, padding
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, ...]`` to the same with fewer places."""
-        return type(self).function(x, self.window, stride=self.stride, dilation=self.dilation, padding=self.padding)
+        return type(self).function(
+            x, self.kernel_size, stride=self.stride, dilation=self.dilation, padding=self.padding
+        )
 
     def extra_repr(self) -> str:
         """What the printed module says in its brackets: everything that is not the default."""
-        said = [f"window={self.window}"] + ([] if self.stride is None else [f"stride={self.stride}"])
+        said = [f"kernel_size={self.kernel_size}"] + ([] if self.stride is None else [f"stride={self.stride}"])
         said += [f"dilation={self.dilation}"] if self.dilation != 1 else []
         return ", ".join([*said, f"padding={self.padding!r}"])
 
@@ -83,7 +85,7 @@ class DepthPool(nn.Module):
 
     def __init__(
         self,
-        window: int,
+        kernel_size: int,
         *,
         kind: Literal["max", "average"] = "max",
         stride: int | None = None,
@@ -92,16 +94,16 @@ class DepthPool(nn.Module):
         super().__init__()
         if kind not in ("max", "average"):
             raise ModelError(f"DepthPool: kind is {kind!r}; it is 'max' or 'average'")
-        self.window, self.kind, self.stride, self.padding = window, kind, stride, padding
+        self.kernel_size, self.kind, self.stride, self.padding = kernel_size, kind, stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, ...]`` to ``[N, C', ...]``."""
         function = pooling.depth_max_pool if self.kind == "max" else pooling.depth_average_pool
-        return function(x, self.window, stride=self.stride, padding=self.padding)
+        return function(x, self.kernel_size, stride=self.stride, padding=self.padding)
 
     def extra_repr(self) -> str:
         """What the printed module says in its brackets."""
-        said = [f"window={self.window}, kind={self.kind!r}"] + (
+        said = [f"kernel_size={self.kernel_size}, kind={self.kind!r}"] + (
             [] if self.stride is None else [f"stride={self.stride}"]
         )
         return ", ".join([*said, f"padding={self.padding!r}"])

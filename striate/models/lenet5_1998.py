@@ -107,10 +107,10 @@ class PartialConv2d(Conv2d):
     ``weight`` is ``[pairs, 1, h, w]``, in the order of ``connections``: what is not connected has no weight.
     """
 
-    def __init__(self, in_channels: int, connections: tuple[tuple[int, ...], ...], window: int) -> None:
-        super().__init__(in_channels, len(connections), window)
+    def __init__(self, in_channels: int, connections: tuple[tuple[int, ...], ...], kernel_size: int) -> None:
+        super().__init__(in_channels, len(connections), kernel_size)
         self.connections = connections
-        self.weight = nn.Parameter(torch.empty(sum(map(len, connections)), 1, *self.window))
+        self.weight = nn.Parameter(torch.empty(sum(map(len, connections)), 1, *self.kernel_size))
         self.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,8 +121,8 @@ class PartialConv2d(Conv2d):
         """The weight of the whole convolution, ``[out, in, h, w]``, with 0 for what is not connected."""
         pairs = [out * self.in_channels + seen for out, maps in enumerate(self.connections) for seen in maps]
         places = torch.tensor(pairs, device=self.weight.device)
-        whole = self.weight.new_zeros(self.out_channels * self.in_channels, 1, *self.window)
-        return whole.index_copy(0, places, self.weight).view(self.out_channels, self.in_channels, *self.window)
+        whole = self.weight.new_zeros(self.out_channels * self.in_channels, 1, *self.kernel_size)
+        return whole.index_copy(0, places, self.weight).view(self.out_channels, self.in_channels, *self.kernel_size)
 
     def extra_repr(self) -> str:
         """What the printed module says in its brackets."""

@@ -1,10 +1,12 @@
 """What every network of ours is: ordered named blocks, and the maps it offers to others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
@@ -30,8 +32,12 @@ class Network(nn.Module):
     last and holds exactly the layers whose shape depends on the number of classes (with their dropout), so that
     what comes before it fits any classes. ``feature_info`` names the blocks after which ``features`` takes a map,
     finest first. ``size`` is the (height, width) that the network needs, or None if it takes any from ``smallest`` on.
-    ``auxiliary`` maps a block's name to the path of the auxiliary head that reads its output while training; such
-    heads depend on the classes too and belong to no block.
+    ``auxiliary`` maps a block's name to the path of the auxiliary head that reads the output of its last module while
+    training; such heads depend on the classes too and belong to no block.
+
+    A network of another style than one block after the other overrides `compute`, and nothing else: its blocks still
+    say which modules are frozen together, but it runs as a whole. If blocks do run one after the other and pass more
+    on than one map, it overrides `run_block` instead, as `striate.models.headed.Headed` does.
 
     Example:
         >>> from striate.models import build
@@ -60,28 +66,57 @@ class Network(nn.Module):
         self.blocks, self.feature_info, self.auxiliary = dict(blocks), feature_info, dict(auxiliary)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images ``[N, C, H, W]`` to logits ``[N, classes]``, in training and evaluation alike."""
-        return self.run(images)
-
-    def run(self, x: Tensor, start: str | None = None, stop: str | None = None) -> Tensor:
-        """Run the blocks from ``start`` (the first if None) up to and including ``stop`` (the last if None).
-
-        ``x`` is what the block ``start`` takes: images for the first, else the output of the block before it.
+        """Images ``[N, C, H, W]`` to logits ``[N, classes]``, in training and evaluation alike.
 
         Raises:
-            ModelError: ``start`` or ``stop`` is not a block of this network, ``stop`` comes before ``start``, or the
-                images do not fit the network.
+            ModelError: the images do not fit the network.
+        """
+        self.check_images(images)
+        return self.compute(images)
+
+    def compute(self, x: Tensor) -> Tensor:
+        """What the network is: images that fit to its one output; here by one block after the other."""
+        return self._chain(x, self.blocks)
+
+    def run_block(self, name: str, x: Any) -> Any:
+        """One block, on what the block before it gave."""
+        for path in self.blocks[name]:
+            x = self.get_submodule(path)(x)
+        return x
+
+    @property
+    def runs_by_blocks(self) -> bool:
+        """Whether `run` can run some of the blocks: whether nobody has overridden what the network computes."""
+        return type(self).compute is Network.compute and type(self).forward is Network.forward
+
+    def run(self, x: Any, start: str | None = None, stop: str | None = None) -> Any:
+        """Run the blocks from ``start`` (the first if None) up to and including ``stop`` (the last if None).
+
+        ``x`` is what the block ``start`` takes: images for the first, else what the block before it gave.
+
+        Raises:
+            ModelError: ``start`` or ``stop`` is not a block of this network, ``stop`` comes before ``start``, the
+                images do not fit the network, or a part is asked for of a network that only runs as a whole.
         """
         names = list(self.blocks)
         first = 0 if start is None else self._position(start)
         last = len(names) - 1 if stop is None else self._position(stop)
         if last < first:
             raise ModelError(f"block {stop!r} comes before block {start!r}; the order is {', '.join(names)}")
+        if not self.runs_by_blocks:
+            if (first, last) == (0, len(names) - 1):
+                return self(x)
+            raise ModelError(
+                f"{type(self).__name__} does not run one block after the other, so that the part from {names[first]!r} "
+                f"to {names[last]!r} cannot run alone; all of it can"
+            )
         if first == 0:
             self.check_images(x)
-        for name in names[first : last + 1]:
-            for path in self.blocks[name]:
-                x = self.get_submodule(path)(x)
+        return self._chain(x, names[first : last + 1])
+
+    def _chain(self, x: Any, names: Iterable[str]) -> Any:
+        for name in names:
+            x = self.run_block(name, x)
         return x
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -96,15 +131,30 @@ class Network(nn.Module):
         return maps
 
     def auxiliary_outputs(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The main output and those of the auxiliary heads (none for most networks); see `TrainingView`."""
-        x, names = images, list(self.blocks)
-        done: str | None = None
-        outputs: list[Tensor] = []
-        for block, path in self.auxiliary.items():
-            x = self.run(x, done, block)
-            outputs.append(self.get_submodule(path)(x))
-            done = names[names.index(block) + 1]
-        return self.run(x, done), tuple(outputs)
+        """The main output and those of the auxiliary heads (none for most networks); see `TrainingView`.
+
+        Raises:
+            ModelError: the images do not fit the network, or it leaves out a block that an auxiliary head reads.
+        """
+        outputs: dict[str, Tensor] = {}
+
+        def listen(block: str, path: str) -> RemovableHandle:
+            def hear(_module: nn.Module, _inputs: object, x: Tensor) -> None:
+                outputs[block] = self.get_submodule(path)(x)
+
+            return self.get_submodule(self.blocks[block][-1]).register_forward_hook(hear)
+
+        hooks = [listen(block, path) for block, path in self.auxiliary.items()]
+        try:
+            main = self(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if missing := [block for block in self.auxiliary if block not in outputs]:
+            raise ModelError(
+                f"{type(self).__name__} never ran the last module of {missing}, which auxiliary heads read"
+            )
+        return main, tuple(outputs[block] for block in self.auxiliary)
 
     def _position(self, block: str) -> int:
         names = list(self.blocks)

@@ -1,6 +1,6 @@
 """GoogLeNet with batch norm and squeeze-and-excitation: each module weighs its maps before it hands them on.
 
-Hu, Shen and Sun, "Squeeze-and-excitation networks", 2018, section 3.3 and figure 2. The ladder is that of
+Hu, Shen and Sun, "Squeeze-and-excitation networks", 2018, section 3.3 and figure 2. The table of layers is that of
 `striate.models.googlenet`, in the form of ``googlenet_bn``; behind the four branches of each of the nine modules stand
 gates in 0..1, computed from the means of all its maps by way of 16 times fewer channels, both layers with biases
 (``inception3a.se.fc1`` and ``.fc2``). There are no auxiliary heads.

@@ -1,13 +1,19 @@
-"""Every network by name, written out. A new one is a file beside this and a row here."""
+"""Every network by name, written out. A new one is a file beside this and a row here.
 
-from collections.abc import Mapping
+A name is a row's, or that of a head (`striate.models.heads`), a stroke and a row's: ``head/backbone``.
+"""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
+from striate.models.heads import HEADS
 from striate.pictures.preprocess import PREPROCESSING, Preprocess
 
 if TYPE_CHECKING:
@@ -20,16 +26,19 @@ class Architecture:
 
     ``parameters`` and ``multiply_adds`` (of one picture; one for each use of a weight by convolutions and dense
     layers) count it as published, for the channels and size of ``preprocess`` and for ``classes``, without auxiliary
-    heads. ``preprocess`` is for training from scratch; pretrained weights bring their own. The builder takes
-    ``classes`` and ``in_channels`` by keyword.
+    heads; they are None of a head on a backbone (`counts` counts them). ``preprocess`` is for training from scratch;
+    pretrained weights bring their own. ``task`` is what it is made for. The builder takes ``classes`` and
+    ``in_channels`` by keyword; where there is a ``backbone`` it makes the head alone, see `striate.models.heads.Head`.
     """
 
     build: str
     summary: str
-    parameters: int
-    multiply_adds: int
+    parameters: int | None
+    multiply_adds: int | None
     preprocess: Preprocess
     classes: int = 1000
+    task: str = "classify"
+    backbone: str | None = None
 
 
 def _at(preprocess: Preprocess, side: int) -> Preprocess:
@@ -419,38 +428,140 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
 )
 
 
+NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
+
+
 def architecture(name: str) -> Architecture:
-    """The row of a network.
+    """The row of a network, or of a head on a backbone what can be said of it.
 
     Raises:
         ModelError: no network has this name.
     """
-    if name not in MODELS:
-        raise ModelError(f"no model is called {name!r}.{did_you_mean(name, MODELS)} There are {', '.join(MODELS)}")
-    return MODELS[name]
+    head, stroke, backbone = name.rpartition("/")
+    if stroke and head not in HEADS:
+        raise ModelError(
+            f"no model is called {name!r}: before the stroke stands a head, and none is called {head!r}."
+            f"{did_you_mean(head, HEADS)} There are {', '.join(HEADS) or 'none yet'}"
+        )
+    if backbone not in MODELS:
+        meant, models = did_you_mean(backbone, MODELS), ", ".join(MODELS)
+        inside = f": none of these backbones is called {backbone!r}" if stroke else ""
+        raise ModelError(f"no model is called {name!r}{inside}.{meant} There are {models}")
+    row = MODELS[backbone]
+    if not stroke:
+        return row
+    top = HEADS[head]
+    return Architecture(
+        build=top.build,
+        summary=f"{top.summary}, on {backbone}",
+        parameters=None,
+        multiply_adds=None,
+        preprocess=row.preprocess if top.size is None else replace(row.preprocess, size=top.size),
+        classes=top.classes,
+        task=top.task,
+        backbone=backbone,
+    )
 
 
-def build(name: str, *, classes: int = 1000, in_channels: int | None = None, seed: int | None = None) -> "Network":
+def is_model(name: str) -> bool:
+    """Whether a network, or a head on a backbone, has this name."""
+    head, stroke, backbone = name.rpartition("/")
+    return backbone in MODELS and (not stroke or head in HEADS)
+
+
+def counts(name: str) -> tuple[int, int]:
+    """Parameters and multiply-adds of a network: as published, or counted, which loads torch."""
+    row = architecture(name)
+    if row.parameters is not None and row.multiply_adds is not None:
+        return row.parameters, row.multiply_adds
+    from striate.models.layer_table import layer_table
+
+    table = layer_table(name)
+    return table.parameters, table.multiply_adds
+
+
+def build(
+    name: str,
+    *,
+    classes: int | None = None,
+    in_channels: int | None = None,
+    seed: int | None = None,
+    arguments: Mapping[str, Any] = NO_ARGUMENTS,
+) -> "Network":
     """Build a network with fresh weights, for ``classes`` answers and pictures of ``in_channels``.
 
-    ``in_channels`` None takes those of the network's own preprocessing (grey for lenet5, RGB for resnet18). The same
-    ``seed`` gives the same weights and leaves torch's own random numbers as they were; None draws from those.
+    ``classes`` None takes the network's own usual number (10 for lenet5, 1,000 for resnet18), ``in_channels`` None the
+    channels of its own preprocessing (grey for lenet5, RGB for resnet18). The same ``seed`` gives the same weights and
+    leaves torch's own random numbers as they were; None draws from those. ``arguments`` are further ones of the
+    network's builder (of a head on a backbone, the head's), of the kinds that JSON has.
 
     Raises:
-        ModelError: no network has this name, or ``classes`` or ``in_channels`` is below 1.
+        ModelError: no network has this name, ``classes`` or ``in_channels`` is below 1, the builder has no such
+            arguments or refuses their values, or the backbone lacks maps that the head reads.
 
     Example:
-        >>> build("lenet5", classes=10).output.out_features
+        >>> build("lenet5").output.out_features
         10
+        >>> build("efficientnet_lite0", classes=5, arguments={"stochastic_depth": 0.2}).stage2[1].drop.rate
+        0.025
     """
     row = architecture(name)
+    number = row.classes if classes is None else classes
     channels = row.preprocess.count if in_channels is None else in_channels
     module, function = row.build.split(":")
     builder = getattr(import_module(module), function)
-    if seed is None:
-        return builder(classes=classes, in_channels=channels)
+    further = _checked(name, builder, arguments)
     import torch
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return builder(classes=classes, in_channels=channels)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        try:
+            return _built(name, builder, number, channels, further)
+        except (TypeError, ValueError) as error:
+            if not further:
+                raise
+            raise ModelError(f"{name} cannot be built with the arguments {further}: {error}") from error
+
+
+def _built(
+    name: str, builder: Callable[..., Any], classes: int, channels: int, further: Mapping[str, Any]
+) -> "Network":
+    backbone = architecture(name).backbone
+    if backbone is None:
+        return builder(classes=classes, in_channels=channels, **further)
+    from striate.models.headed import Headed
+
+    network = build(backbone, classes=1, in_channels=channels)
+    strides = HEADS[name.rpartition("/")[0]].strides
+    offered = [info.stride for info in network.feature_info]
+    if missing := [stride for stride in strides or () if stride not in offered]:
+        raise ModelError(
+            f"{name}: the head reads maps of strides {strides}, and {backbone} has none of {missing}, only of "
+            f"{offered}; take a backbone that has them, such as resnet18"
+        )
+    features = tuple(info for info in network.feature_info if strides is None or info.stride in strides)
+    if classes < 1:
+        raise ModelError(f"{name}: classes is {classes}; it must be at least 1")
+    return Headed(network, builder(features, classes=classes, **further), features=features, classes=classes)
+
+
+def _checked(name: str, builder: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments as the builder's annotations want them: lists, which JSON has, become tuples."""
+    if not arguments:
+        return {}
+    from pydantic import TypeAdapter, ValidationError
+
+    own = [each.name for each in inspect.signature(builder).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    known = [word for word in own if word not in ("classes", "in_channels")]
+    hints, checked = get_type_hints(builder), {}
+    for word, value in arguments.items():
+        if word not in known:
+            there = f"It has {', '.join(known)}" if known else "It has none but classes and in_channels"
+            raise ModelError(f"{name} has no argument {word!r}.{did_you_mean(word, known)} {there}")
+        try:
+            checked[word] = TypeAdapter(hints.get(word, Any)).validate_json(json.dumps(value), strict=True)
+        except (ValidationError, TypeError, ValueError) as error:
+            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise ModelError(f"{name}: the argument {word} is {value!r}; {said}") from None
+    return checked

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.base.errors import ModelError
 from striate.ops.native import kernels
 from striate.ops.native import norm as native
 from striate.ops.native.tensors import will_be_differentiated
@@ -46,7 +47,7 @@ def batch_norm(
     kernels of ours compute it.
 
     Raises:
-        ValueError: there is only one value a channel to take statistics of.
+        ModelError: there is only one value a channel to take statistics of.
 
     Example:
         >>> import torch
@@ -57,6 +58,11 @@ def batch_norm(
         >>> round(mean.item(), 6), round(variance.item(), 6)
         (0.2, 1.1)
     """
+    if training and x.numel() == x.shape[1]:
+        raise ModelError(
+            f"batch_norm: maps {list(x.shape)} have one value a channel, which has no spread; train with batches of 2 "
+            f"or more pictures, or with larger ones"
+        )
     tables = (weight, bias, running_mean, running_var)
     if _by_kernels(x, residual, tables) and (library := kernels()) is not None:
         if training:
@@ -83,8 +89,6 @@ def _statistics(
     library: object, x: Tensor, running_mean: Tensor, running_var: Tensor, momentum: float
 ) -> tuple[Tensor, Tensor]:
     values = x.numel() // x.shape[1]
-    if values == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.size()}")
     mean, variance = native.statistics(library, x)
     with torch.no_grad():
         running_mean.lerp_(mean.to(running_mean.dtype), momentum)

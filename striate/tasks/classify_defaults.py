@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from striate.data.augmentation import Augmentation
 from striate.data.records import Dataset
-from striate.models.table import MODELS
+from striate.models.table import architecture
 from striate.recipe import BODY, ClassifySettings, Recipe, Stage
 from striate.weights.pretrained import comes_along
 
@@ -49,7 +49,7 @@ def default_recipe(data: Dataset, model: str, *, scratch: bool = False) -> Recip
         recipe = _transfer(images, frozen=EARLY if data.channels in (1, 3) else ())
     else:
         recipe = _from_scratch(images)
-    preprocess = MODELS[model].preprocess
+    preprocess = architecture(model).preprocess
     return dataclasses.replace(recipe, model=model, size=preprocess.size, fit=preprocess.resize)
 
 

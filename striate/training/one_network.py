@@ -17,6 +17,7 @@ from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
 from striate.tasks import task_named
+from striate.tasks.task import Task
 from striate.training import checkpoint, resolving
 from striate.training.events import KernelsBuilding, Notice, RunStarted, Saved
 from striate.training.learner import Learner, has_ended
@@ -36,20 +37,22 @@ class RunStopped(KeyboardInterrupt):
         self.signal = signal
 
 
-def prepared(data: Dataset, recipe: Recipe, session: Session) -> tuple[Network, Preprocess, Precision, Recipe]:
+def prepared(
+    data: Dataset, recipe: Recipe, task: Task, session: Session
+) -> tuple[Network, Preprocess, Precision, Recipe]:
     """A network for these data before its first step, and a recipe that leaves nothing to a rule."""
     preprocess = resolving.preprocess_for(data, recipe)
-    network = resolving.network_for(data, recipe, preprocess, lambda text: session.tell(Notice(text)))
+    network = resolving.network_for(data, recipe, task, preprocess, lambda text: session.tell(Notice(text)))
     precision = choose(recipe.precision, network, processor(), session.device)
     return network, preprocess, precision, resolving.complete(recipe, network, preprocess, precision.name)
 
 
 def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session, *, fold: int | None) -> Outcome:
     """Train one network, or go on with it, and measure its best on the test split."""
-    network, preprocess, precision, recipe = prepared(data, recipe, session)
+    task = task_named(recipe.task, data.classes).fitted(recipe, data.of_split("train"))
+    network, preprocess, precision, recipe = prepared(data, recipe, task, session)
     if session.controls.extend and folder.started:
         recipe = _with_tail(folder, recipe, session.controls.extend)
-    task = task_named(recipe.task, data.classes).fitted(recipe, data.of_split("train"))
     kernels = kernels_for(network, session.device, _waiting(session))
     learner = Learner(network, task, recipe, preprocess, session.device, precision.dtype, kernels)
     run = Run(

@@ -10,11 +10,11 @@ import torch
 
 from striate import modelfile
 from striate import recipe as recipes
-from striate.base.errors import ModelError, RecipeError
+from striate.base.errors import RecipeError
 from striate.base.nearest import did_you_mean
 from striate.data.records import Dataset
 from striate.models.network import Network
-from striate.models.table import MODELS
+from striate.models.table import architecture
 from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
 from striate.tasks import task_named
@@ -22,7 +22,7 @@ from striate.tasks.task import Task
 from striate.training.precision import PrecisionName
 from striate.training.stages import named_blocks
 from striate.weights.create import create
-from striate.weights.pretrained import PRETRAINED, by_name, none_of
+from striate.weights.pretrained import has_pretrained, none_of, pretrained_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,7 @@ def resolve(data: Dataset, overrides: Overrides) -> Recipe:
     recipes.settings_of(name, overrides.source)
     task = task_named(name, data.classes)
     model = str(overrides.values.get("model") or task.default_model(data))
-    if model not in MODELS:
-        raise ModelError(f"there is no model {model!r}.{did_you_mean(model, MODELS)} Models: {', '.join(MODELS)}")
+    architecture(model)  # a wrong name is said first
     scratch = overrides.values.get("weights") == "none"
     recipe = recipes.changed(
         task.default_recipe(data, model, scratch=scratch), overrides.values, source=overrides.source
@@ -66,7 +65,7 @@ def resolve(data: Dataset, overrides: Overrides) -> Recipe:
             f"{overrides.source}: metric is {recipe.metric!r}.{did_you_mean(recipe.metric, task.directions)} "
             f"A run of {recipe.task} can be steered by {', '.join(task.directions)}"
         )
-    if recipe.weights == "pretrained" and model not in by_name():
+    if recipe.weights == "pretrained" and not has_pretrained(model):
         raise RecipeError(
             f"{overrides.source}: weights is 'pretrained', but {none_of(model)}. "
             f"With weights = 'none' it trains from scratch"
@@ -101,8 +100,8 @@ def preprocess_for(data: Dataset, recipe: Recipe) -> Preprocess:
 
     Pictures of other than 1 or 3 bands keep their bands; each is normalised alike.
     """
-    pretrained = recipe.weights == "pretrained"
-    preprocess = PRETRAINED[recipe.model].preprocess if pretrained else MODELS[recipe.model].preprocess
+    pretrained = pretrained_part(recipe.model) if recipe.weights == "pretrained" else None
+    preprocess = (pretrained or architecture(recipe.model)).preprocess
     preprocess = dataclasses.replace(
         preprocess, size=recipe.size or preprocess.size, resize=recipe.fit or preprocess.resize
     )
@@ -115,7 +114,11 @@ def preprocess_for(data: Dataset, recipe: Recipe) -> Preprocess:
 
 
 def network_for(
-    data: Dataset, recipe: Recipe, preprocess: Preprocess, on_notice: Callable[[str], None] | None = None
+    data: Dataset,
+    recipe: Recipe,
+    task: Task,
+    preprocess: Preprocess,
+    on_notice: Callable[[str], None] | None = None,
 ) -> Network:
     """The network, its fresh weights drawn from the recipe's seed; ``on_notice`` is told before any are fetched.
 
@@ -128,6 +131,7 @@ def network_for(
         classes=len(data.classes),
         weights="pretrained" if recipe.weights == "pretrained" else None,
         in_channels=preprocess.count,
+        arguments=task.network_arguments,
         on_notice=on_notice,
     )
     if network.size is not None and network.size != preprocess.size:
@@ -163,11 +167,12 @@ def description_for(
     """What the run's model file will say of itself."""
     from striate import __version__
 
-    pretrained = PRETRAINED.get(recipe.model) if recipe.weights == "pretrained" else None
+    pretrained = pretrained_part(recipe.model) if recipe.weights == "pretrained" else None
     return modelfile.Description(
         model=recipe.model,
-        arguments={"classes": len(data.classes), "in_channels": preprocess.count},
+        arguments={"classes": len(data.classes), "in_channels": preprocess.count, **task.network_arguments},
         task=task.name,
+        task_arguments=task.arguments,
         classes=data.classes,
         preprocess=preprocess,
         provenance={

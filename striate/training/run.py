@@ -202,7 +202,7 @@ def _cross_validate(
     validation = recipe.split[1] / (recipe.split[0] + recipe.split[1])
     parts_of_folds = folds(dataset, recipe.folds, recipe.split_seed, validation, every_class=task.every_class)
     if not folder.recipe.is_file() or not session.controls.goes_on:
-        *_, recipe = prepared(dataset, recipe, session)
+        *_, recipe = prepared(dataset, recipe, task.fitted(recipe, dataset.records), session)
         with folder.beginning(recipes.as_toml(recipe)):
             pass
     for number, parts in enumerate(parts_of_folds, start=1):

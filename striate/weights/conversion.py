@@ -11,7 +11,7 @@ from torch import Tensor
 from striate.base.atomic import replace_file
 from striate.base.errors import OutputError, WeightsError
 from striate.base.folders import cache_folder
-from striate.models.outline import outline
+from striate.models.meta import build_on_meta
 from striate.weights.class_lists import class_list
 from striate.weights.fetching import Notify, original
 from striate.weights.fitting import misfits
@@ -57,7 +57,7 @@ def _read_kept(name: str, row: Pretrained, path: Path) -> dict[str, Tensor] | No
         tensors = load_file(path)
     except (OSError, SafetensorError):
         return None
-    return None if misfits(outline(name, classes=len(class_list(row.classes))), tensors) else tensors
+    return None if misfits(build_on_meta(name, classes=len(class_list(row.classes))), tensors) else tensors
 
 
 def _keep(path: Path, tensors: Mapping[str, Tensor], row: Pretrained) -> None:

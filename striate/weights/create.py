@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from striate.base.errors import ModelError, WeightsError
-from striate.models.table import architecture, build
+from striate.models.table import NO_ARGUMENTS, architecture, build
 from striate.weights.class_lists import class_list
 from striate.weights.fitting import fit_channels, head_parameters, load_state
-from striate.weights.pretrained import PRETRAINED, by_name, none_of
+from striate.weights.pretrained import has_pretrained, none_of, pretrained_name, pretrained_part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,23 +21,25 @@ __all__ = ["create", "load_state"]
 def create(
     name: str,
     *,
-    classes: int | Sequence[str] = 1000,
+    classes: int | Sequence[str] | None = None,
     weights: str | Path | None = None,
     in_channels: int | None = None,
     seed: int | None = None,
+    arguments: Mapping[str, Any] = NO_ARGUMENTS,
     on_notice: Callable[[str], None] | None = None,
 ) -> "Network":
-    """Build a network for ``classes`` (a number, or their names), with fresh or given weights.
+    """Build a network for ``classes`` (a number, or their names; None takes its usual number), with or without weights.
 
     ``weights`` is None (fresh ones), ``"pretrained"``, or a ``.safetensors`` file with the network's own tensors, such
     as a model file. The head is fresh when the weights were made for other classes: another number, or names that
-    are not the pretrained ones. When they were made for other channels than ``in_channels`` (None takes the network's
-    usual ones), each channel of the first convolution gets the sum over the old ones, divided by the new number of
-    channels. ``seed`` fixes what is fresh; see `striate.models.build`. ``on_notice`` is told before pretrained weights
-    are fetched that are not here yet.
+    are not the pretrained ones. The pretrained weights of a head on a backbone are its backbone's, unless there are any
+    of the whole. When weights were made for other channels than ``in_channels`` (None takes the network's usual ones),
+    each channel of the first convolution gets the sum over the old ones, divided by the new number of channels.
+    ``seed`` fixes what is fresh, and ``arguments`` are for the network's builder; see `striate.models.build`.
+    ``on_notice`` is told before pretrained weights are fetched that are not here yet.
 
     Raises:
-        ModelError: no network has this name, or an argument is out of range.
+        ModelError: no network has this name, or an argument is unknown or out of range.
         WeightsError: there are no such weights, or they do not fit; every tensor at fault is listed.
 
     Example:
@@ -45,18 +47,18 @@ def create(
         >>> network.classes
         2
     """
-    architecture(name)  # a wrong name is said first
+    row = architecture(name)  # a wrong name is said first
     if isinstance(classes, str):
         raise ModelError(f"classes is {classes!r}, a single word; give the number of classes or a list of their names")
+    if classes is None:
+        classes = row.classes
     number = classes if isinstance(classes, int) else len(classes)
-    network = build(name, classes=number, in_channels=in_channels, seed=seed)
+    network = build(name, classes=number, in_channels=in_channels, seed=seed, arguments=arguments)
     if weights is None:
         return network
     if weights == "pretrained":
-        tensors, source = _pretrained(name, on_notice), f"the pretrained weights of {name}"
-        theirs = class_list(PRETRAINED[name].classes)
-        same = number == len(theirs) if isinstance(classes, int) else tuple(classes) in (theirs.names, theirs.ids)
-        fresh_head = not same
+        tensors, fresh_head = _pretrained(name, network, classes, on_notice)
+        source = f"the pretrained weights of {pretrained_name(name)}"
     else:
         tensors, source = _from_file(Path(weights)), str(weights)
         wanted = network.state_dict()
@@ -65,12 +67,24 @@ def create(
     return network
 
 
-def _pretrained(name: str, on_notice: Callable[[str], None] | None) -> "Mapping[str, Tensor]":
-    if name not in by_name():
+def _pretrained(
+    name: str, network: "Network", classes: int | Sequence[str], on_notice: Callable[[str], None] | None
+) -> "tuple[Mapping[str, Tensor], bool]":
+    """The published tensors by the network's names, and whether its head is to stay fresh."""
+    row = pretrained_part(name)
+    if row is None or not has_pretrained(name):
         raise WeightsError(f"{none_of(name)}. Start from fresh weights (None), or give a .safetensors file")
     from striate.weights.conversion import pretrained_tensors
 
-    return pretrained_tensors(name, on_notice=on_notice)
+    theirs = pretrained_name(name)
+    tensors = pretrained_tensors(theirs, on_notice=on_notice)
+    if theirs != name:
+        # All of them fit the whole backbone; what stood behind the maps that the head reads is not there any more.
+        wanted, inside = network.state_dict(), {f"backbone.{path}": tensor for path, tensor in tensors.items()}
+        return {path: tensor for path, tensor in inside.items() if path in wanted}, True
+    known = class_list(row.classes)
+    same = classes == len(known) if isinstance(classes, int) else tuple(classes) in (known.names, known.ids)
+    return tensors, not same
 
 
 def _from_file(path: Path) -> "Mapping[str, Tensor]":

@@ -338,10 +338,27 @@ FURTHER: Mapping[str, tuple[Pretrained, ...]] = MappingProxyType(
 """Other sets for the same networks: known when they are imported, but not meant by the name."""
 
 
+def pretrained_name(model: str) -> str:
+    """The name whose weights are meant by those of a network: its own, or of a head on a backbone the backbone's."""
+    return model if model in PRETRAINED else model.rpartition("/")[2]
+
+
+def pretrained_part(model: str) -> Pretrained | None:
+    """The set of weights that a network's name means: its own, or of a head on a backbone the backbone's."""
+    return PRETRAINED.get(pretrained_name(model))
+
+
+def has_pretrained(model: str) -> bool:
+    """Whether these weights can be had by name, since their file is verified."""
+    row = pretrained_part(model)
+    return row is not None and row.sha256 is not None
+
+
 def sets_for(model: str) -> tuple[Pretrained, ...]:
-    """All sets of weights that are known for a network, the one that its name means first."""
-    own = (PRETRAINED[model],) if model in PRETRAINED else ()
-    return own + FURTHER.get(model, ())
+    """All sets of weights that are known for a network, the one that its name means first; or for its backbone."""
+    name = pretrained_name(model)
+    own = (PRETRAINED[name],) if name in PRETRAINED else ()
+    return own + FURTHER.get(name, ())
 
 
 def by_name() -> tuple[str, ...]:
@@ -349,16 +366,16 @@ def by_name() -> tuple[str, ...]:
 
     Whether it lies here already, or must be installed, fetched or downloaded first, does not matter.
     """
-    return tuple(name for name, row in PRETRAINED.items() if row.sha256 is not None)
+    return tuple(name for name in PRETRAINED if has_pretrained(name))
 
 
 def comes_along(model: str) -> bool:
-    """Whether the network's weights are installed with Striate itself.
+    """Whether the network's weights, or its backbone's, are installed with Striate itself.
 
     Defaults start from such weights alone, so that they are the same on every machine and download nothing.
     """
-    source = PRETRAINED[model].source if model in PRETRAINED else None
-    return isinstance(source, Package) and source.comes_along
+    row = pretrained_part(model)
+    return row is not None and isinstance(row.source, Package) and row.source.comes_along
 
 
 def recognised(sha256: str, name: str) -> tuple[str, Pretrained] | None:
@@ -378,10 +395,11 @@ def recognised(sha256: str, name: str) -> tuple[str, Pretrained] | None:
 
 def none_of(model: str) -> str:
     """Why the weights of a network cannot be had by name, and what can be done instead; one sentence or two."""
-    if model in PRETRAINED:
+    name, row = pretrained_name(model), pretrained_part(model)
+    if row is not None:
         return (
-            f"the pretrained weights of {model} are not verified here, so they are not taken by name: "
-            f"{PRETRAINED[model].how_to_get()}, and turn the file into a model file with: "
-            f"striate import {PRETRAINED[model].file} --model {model} --out {model}.safetensors"
+            f"the pretrained weights of {name} are not verified here, so they are not taken by name: "
+            f"{row.how_to_get()}, and turn the file into a model file with: "
+            f"striate import {row.file} --model {name} --out {name}.safetensors"
         )
-    return f"there are no pretrained weights of {model}; there are of {', '.join(by_name())}"
+    return f"there are no pretrained weights of {name}; there are of {', '.join(by_name())}"

@@ -62,8 +62,8 @@ def test_weights_that_are_not_verified(striate):
 def test_one_network_in_json(striate):
     result = striate("models", "resnet18", "--json").json
     assert result["name"] == "resnet18" and result["parameters"] == 11_689_512
-    assert sum(rung["parameters"] for rung in result["ladder"]) == 11_689_512
-    assert sum(rung["multiply_adds"] for rung in result["ladder"]) == result["multiply_adds"]
+    assert sum(row["parameters"] for row in result["ladder"]) == 11_689_512
+    assert sum(row["multiply_adds"] for row in result["ladder"]) == result["multiply_adds"]
     assert result["ladder"][0] == {
         "block": "stem",
         "path": "conv1",

@@ -41,7 +41,15 @@ def test_groups_that_do_not_divide_are_refused() -> None:
 
 def test_what_is_printed_says_what_is_not_default() -> None:
     shown = str(Conv2d(3, 6, 5, stride=2, padding="same", bias=False))
-    assert shown == "Conv2d(3, 6, window=(5, 5), stride=2, padding='same', bias=False)"
+    assert shown == "Conv2d(3, 6, kernel_size=(5, 5), stride=2, padding='same', bias=False)"
+
+
+def test_a_window_is_called_as_in_torch_so_that_other_tools_read_it():
+    ours, theirs = layers.Conv2d(3, 6, kernel_size=5), nn.Conv2d(3, 6, kernel_size=5)
+    assert ours.kernel_size == theirs.kernel_size == (5, 5)
+    assert layers.MaxPool2d(kernel_size=2).kernel_size == nn.MaxPool2d(kernel_size=2).kernel_size == 2
+    with pytest.raises(ModelError, match="kernel_size"):
+        layers.Conv2d(3, 6, kernel_size=(5, 5, 5))
 
 
 @pytest.mark.parametrize(("shape", "groups"), [((64, 32, 3, 3), 1), ((128, 1, 5, 5), 128), ((128, 32, 3, 3), 4)])
@@ -117,10 +125,10 @@ def test_pools_pass_everything_on(layer: str, kind: str, axes: int) -> None:
 
 
 def test_what_pools_print() -> None:
-    assert str(layers.MaxPool2d(2)) == "MaxPool2d(window=2, padding='valid')"
+    assert str(layers.MaxPool2d(2)) == "MaxPool2d(kernel_size=2, padding='valid')"
     shown = str(layers.AveragePool1d(3, stride=2, dilation=2, padding="same"))
-    assert shown == "AveragePool1d(window=3, stride=2, dilation=2, padding='same')"
-    assert str(layers.DepthPool(3, kind="average")) == "DepthPool(window=3, kind='average', padding='valid')"
+    assert shown == "AveragePool1d(kernel_size=3, stride=2, dilation=2, padding='same')"
+    assert str(layers.DepthPool(3, kind="average")) == "DepthPool(kernel_size=3, kind='average', padding='valid')"
 
 
 def test_pool_over_depth() -> None:

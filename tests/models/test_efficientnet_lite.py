@@ -7,7 +7,7 @@ from torch import nn
 from striate.layers import Conv2d
 from striate.models import MODELS, build
 from striate.models.efficientnet_lite import LITE0, EfficientNetLite, Scale, efficientnet_lite0, scaled_rows
-from striate.models.ladder import ladder
+from striate.models.layer_table import layer_table
 from striate.models.network import Network, parameter_count
 
 # As published: units of the stages, channels of the stages, the picture's size, the dropout.
@@ -39,7 +39,7 @@ def test_counts(name: str, parameters: int, statistics: int, adds: int) -> None:
     network = on_meta(name)
     assert parameter_count(network) == parameters
     assert sum(b.numel() for n, b in network.named_buffers() if not n.endswith("tracked")) == statistics
-    assert ladder(name).multiply_adds == adds
+    assert layer_table(name).multiply_adds == adds
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -49,15 +49,15 @@ def test_the_members(name: str) -> None:
     assert isinstance(network, EfficientNetLite)
     stages = [network.get_submodule(f"stage{number}") for number in range(1, 8)]
     assert tuple(len(stage) for stage in stages) == units
-    shapes = {rung.path: rung.shape for rung in ladder(name).rungs}
+    shapes = {row.path: row.shape for row in layer_table(name).rows}
     assert tuple(shapes[f"stage{number}.{count - 1}"][0] for number, count in enumerate(units, 1)) == channels
     assert shapes["conv_stem"][0] == 32 and shapes["conv_head"][0] == 1280
     assert MODELS[name].preprocess.size == (size, size)
     assert network.get_submodule("dropout").p == dropout
 
 
-def test_ladder_of_lite0() -> None:
-    shapes = {rung.path: rung.shape for rung in ladder("efficientnet_lite0").rungs}
+def test_table_of_lite0() -> None:
+    shapes = {row.path: row.shape for row in layer_table("efficientnet_lite0").rows}
     paths = ("conv_stem", "stage1.0", "stage2.1", "stage3.1", "stage4.2", "stage5.2", "stage6.3", "stage7.0")
     assert [shapes[path] for path in (*paths, "conv_head", "classifier")] == [
         (32, 112, 112),
@@ -77,9 +77,9 @@ def test_norms_and_paddings() -> None:
     network = on_meta("efficientnet_lite1")
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
-    windows = [m for m in network.modules() if isinstance(m, Conv2d) and m.window != (1, 1)]
+    windows = [m for m in network.modules() if isinstance(m, Conv2d) and m.kernel_size != (1, 1)]
     assert {conv.padding for conv in windows} == {"same"}
-    assert {conv.window for conv in windows} == {(3, 3), (5, 5)}
+    assert {conv.kernel_size for conv in windows} == {(3, 3), (5, 5)}
 
 
 def test_stochastic_depth_rises_with_depth() -> None:

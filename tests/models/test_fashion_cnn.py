@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from striate.models.fashion_cnn import FashionCNN
-from striate.models.ladder import ladder
+from striate.models.layer_table import layer_table
 from striate.models.network import parameter_count
 
 
@@ -14,7 +14,7 @@ def test_layers_are_the_books() -> None:
     layers = ("conv1", "conv2", "conv3", "conv4", "conv5", "dense1", "dense2", "output")
     counts = [parameter_count(network.get_submodule(path)) for path in layers]
     assert counts == [3_200, 73_856, 147_584, 295_168, 590_080, 295_040, 8_256, 650]
-    shapes = [rung.shape for rung in ladder("fashion_cnn").rungs]
+    shapes = [row.shape for row in layer_table("fashion_cnn").rows]
     assert shapes == [
         *((64, 28, 28), (64, 14, 14)),
         *((128, 14, 14), (128, 14, 14), (128, 7, 7)),

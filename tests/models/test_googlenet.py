@@ -1,4 +1,4 @@
-"""GoogLeNet, published and with batch norm: counts and ladder, the modules' rows, the auxiliary heads."""
+"""GoogLeNet, published and with batch norm: counts and table, the modules' rows, the auxiliary heads."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from striate.models.googlenet import (
     googlenet_bn,
     published_spans,
 )
-from striate.models.ladder import AUXILIARY, ladder
+from striate.models.layer_table import AUXILIARY, layer_table
 from striate.models.network import Network, TrainingView, parameter_count
 
 # Table 1 of the paper: the modules' output, then 1x1, 3x3 reduce and 3x3, 5x5 reduce and 5x5, pool projection.
@@ -48,16 +48,16 @@ def on_meta(name: str) -> Network:
     ],
 )
 def test_counts(name: str, parameters: int, with_heads: int, statistics: int, adds: int, heads_adds: int) -> None:
-    network, found = on_meta(name), ladder(name)
+    network, found = on_meta(name), layer_table(name)
     assert parameter_count(network) == with_heads
     assert sum(b.numel() for n, b in network.named_buffers() if not n.endswith("tracked")) == statistics
     assert (found.parameters, found.multiply_adds) == (parameters, adds)
-    assert sum(rung.multiply_adds for rung in found.rungs if rung.block == AUXILIARY) == heads_adds
+    assert sum(row.multiply_adds for row in found.rows if row.block == AUXILIARY) == heads_adds
 
 
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
-def test_ladder(name: str) -> None:
-    shapes = {rung.path: rung.shape for rung in ladder(name).rungs}
+def test_table(name: str) -> None:
+    shapes = {row.path: row.shape for row in layer_table(name).rows}
     before = [shapes[path] for path in ("conv1.conv", "maxpool1", "conv2", "conv3", "maxpool2", "maxpool3", "maxpool4")]
     assert before == [
         *((64, 112, 112), (64, 56, 56), (64, 56, 56), (192, 56, 56)),

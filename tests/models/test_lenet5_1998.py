@@ -83,8 +83,8 @@ def test_multiply_adds_and_shapes_are_the_papers(network: LeNet51998) -> None:
     for name, module in network.named_children():
         module.register_forward_hook(lambda _m, _i, out, name=name: shapes.__setitem__(name, tuple(out.shape[1:])))
     network(torch.zeros(1, 1, 32, 32))
-    ladder = {"c1": (6, 28, 28), "s2": (6, 14, 14), "c3": (16, 10, 10), "s4": (16, 5, 5), "c5": (120, 1, 1)}
-    assert {name: shapes[name] for name in ladder} == ladder
+    table = {"c1": (6, 28, 28), "s2": (6, 14, 14), "c3": (16, 10, 10), "s4": (16, 5, 5), "c5": (120, 1, 1)}
+    assert {name: shapes[name] for name in table} == table
     assert (shapes["f6"], shapes["output"]) == ((84,), (10,))
     places = {"c1": 784, "c3": 100, "c5": 1, "f6": 1}
     adds = [network.get_submodule(name).weight.numel() * count for name, count in places.items()]

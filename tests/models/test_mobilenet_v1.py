@@ -6,7 +6,7 @@ from torch import nn
 
 from striate.layers import Conv2d
 from striate.models import build
-from striate.models.ladder import ladder
+from striate.models.layer_table import layer_table
 from striate.models.mobilenet_v1 import DepthwiseSeparableUnit
 from striate.models.network import Network, parameter_count
 
@@ -29,11 +29,11 @@ def test_counts(name: str, parameters: int, statistics: int, adds: int) -> None:
     network = on_meta(name)
     assert parameter_count(network) == parameters
     assert sum(b.numel() for n, b in network.named_buffers() if not n.endswith("tracked")) == statistics
-    assert ladder(name).multiply_adds == adds
+    assert layer_table(name).multiply_adds == adds
 
 
-def test_ladder() -> None:
-    shapes = {rung.path: rung.shape for rung in ladder("mobilenet_v1").rungs}
+def test_table() -> None:
+    shapes = {row.path: row.shape for row in layer_table("mobilenet_v1").rows}
     assert shapes["conv_stem"] == (32, 112, 112)
     units = [shapes[path] for path in shapes if path.startswith("stage")]
     assert units == [
@@ -59,7 +59,7 @@ def test_norms_paddings_and_dropout() -> None:
     network = on_meta("mobilenet_v1_050")
     norms = {(m.eps, m.momentum) for m in network.modules() if isinstance(m, nn.BatchNorm2d)}
     assert norms == {(1e-3, 0.01)}
-    windows = [m for m in network.modules() if isinstance(m, Conv2d) and m.window == (3, 3)]
+    windows = [m for m in network.modules() if isinstance(m, Conv2d) and m.kernel_size == (3, 3)]
     assert len(windows) == 14
     assert {m.padding for m in windows} == {"same"}
     assert network.get_submodule("dropout").p == 1e-3

@@ -9,7 +9,7 @@ from torch import nn
 
 from striate.layers import BatchNormAct2d, Conv2d
 from striate.models import MODELS, build
-from striate.models.ladder import ladder
+from striate.models.layer_table import layer_table
 from striate.models.mobilenet_v2 import InvertedUnit, Row, Style
 from striate.models.network import Network, parameter_count
 from striate.pictures.decode import decode
@@ -27,12 +27,12 @@ def test_counts(name: str) -> None:
     network = on_meta(name)
     assert parameter_count(network) == 3_504_872
     assert sum(b.numel() for n, b in network.named_buffers() if not n.endswith("tracked")) == 34_112
-    assert ladder(name).multiply_adds == 300_774_272
+    assert layer_table(name).multiply_adds == 300_774_272
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_ladder(name: str) -> None:
-    shapes = {rung.path: rung.shape for rung in ladder(name).rungs}
+def test_table(name: str) -> None:
+    shapes = {row.path: row.shape for row in layer_table(name).rows}
     units = [shapes[path] for path in shapes if path.startswith("stage")]
     assert shapes["conv_stem"] == (32, 112, 112)
     assert units == [
@@ -65,7 +65,7 @@ def test_names() -> None:
 )
 def test_what_the_two_differ_in(name: str, padding: str, norm: tuple[float, float]) -> None:
     network = on_meta(name)
-    windows = [m for m in network.modules() if isinstance(m, Conv2d) and m.window == (3, 3)]
+    windows = [m for m in network.modules() if isinstance(m, Conv2d) and m.kernel_size == (3, 3)]
     assert len(windows) == 18
     assert {m.padding for m in windows} == {padding}
     assert {(m.eps, m.momentum) for m in network.modules() if isinstance(m, nn.BatchNorm2d)} == {norm}

@@ -15,13 +15,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.base.errors import ModelError
 from striate.models import MODELS, build
-from striate.models.ladder import AUXILIARY, ladder
+from striate.models.layer_table import AUXILIARY, layer_table
 from striate.models.lenet5 import lenet5
 from striate.models.network import Network, TrainingView, parameter_count
 from striate.models.resnet import resnet18
 from tests.models.light import is_large, light
 
-LADDERS = Path(__file__).parent / "ladders"
+TABLES = Path(__file__).parent / "layer_tables"
 NAMES = list(MODELS)
 PAPERS = list({row.build.split(":")[0]: name for name, row in reversed(MODELS.items())}.values())
 RUN = [pytest.param(name, marks=[] if name in PAPERS else [pytest.mark.slow]) for name in NAMES]
@@ -138,10 +138,10 @@ def test_counts_are_the_published_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_ladder_is_the_kept_one_and_its_sums_are_the_published_ones(name: str) -> None:
-    kept = (LADDERS / f"{name}.txt").read_text(encoding="utf-8")
-    # Another ladder is written with: python -c "from striate.models.ladder import ladder; print(ladder(NAME).text())"
-    assert ladder(name).text() == kept
+def test_the_table_is_the_kept_one_and_its_sums_are_the_published_ones(name: str) -> None:
+    kept = (TABLES / f"{name}.txt").read_text(encoding="utf-8")
+    # Written with: python -c "from striate.models.layer_table import layer_table; print(layer_table(NAME).text())"
+    assert layer_table(name).text() == kept
     *steps, last = kept.splitlines()[2:]
     counted = [line.split()[-2:] for line in steps if not line.startswith(AUXILIARY)]
     sums = tuple(sum(int(row[column].replace(",", "")) for row in counted) for column in (0, 1))

@@ -24,7 +24,7 @@ class Untouched(nn.Module):
 def linear(network: Network) -> Network:
     for path, module in list(network.named_modules()):
         if isinstance(module, MaxPool2d):
-            mean = AveragePool2d(module.window, stride=module.stride, padding=module.padding)
+            mean = AveragePool2d(module.kernel_size, stride=module.stride, padding=module.padding)
             network.set_submodule(path, mean)
         elif isinstance(module, nn.BatchNorm2d | LocalResponseNorm | SqueezeExcite):
             network.set_submodule(path, Untouched())

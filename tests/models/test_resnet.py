@@ -1,11 +1,11 @@
-"""Residual networks: the published counts and ladders, where the strides are, and units that begin as nothing."""
+"""Residual networks: the published counts and tables, where the strides are, and units that begin as nothing."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from striate.models import build
-from striate.models.ladder import ladder
+from striate.models.layer_table import layer_table
 from striate.models.network import Network, parameter_count
 from striate.models.resnet import (
     BASIC,
@@ -38,7 +38,7 @@ def test_counts(names: tuple[str, str], parameters: int, statistics: int, adds: 
         network = on_meta(name)
         assert parameter_count(network) == parameters
         assert sum(b.numel() for n, b in network.named_buffers() if not n.endswith("tracked")) == statistics
-        assert ladder(name).multiply_adds == multiply_adds
+        assert layer_table(name).multiply_adds == multiply_adds
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_counts(names: tuple[str, str], parameters: int, statistics: int, adds: 
         ("resnet152", (3, 8, 36, 3), (256, 512, 1024, 2048)),
     ],
 )
-def test_ladder(name: str, units: tuple[int, ...], channels: tuple[int, ...]) -> None:
-    rungs = ladder(name).rungs
-    ends = {rung.block: rung.shape for rung in rungs}
+def test_table(name: str, units: tuple[int, ...], channels: tuple[int, ...]) -> None:
+    rows = layer_table(name).rows
+    ends = {row.block: row.shape for row in rows}
     sides = (56, 28, 14, 7)
     assert ends["stem"] == (64, 112, 112)
     assert [ends[f"stage{n}"] for n in range(1, 5)] == [(c, s, s) for c, s in zip(channels, sides, strict=True)]
     assert (ends["pool"], ends["head"]) == ((channels[-1],), (1000,))
-    assert tuple(sum(rung.path.startswith(f"layer{n}.") for rung in rungs) for n in range(1, 5)) == units
+    assert tuple(sum(row.path.startswith(f"layer{n}.") for row in rows) for n in range(1, 5)) == units
 
 
 def test_torchvision_names() -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from striate.models.googlenet import googlenet_bn
-from striate.models.ladder import ladder
+from striate.models.layer_table import layer_table
 from striate.models.network import parameter_count
 from striate.models.se_inception import se_inception
 
@@ -28,7 +28,7 @@ def test_counts_are_those_of_googlenet_and_the_gates() -> None:
     biases = sum(c + c // 16 for c in CHANNELS.values())
     assert parameter_count(network) == 6_624_904 + weights + biases == 7_105_007
     assert sum(b.numel() for n, b in network.named_buffers() if not n.endswith("tracked")) == 14_560
-    assert ladder("se_inception").multiply_adds == 1_498_376_192 + weights == 1_498_850_464
+    assert layer_table("se_inception").multiply_adds == 1_498_376_192 + weights == 1_498_850_464
 
 
 def test_names_are_googlenets_and_the_gates() -> None:

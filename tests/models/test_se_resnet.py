@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from striate.base.errors import ModelError
 from striate.models import build
-from striate.models.ladder import ladder
+from striate.models.layer_table import layer_table
 from striate.models.network import Network, parameter_count
 from striate.models.resnet import BASIC, BOTTLENECK_2015, Form
 from striate.models.se_resnet import SE_BASIC, SE_BOTTLENECK, se_resnet18, se_resnet34, se_resnet50
@@ -34,7 +34,7 @@ def test_counts(name: str, parameters: int, statistics: int, adds: int) -> None:
     network = on_meta(name)
     assert parameter_count(network) == parameters
     assert sum(b.numel() for n, b in network.named_buffers() if not n.endswith("tracked")) == statistics
-    assert ladder(name).multiply_adds == adds
+    assert layer_table(name).multiply_adds == adds
 
 
 def test_names_are_those_of_the_plain_network_and_the_gates() -> None:

@@ -6,7 +6,7 @@ import torch
 from striate.base.errors import ModelError
 from striate.layers import Conv2d, MaxPool2d
 from striate.models import MODELS, build
-from striate.models.ladder import ladder
+from striate.models.layer_table import layer_table
 from striate.models.network import Network, parameter_count
 from striate.models.squeezenet import Fire, FireModule
 
@@ -26,10 +26,10 @@ def test_counts(name: str, parameters: int, adds: int) -> None:
     network = on_meta(name)
     assert parameter_count(network) == parameters
     assert not list(network.buffers())
-    assert ladder(name).multiply_adds == adds
+    assert layer_table(name).multiply_adds == adds
 
 
-def test_ladder_of_1_0_at_227() -> None:
+def test_table_of_1_0_at_227() -> None:
     network = on_meta("squeezenet1_0").eval()
     shapes: dict[str, tuple[int, ...]] = {}
     for path, module in network.named_children():
@@ -54,7 +54,7 @@ def test_where_1_1_pools() -> None:
         "stage3": ("pool5", "fire6", "fire7", "fire8", "fire9"),
         "head": ("dropout", "conv10", "relu10", "global_pool"),
     }
-    shapes = {rung.path: rung.shape for rung in ladder("squeezenet1_1").rungs}
+    shapes = {row.path: row.shape for row in layer_table("squeezenet1_1").rows}
     assert shapes["conv1"] == (64, 111, 111)
     assert [shapes[path] for path in ("fire3", "fire5", "fire9")] == [(128, 55, 55), (256, 27, 27), (512, 13, 13)]
 
@@ -69,7 +69,7 @@ def test_names_and_windows(name: str) -> None:
     assert windows["conv1"].padding == "valid"
     assert {m.padding for path, m in windows.items() if path.endswith("3x3")} == {"symmetric"}
     pools = [m for m in windows.values() if isinstance(m, MaxPool2d)]
-    assert [(m.window, m.stride, m.padding) for m in pools] == [(3, 2, "ceil")] * 3
+    assert [(m.kernel_size, m.stride, m.padding) for m in pools] == [(3, 2, "ceil")] * 3
 
 
 def test_a_fire_module_puts_1x1_before_3x3() -> None:

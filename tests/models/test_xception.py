@@ -7,7 +7,7 @@ from torch import nn
 from striate.base.errors import ModelError
 from striate.layers import Conv2d, MaxPool2d
 from striate.models import build
-from striate.models.ladder import ladder
+from striate.models.layer_table import layer_table
 from striate.models.network import Network, parameter_count
 from striate.models.xception import Row, XceptionUnit
 
@@ -19,14 +19,14 @@ def network() -> Network:
 
 
 def test_counts(network: Network) -> None:
-    assert parameter_count(network) == ladder("xception").parameters == 22_855_952
+    assert parameter_count(network) == layer_table("xception").parameters == 22_855_952
     assert sum(b.numel() for n, b in network.named_buffers() if not n.endswith("tracked")) == 54_528
-    assert ladder("xception").multiply_adds == 8_357_403_496
+    assert layer_table("xception").multiply_adds == 8_357_403_496
 
 
-def test_ladder() -> None:
-    found = ladder("xception")
-    shapes = {rung.path: rung.shape for rung in found.rungs}
+def test_table() -> None:
+    found = layer_table("xception")
+    shapes = {row.path: row.shape for row in found.rows}
     assert found.input == (3, 299, 299)
     assert shapes["conv1"] == (32, 149, 149)
     assert shapes["conv2"] == (64, 147, 147)
@@ -60,7 +60,7 @@ def test_names(network: Network) -> None:
 def test_norms_and_paddings(network: Network) -> None:
     norms = {(m.eps, m.momentum) for m in network.modules() if isinstance(m, nn.BatchNorm2d)}
     assert norms == {(1e-3, 0.01)}
-    windows = [m for m in network.modules() if isinstance(m, Conv2d | MaxPool2d) and m.window not in (1, (1, 1))]
+    windows = [m for m in network.modules() if isinstance(m, Conv2d | MaxPool2d) and m.kernel_size not in (1, (1, 1))]
     assert len(windows) == 2 + 34 + 4
     assert [m.padding for m in windows[:2]] == ["valid", "valid"]
     assert {m.padding for m in windows[2:]} == {"same"}

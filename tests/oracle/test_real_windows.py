@@ -39,7 +39,7 @@ def test_the_real_kernels_see_what_they_saw_in_tensorflow(oracle: Callable[[Path
     pixels = torch.from_numpy(geometry.image(picture.pixels).copy()).permute(2, 0, 1)
     network = create("efficientnet_lite0", weights="pretrained").eval()
     seen = strided_windows(network, preprocess.normalise(pixels[None]))
-    assert [(window.window[0], window.groups > 1) for window, _ in seen] == [
+    assert [(window.kernel_size[0], window.groups > 1) for window, _ in seen] == [
         *((3, False), (3, True), (5, True), (3, True), (5, True)),
     ]
     for number, (window, x) in enumerate(seen):

@@ -17,9 +17,9 @@ def add_rows() -> None:
     from toys.mask_task import MaskSettings
 
     SOURCES["toy-boxes"] = Source("toys.box_source", "toy boxes")
-    SOURCES["toy-masks"] = Source("toys.mask_source", "toy masks")
-    HEADS["toy_boxes"] = Head("toys.box_head:box_head", "toy boxes", task="toy_boxes")
-    HEADS["toy_masks"] = Head("toys.mask_head:mask_head", "toy masks", task="toy_masks")
+    SOURCES["toy-masks"] = Source("toys.mask_source", "toy masks", instead_of=("folders",))
+    HEADS["toy_boxes"] = Head("toys.box_head:box_head", "toy boxes", task="toy_boxes", classes=2)
+    HEADS["toy_masks"] = Head("toys.mask_head:mask_head", "toy masks", task="toy_masks", classes=2)
     TASKS["toy_boxes"] = "toys.box_task:FindBoxes"
     TASKS["toy_masks"] = "toys.mask_task:CutOut"
     SETTINGS["toy_boxes"] = BoxSettings

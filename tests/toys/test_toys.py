@@ -86,6 +86,11 @@ def answered(capsys, *words):
     return json.loads(capsys.readouterr().out)
 
 
+def size_of(picture):
+    with Image.open(picture) as image:
+        return image.size
+
+
 def copied(run, to):
     to.mkdir()
     for path in run.iterdir():
@@ -134,9 +139,9 @@ def test_evaluate_measures_the_test_split_and_predict_answers_in_the_photographs
         assert all(each.keys() == {"name", "probability", "xyxy"} for each in found[0]["boxes"])
     else:
         assert sum(found[0]["areas"].values()) == pytest.approx(1)
-        assert Image.open(tmp_path / "out" / found[1]["mask"]).size == (48, 40)
+        assert size_of(tmp_path / "out" / found[1]["mask"]) == (48, 40)
     assert [each["drawn"] for each in found] == ["00.png", "00-2.png"]
-    assert Image.open(tmp_path / "out" / "00.png").size == (48, 40)
+    assert size_of(tmp_path / "out" / "00.png") == (48, 40)
     assert main(["predict", str(trained[kind]), str(picture)]) == 0
     assert str(picture) in capsys.readouterr().out
 

@@ -1,5 +1,6 @@
 """Networks with weights: what is loaded, what is fresh, and what does not fit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,19 @@ import torch
 from safetensors.torch import save_file
 
 from striate.base.errors import ModelError, WeightsError
-from striate.models import build
-from striate.weights import create, imagenet_classes, load_state
+from striate.models import HEADS, build
+from striate.weights import PRETRAINED, conversion, create, imagenet_classes, load_state
+from striate.weights import pretrained as table
+from striate.weights.pretrained import (
+    by_name,
+    comes_along,
+    has_pretrained,
+    none_of,
+    pretrained_name,
+    pretrained_part,
+    sets_for,
+)
+from tests.models.toys import PLACES
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +53,50 @@ def test_other_classes_get_a_fresh_head_and_keep_the_rest(pretrained, classes) -
     assert same_tensors(network, pretrained) == set(network.state_dict()) - head
     fresh = build("efficientnet_lite0", classes=number, seed=7)
     assert torch.equal(network.classifier.weight, fresh.classifier.weight)
+
+
+def test_a_head_on_a_backbone_gets_the_backbones(pretrained, monkeypatch) -> None:
+    monkeypatch.setitem(HEADS, "toy", PLACES)
+    said: list[str] = []
+    network = create("toy/efficientnet_lite0", weights="pretrained", seed=5, on_notice=said.append)
+    theirs, ours = pretrained.state_dict(), network.state_dict()
+    body = [name for name in ours if name.startswith("backbone.")]
+    assert len(body) > 100
+    assert all(torch.equal(ours[name], theirs[name.removeprefix("backbone.")]) for name in body)
+    fresh = build("toy/efficientnet_lite0", seed=5).state_dict()
+    assert all(torch.equal(ours[name], fresh[name]) for name in ours if name not in body)
+    grey = create("toy/efficientnet_lite0", weights="pretrained", in_channels=1)
+    assert grey.backbone.conv_stem.weight.shape == (32, 1, 3, 3)
+    assert (pretrained_name("toy/resnet18"), has_pretrained("toy/resnet18")) == ("resnet18", True)
+    assert pretrained_part("toy/efficientnet_lite0") is PRETRAINED["efficientnet_lite0"]
+    assert sets_for("toy/resnet18") == sets_for("resnet18")
+    assert comes_along("toy/efficientnet_lite0") and not comes_along("toy/resnet18")
+    assert "toy/resnet18" not in by_name() and not has_pretrained("toy/lenet5")
+    assert none_of("toy/lenet5").startswith("there are no pretrained weights of lenet5; there are of")
+    with pytest.raises(WeightsError, match="weights of vgg13 are not verified here"):
+        create("toy/vgg13", weights="pretrained")
+
+
+def test_weights_of_the_whole_come_before_the_backbones(monkeypatch) -> None:
+    monkeypatch.setitem(HEADS, "toy", PLACES)
+    name, row = "toy/efficientnet_lite0", replace(PRETRAINED["efficientnet_lite0"], classes="digits")
+    monkeypatch.setattr(table, "PRETRAINED", {**PRETRAINED, name: row})
+    published = build(name, classes=10, seed=1).state_dict()
+    asked = []
+    monkeypatch.setattr(conversion, "pretrained_tensors", lambda name, *, on_notice: asked.append(name) or published)
+    assert same_tensors(create(name, classes=10, weights="pretrained"), build(name, classes=10, seed=1)) == {*published}
+    other = create(name, classes=3, weights="pretrained", seed=2).state_dict()
+    assert all(torch.equal(other[path], published[path]) for path in other if path.startswith("backbone."))
+    assert other["head.scores.weight"].shape[0] == 3
+    assert asked == [name, name]
+
+
+def test_usual_classes_and_further_arguments() -> None:
+    assert create("lenet5").classes == 10
+    network = create("efficientnet_lite0", classes=2, arguments={"stochastic_depth": 0.5})
+    assert network.stage6[1].drop.rate > 0
+    with pytest.raises(ModelError, match="Did you mean 'stochastic_depth'"):
+        create("efficientnet_lite0", arguments={"stochastic_deph": 0.5})
 
 
 def test_the_same_classes_by_name_or_id_keep_the_head(pretrained) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -130,8 +129,7 @@ def row(weights: bytes, monkeypatch: pytest.MonkeyPatch) -> Pretrained:
 
 def put(row: Pretrained, monkeypatch: pytest.MonkeyPatch) -> None:
     table = MappingProxyType({**pretrained.PRETRAINED, "lenet5": row})
-    # `striate.weights.create` is the function; the file of that name is found among the loaded ones.
-    for module in (pretrained, conversion, sys.modules["striate.weights.create"], modelfile):
+    for module in (pretrained, conversion, modelfile):
         monkeypatch.setattr(module, "PRETRAINED", table)
 
 

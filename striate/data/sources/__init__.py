@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One format: the module that reads it (named, so that the table itself loads nothing) and what it looks like."""
+    """One format: the module that reads it (named, so that the table itself loads nothing) and what it looks like.
+
+    ``instead_of`` names formats that data of this one may look like, too: a folder of pictures beside a folder of masks
+    could be two classes. They are not meant where this one is recognised.
+    """
 
     module: str
     summary: str
+    instead_of: tuple[str, ...] = ()
 
     def recognises(self, path: Path) -> bool:
         """Whether ``path`` looks like this format."""
@@ -78,6 +83,7 @@ def open_data(path: Path | str, *, format: str | None = None, workers: int | Non
     if format is not None:
         return SOURCES[format].read(path, workers)
     found = [name for name, source in SOURCES.items() if source.recognises(path)]
+    found = [name for name in found if not any(name in SOURCES[other].instead_of for other in found)]
     if len(found) > 1:
         raise DataError(
             f"{printable(path)} holds data in more than one format: {' and '.join(found)}; "

@@ -99,15 +99,15 @@ def _closest(foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _A
 
 
 def _attempt(name: str, row: Scheme, foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _Attempt:
-    from striate.models.outline import outline  # which loads torch
+    from striate.models.meta import build_on_meta  # which loads torch
 
     module, function = row.convert.split(":")
     convert = getattr(import_module(module), function)
-    network = outline(model, classes=classes)
+    network = build_on_meta(model, classes=classes)
     tensors: dict[str, Tensor] = convert(foreign, network)
     channels = _channels(network, tensors)
     if channels != network.in_channels:
-        network = outline(model, classes=classes, in_channels=channels)
+        network = build_on_meta(model, classes=classes, in_channels=channels)
         tensors = convert(foreign, network)
     fresh = _fresh(network, tensors, fresh_head)
     return _Attempt(name, model, network, tensors, fresh, misfits(network, tensors, skip=fresh))

@@ -4,12 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from striate.answering import FoldedNetwork, chaining
 from striate.layers import BatchNormAct2d, Conv2d, GlobalAveragePool, MaxPool2d
-from striate.models import chaining
-from striate.models.folding import FoldedNetwork
 from striate.models.network import FeatureInfo, Network
 from striate.ops.native.chain import Chain
-from tests.models.test_folding import images_for, trained
+from tests.answering.test_folding import images_for, trained
 from tests.ops.native.levels import needs_kernels
 
 pytestmark = needs_kernels
@@ -35,7 +34,7 @@ def chain_of(network: Network, images: Tensor) -> bool:
     answer = FoldedNetwork(network.eval())
     with torch.inference_mode():
         torch.testing.assert_close(answer(images), network(images), rtol=1e-4, atol=1e-5)
-    return isinstance(answer._plan[2], Chain)
+    return isinstance(next(iter(answer._plans.values()))[1], Chain)
 
 
 @pytest.mark.parametrize(

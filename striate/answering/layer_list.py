@@ -6,19 +6,24 @@ how a norm folds.
 """
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import fx, nn
 
+from striate.base.errors import ModelError
 from striate.layers import BatchNormAct2d, Conv2d, DepthwiseConv2d
 from striate.models.network import Network
 from striate.ops.batch_normalization import Activation
 from striate.ops.pooling import global_average_pool
 
 _NOTHING = (nn.Identity, nn.Dropout)
+
+
+class FoldingError(ModelError):
+    """A network cannot be taken apart into layers, so that it runs as written; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +38,22 @@ class Layer:
     act: Activation = "none"
 
 
-class _Sequence(nn.Module):
-    """The blocks of a network one after the other: `Network.run` without its questions about sizes."""
+class LayerList(NamedTuple):
+    """A network's layers in the order in which they run; the last gives the answer. ``images`` stands for its input."""
+
+    images: fx.Node
+    layers: tuple[Layer, ...]
+
+
+class _Compute(nn.Module):
+    """A network without its questions about sizes."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Any) -> Any:
-        for paths in self.network.blocks.values():
-            for path in paths:
-                x = self.network.get_submodule(path)(x)
-        return x
+        return self.network.compute(x)
 
 
 class _Tracer(fx.Tracer):
@@ -57,23 +66,41 @@ class _Tracer(fx.Tracer):
         return next(m.children(), None) is None
 
 
-def layers_of(network: Network) -> Iterator[Layer]:
-    """The layers in the order in which they run; the first reads the images, the last gives the answer."""
-    sequence = _Sequence(network)
-    graph = _Tracer().trace(sequence)
-    modules = {node: sequence.get_submodule(str(node.target)) for node in graph.nodes if node.op == "call_module"}
+def layers_of(network: Network) -> LayerList:
+    """The layers that `Network.compute` is made of.
+
+    Raises:
+        FoldingError: it cannot be traced, or does not end in the one tensor that its last layer gives.
+    """
+    root, name = _Compute(network), type(network).__name__
+    if type(network).forward is not Network.forward:
+        raise FoldingError(f"{name} overrides forward instead of compute, so it runs as written")
+    try:
+        graph = _Tracer().trace(root)
+    except Exception as error:
+        raise FoldingError(
+            f"{name} cannot be traced, so it runs as written ({type(error).__name__}: {error}); what it computes must "
+            f"not depend on sizes or numbers by `if` and `for`"
+        ) from error
+    modules = {node: root.get_submodule(str(node.target)) for node in graph.nodes if node.op == "call_module"}
     conv_of = {node: node.args[0] for node in graph.nodes if _folds(node, modules)}
     folded = set(conv_of.values())
     same: dict[fx.Node, fx.Node] = {}
-    for node in graph.nodes:
-        if node.op in ("placeholder", "output") or node in folded:
+    layers: list[Layer] = []
+    images, *nodes, output = graph.nodes
+    for node in nodes:
+        if node in folded:
             continue
-        module = modules.get(node)
-        if isinstance(module, _NOTHING):
+        if isinstance(modules.get(node), _NOTHING) and len(node.args) == 1:
             same[node] = same.get(node.args[0], node.args[0])
             continue
-        layer = _layer(node, conv_of.get(node, node), modules, sequence)
-        yield replace(layer, reads=tuple(same.get(read, read) for read in layer.reads))
+        layer = _layer(node, conv_of.get(node, node), modules, root)
+        layers.append(replace(layer, reads=tuple(same.get(read, read) for read in layer.reads)))
+    (answer,) = output.args
+    answer = same.get(answer, answer) if isinstance(answer, fx.Node) else None
+    if not layers or answer is not layers[-1].node:
+        raise FoldingError(f"{name} gives something else than the one tensor of its last layer, so it runs as written")
+    return LayerList(images, tuple(layers))
 
 
 def _folds(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> bool:
@@ -81,15 +108,17 @@ def _folds(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> bool:
     module = modules.get(node)
     if not isinstance(module, BatchNormAct2d | nn.ReLU | nn.ReLU6):
         return False
-    (before,) = node.args
-    if not isinstance(before, fx.Node) or _convolution(modules.get(before)) is None:
+    before = node.args[0] if len(node.args) == 1 else None
+    if not isinstance(before, fx.Node) or _convolution(before, modules) is None:
         return False
     return len(before.users) == 1 and node.kwargs.get("residual") is not before
 
 
-def _convolution(module: nn.Module | None) -> Conv2d | None:
+def _convolution(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> Conv2d | None:
+    module = modules.get(node)
     # These alone: a subclass may mean something else by its weight.
-    return module if isinstance(module, Conv2d) and type(module) in (Conv2d, DepthwiseConv2d) else None
+    known = type(module) in (Conv2d, DepthwiseConv2d) and len(node.args) == 1
+    return module if isinstance(module, Conv2d) and known else None
 
 
 def _activation(module: nn.Module | None) -> Activation:
@@ -98,15 +127,15 @@ def _activation(module: nn.Module | None) -> Activation:
     return "relu" if isinstance(module, nn.ReLU) else "relu6" if isinstance(module, nn.ReLU6) else "none"
 
 
-def _layer(node: fx.Node, first: fx.Node, modules: dict[fx.Node, nn.Module], sequence: nn.Module) -> Layer:
+def _layer(node: fx.Node, first: fx.Node, modules: dict[fx.Node, nn.Module], root: nn.Module) -> Layer:
     """The layer of ``node``, which begins with the node ``first``: itself, or the convolution that it folds into."""
     module = modules.get(node)
-    if conv := _convolution(modules.get(first)):
+    if conv := _convolution(first, modules):
         norm = module if isinstance(module, BatchNormAct2d) else None
         read = [first.args[0], node.kwargs.get("residual")]
         return Layer(node, tuple(r for r in read if isinstance(r, fx.Node)), None, conv, norm, _activation(module))
     if node.op == "get_attr":
-        value = operator.attrgetter(str(node.target))(sequence)
+        value = operator.attrgetter(str(node.target))(root)
         return Layer(node, (), lambda: value)
     reads = tuple(node.all_input_nodes)
     simple = module is not None and list(node.args) == list(reads) and not node.kwargs

@@ -1,9 +1,9 @@
-"""What a ladder says of a network."""
+"""What a table of layers says of a network."""
 
 import pytest
 
 from striate.base.errors import ModelError
-from striate.models.ladder import ladder
+from striate.models.layer_table import layer_table
 
 LENET5 = """\
 block   layer    what                            output    parameters  multiply-adds
@@ -21,27 +21,27 @@ sum                                                            61,706        416
 
 
 def test_text() -> None:
-    assert ladder("lenet5").text() == LENET5
+    assert layer_table("lenet5").text() == LENET5
 
 
-def test_units_are_one_rung_each() -> None:
-    rungs = {rung.path: rung for rung in ladder("resnet34").rungs}
-    assert [sum(path.startswith(f"layer{n}.") for path in rungs) for n in range(1, 5)] == [3, 4, 6, 3]
-    assert rungs["layer2.0"].shape == (128, 28, 28)
+def test_units_are_one_row_each() -> None:
+    rows = {row.path: row for row in layer_table("resnet34").rows}
+    assert [sum(path.startswith(f"layer{n}.") for path in rows) for n in range(1, 5)] == [3, 4, 6, 3]
+    assert rows["layer2.0"].shape == (128, 28, 28)
     # 3x3 64 to 128, 3x3 128 to 128, 1x1 64 to 128, each at 28x28; and three norms
-    assert rungs["layer2.0"].multiply_adds == (9 * 64 * 128 + 9 * 128 * 128 + 64 * 128) * 28 * 28
-    assert rungs["layer2.0"].parameters == 9 * 64 * 128 + 9 * 128 * 128 + 64 * 128 + 3 * 2 * 128
+    assert rows["layer2.0"].multiply_adds == (9 * 64 * 128 + 9 * 128 * 128 + 64 * 128) * 28 * 28
+    assert rows["layer2.0"].parameters == 9 * 64 * 128 + 9 * 128 * 128 + 64 * 128 + 3 * 2 * 128
 
 
 def test_auxiliary_heads_are_listed_and_not_counted() -> None:
-    found = ladder("googlenet")
-    heads = [rung for rung in found.rungs if rung.block == "auxiliary"]
-    assert [rung.path for rung in heads] == ["aux1", "aux2"]
-    assert found.parameters + sum(rung.parameters for rung in heads) == 13_378_280
-    assert found.multiply_adds + sum(rung.multiply_adds for rung in heads) == 1_591_044_096
-    assert [rung.shape for rung in heads] == [(1000,), (1000,)]
+    found = layer_table("googlenet")
+    heads = [row for row in found.rows if row.block == "auxiliary"]
+    assert [row.path for row in heads] == ["aux1", "aux2"]
+    assert found.parameters + sum(row.parameters for row in heads) == 13_378_280
+    assert found.multiply_adds + sum(row.multiply_adds for row in heads) == 1_591_044_096
+    assert [row.shape for row in heads] == [(1000,), (1000,)]
 
 
 def test_a_wrong_name() -> None:
     with pytest.raises(ModelError, match="Did you mean 'lenet5'"):
-        ladder("lenet")
+        layer_table("lenet")

@@ -1,20 +1,21 @@
 """A network as it only answers: norms inside convolutions, and nothing done twice.
 
-Its layers (`striate.models.tracing`) run from a flat list, each convolution with its norm and activation in it; the way
-through the modules of EfficientNet-Lite0 takes a twentieth of its time for one picture. Where our own kernels are at
-hand and know all layers, one call runs them all (`striate.models.chaining`).
+Its layers (`striate.answering.layer_list`) run from a flat list, each convolution with its norm and activation in it;
+the way through the modules of EfficientNet-Lite0 takes a twentieth of its time for one picture. Where our own kernels
+are at hand and know all layers, one call runs them all (`striate.answering.chaining`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
 
-from striate.layers.packed import packed_conv2d
-from striate.models.chaining import chained
+from striate.answering.chaining import chained
+from striate.answering.layer_list import LayerList, layers_of
+from striate.answering.packed import packed_conv2d
+from striate.base.errors import ModelError
 from striate.models.network import Network
-from striate.models.tracing import Layer, layers_of
 from striate.ops.axes import memory_format
 
 PIXELS = 4 * 224 * 224
@@ -25,6 +26,8 @@ pictures, EfficientNet-Lite0 spends a quarter of the time in the system, which h
 """
 CHAINED_PIXELS = 16 * 224 * 224
 """So many where our own kernels run them all, which see to their caches and their memory themselves."""
+PLANS = 4
+"""Sizes of pictures for which a network's weights are kept as they are wanted, each time a copy of them."""
 
 
 class FoldedNetwork:
@@ -33,8 +36,11 @@ class FoldedNetwork:
     Nobody differentiates. Weights are as they were at the first call for pictures of one size, or the network's own,
     which stays in evaluation mode. Results equal the network's up to the rounding of float32.
 
+    Threads may share it.
+
     Raises:
-        ValueError: the network is in training mode.
+        ModelError: the network is in training mode.
+        FoldingError: it is not made of layers that give one tensor; whoever wants its answers calls it as it is.
 
     Example:
         >>> from striate.models import build
@@ -46,10 +52,12 @@ class FoldedNetwork:
 
     def __init__(self, network: Network) -> None:
         if any(module.training for module in network.modules()):
-            raise ValueError(f"{type(network).__name__} is in training mode, where norms do not fold")
+            raise ModelError(
+                f"{type(network).__name__} is in training mode, where norms do not fold; call eval() first"
+            )
         self.network = network
-        self._layers = tuple(layers_of(network))
-        self._plan: tuple[tuple[torch.Size, torch.dtype], int, Callable[[Tensor], Tensor]] | None = None
+        self._layers = layers_of(network)
+        self._plans: dict[tuple[torch.Size, torch.dtype], tuple[int, Callable[[Tensor], Tensor]]] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images ``[N, C, H, W]`` to logits ``[N, classes]``.
@@ -62,18 +70,21 @@ class FoldedNetwork:
         if memory_format(images) != torch.channels_last:  # all maps would be in the order of the images
             images = torch.empty_like(images, memory_format=torch.channels_last).copy_(images)
         fits = images.shape[2:], images.dtype
-        if self._plan is None or self._plan[0] != fits:
+        plan = self._plans.get(fits)
+        if plan is None:
             chain = chained(self._layers, images)
-            self._plan = (fits, PIXELS, _List(self._layers, images)) if chain is None else (fits, CHAINED_PIXELS, chain)
-        _, pixels, run = self._plan
+            plan = (PIXELS, _Steps(self._layers, images)) if chain is None else (CHAINED_PIXELS, chain)
+            # A new table each time: other threads read the old one meanwhile.
+            self._plans = dict([*self._plans.items(), (fits, plan)][-PLANS:])
+        pixels, run = plan
         parts = [run(part) for part in images.split(max(1, pixels // max(1, height * width)))]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-class _List:
+class _Steps:
     """Layers for pictures of one size, one after the other."""
 
-    def __init__(self, layers: Sequence[Layer], images: Tensor) -> None:
+    def __init__(self, layers: LayerList, images: Tensor) -> None:
         self._steps = tuple(_planned(layers, images))
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -95,12 +106,12 @@ class _Step(NamedTuple):
     last_read: tuple[int, ...]
 
 
-def _planned(layers: Sequence[Layer], images: Tensor) -> Iterator[_Step]:
+def _planned(listed: LayerList, images: Tensor) -> Iterator[_Step]:
     """A step for each layer; they are run once, since what fits a layer depends on the size of what it reads."""
-    places = {layers[0].reads[0]: 0} | {layer.node: place for place, layer in enumerate(layers, start=1)}
-    last = {read: layer for layer in layers for read in layer.reads}
-    values: dict[fx.Node, Any] = {layers[0].reads[0]: images}
-    for layer in layers:
+    places = {listed.images: 0} | {layer.node: place for place, layer in enumerate(listed.layers, start=1)}
+    last = {read: layer for layer in listed.layers for read in layer.reads}
+    values: dict[fx.Node, Any] = {listed.images: images}
+    for layer in listed.layers:
         run = layer.run
         if layer.conv is not None:
             shape, residual = values[layer.reads[0]].shape, len(layer.reads) > 1
@@ -113,3 +124,5 @@ def _planned(layers: Sequence[Layer], images: Tensor) -> Iterator[_Step]:
         yield _Step(
             run, tuple(places[read] for read in layer.reads), places[layer.node], tuple(places[r] for r in over)
         )
+    if not isinstance(answer := values[listed.layers[-1].node], Tensor):
+        raise ModelError(f"a network answers with one tensor; this one's last layer gives a {type(answer).__name__}")

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from striate.answering import FoldedNetwork, chaining, folding, packed
 from striate.base.errors import ModelError
-from striate.layers import BatchNormAct2d, Conv2d, packed
-from striate.models import MODELS, build, chaining, folding
-from striate.models.folding import FoldedNetwork
+from striate.layers import BatchNormAct2d, Conv2d
+from striate.models import MODELS, build
 from striate.models.network import FeatureInfo, Network
 from striate.models.resnet import resnet18
 from tests.models.light import is_large, light
@@ -79,7 +79,7 @@ def test_either_way_and_at_odd_sizes(name, fused):
 def test_no_norm_is_left(name):
     with torch.device("meta"):
         network = build(name, classes=5).eval()
-    layers = FoldedNetwork(network)._layers
+    layers = FoldedNetwork(network)._layers.layers
     heads = tuple(network.get_submodule(path) for path in network.auxiliary.values())
     in_heads = {module for head in heads for module in head.modules()}
     norms = {m for m in network.modules() if isinstance(m, nn.BatchNorm2d)} - in_heads
@@ -240,7 +240,7 @@ def test_an_operation_that_does_otherwise_is_not_taken(monkeypatch, wrong):
 
 def test_refused():
     network = resnet18(classes=5, in_channels=3)
-    with pytest.raises(ValueError, match="training mode"):
+    with pytest.raises(ModelError, match="training mode"):
         FoldedNetwork(network)
     with pytest.raises(ModelError, match=r"takes images \[N, 3, H, W\]"):
         FoldedNetwork(network.eval())(torch.zeros(1, 1, 64, 64))

@@ -6,10 +6,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, fx, nn
 
+from striate.answering.layer_list import Layer, LayerList
+from striate.answering.packed import folded_weights
 from striate.base.errors import ModelError
 from striate.layers import Conv2d, GlobalAveragePool, MaxPool2d
-from striate.layers.packed import folded_weights
-from striate.models.tracing import Layer
 from striate.ops.axes import Size, each_axis, each_padding
 from striate.ops.batch_normalization import BOUNDS
 from striate.ops.native import kernels_at_hand
@@ -19,17 +19,20 @@ from striate.ops.native.depthwise import STRIDES, WINDOWS
 from striate.ops.shapes import output_size, padding_amounts
 
 
-def chained(layers: Sequence[Layer], images: Tensor) -> Chain | None:
-    """What computes all ``layers`` for images of this shape; None if there is a layer, or a tensor, that it cannot.
+def chained(listed: LayerList, images: Tensor) -> Chain | None:
+    """What computes all layers for images of this shape; None if there is a layer, or a tensor, that it cannot.
 
-    Nobody waits for a compiler: without kernels at hand there is none either.
+    The last must give ``[N, C]``, as a chain does. Nobody waits for a compiler: without kernels at hand there is none
+    either.
     """
     if images.device.type != "cpu" or images.dtype != torch.float32 or (library := kernels_at_hand()) is None:
         return None
+    if not isinstance(listed.layers[-1].run, nn.Linear | GlobalAveragePool):
+        return None
     sizes: list[Map] = [(images.shape[1], images.shape[2], images.shape[3])]
-    places: dict[fx.Node, int] = {layers[0].reads[0]: 0}
+    places: dict[fx.Node, int] = {listed.images: 0}
     links = []
-    for layer in layers:
+    for layer in listed.layers:
         reads = [places[node] for node in layer.reads]
         link = _link(layer, reads, [sizes[place] for place in reads])
         if link is None:
@@ -37,7 +40,7 @@ def chained(layers: Sequence[Layer], images: Tensor) -> Chain | None:
         links.append(link)
         sizes.append(link.outputs)
         places[layer.node] = len(links)
-    return Chain(library, links) if sizes[-1][1:] == (1, 1) else None
+    return Chain(library, links)
 
 
 def _link(layer: Layer, reads: Sequence[int], sizes: Sequence[Map]) -> Link | None:
@@ -50,7 +53,7 @@ def _link(layer: Layer, reads: Sequence[int], sizes: Sequence[Map]) -> Link | No
     if isinstance(layer.run, GlobalAveragePool):
         return Link("mean", read, size, (size[0], 1, 1))
     if isinstance(layer.run, MaxPool2d):
-        return _walking("maximum", read, size, size[0], layer.run, layer.run.window)
+        return _walking("maximum", read, size, size[0], layer.run, layer.run.kernel_size)
     if isinstance(layer.run, nn.Linear) and size == (layer.run.in_features, 1, 1) and _is_plain(layer.run.weight):
         numbers, outputs = layer.run.state_dict(), (layer.run.out_features, 1, 1)
         return Link("window", read, size, outputs, weight=numbers["weight"][:, :, None, None], bias=numbers.get("bias"))

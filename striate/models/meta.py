@@ -20,14 +20,14 @@ class _NothingToFill(TorchFunctionMode):
         return func(*args, **given)
 
 
-def outline(name: str, *, classes: int, in_channels: int | None = None) -> Network:
+def build_on_meta(name: str, *, classes: int, in_channels: int | None = None) -> Network:
     """The network that `build` gives, on torch's device "meta".
 
     Raises:
         ModelError: as `build`.
 
     Example:
-        >>> outline("lenet5", classes=10).get_parameter("c1.weight").is_meta
+        >>> build_on_meta("lenet5", classes=10).get_parameter("c1.weight").is_meta
         True
     """
     with torch.device("meta"), _NothingToFill():

@@ -1,0 +1,25 @@
+"""Every head by name, written out: what stands before the stroke in names such as ``head/efficientnet_lite0``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One head (with its neck): where its builder is (``module:function``), and what is known of it without building.
+
+    The builder takes the `FeatureInfo` of the maps that the head reads, finest first, and ``classes`` by keyword, and
+    makes the module that takes these maps as a list and gives one tensor. Further arguments are keywords, too.
+    ``task`` names what it is for and ``classes`` is its usual number. ``strides`` are those of the maps that it reads,
+    in pixels (None: all that the backbone has), ``size`` is that of its usual pictures (None: the backbone's).
+    """
+
+    build: str
+    summary: str
+    task: str
+    classes: int
+    strides: tuple[int, ...] | None = None
+    size: tuple[int, int] | None = None
+
+
+HEADS: Mapping[str, Head] = {}
