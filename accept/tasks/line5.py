@@ -1,0 +1,18 @@
+"""How much larger the product has become."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+
+from accept import Check, at_most
+from accept.commands import REPOSITORY
+from accept.tasks.line2 import BEFORE
+
+MORE = 1_500
+
+
+def checks() -> Iterator[Check]:
+    command = ["git", "diff", "--shortstat", BEFORE, "--", "striate/*.py", "striate/**/*.py", "striate/**/*.[ch]"]
+    said = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    added, removed = (int(match[1]) if (match := re.search(rf"(\d+) {word}", said)) else 0 for word in ("ins", "del"))
+    yield at_most("5.lines", added - removed, MORE, f"lines more than at {BEFORE}")
