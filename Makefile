@@ -73,7 +73,7 @@ sanitize: setup
 	@$(BIN) -m tests.ops.native.sanitize
 
 accept: setup
-	@test -n "$(TOPIC)" || { echo "say which: make accept TOPIC=kernels (classify, windows, weights, speed)"; exit 2; }
+	@test -n "$(TOPIC)" || { echo "say which: make accept TOPIC=kernels (classify, windows, weights, speed, kernels, memory, tasks)"; exit 2; }
 	@$(BIN) -m accept $(TOPIC) $(if $(ONLY),--only $(ONLY))
 
 bench: setup setup-peers

@@ -13,7 +13,7 @@ from accept.commands import DATA, REPOSITORY, same_weights, striate
 BEFORE = os.environ.get("STRIATE_TASKS_BEFORE", "4e279ad")
 """The commit that is compared with."""
 
-RUNS = {
+RUNS: dict[str, tuple[str, ...]] = {
     "fashion_cnn": ("fashion-mnist", "--epochs", "1"),
     "efficientnet_lite0": ("flowers", "--epochs", "2"),
 }

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.base.errors import ModelError
-from striate.ops.native import kernels
 from striate.ops.native import norm as native
+from striate.ops.native.library import kernels, kernels_for
 from striate.ops.native.tensors import will_be_differentiated
+from striate.ops.recomputation import within_backward
 
 Activation = Literal["none", "relu", "relu6"]
 BOUNDS: dict[Activation, tuple[float, float]] = {
@@ -43,8 +44,9 @@ def batch_norm(
 
     ``training`` takes mean and variance of the batch and moves the running ones towards them by ``momentum`` (the
     variance of a sample, as torch), otherwise the running ones are taken. Without a residual and with ``act="none"``
-    this is `torch.nn.functional.batch_norm`. On CPUs, where it will be differentiated and maps are channels-last,
-    kernels of ours compute it.
+    this is `torch.nn.functional.batch_norm`, except that a forward pass that checkpointing computes again, within
+    backward, does not move the running statistics a second time. On CPUs, where it will be differentiated and maps are
+    channels-last, kernels of ours compute it.
 
     Raises:
         ModelError: there is only one value a channel to take statistics of.
@@ -60,13 +62,15 @@ def batch_norm(
     """
     if training and x.numel() == x.shape[1]:
         raise ModelError(
-            f"batch_norm: maps {list(x.shape)} have one value a channel, which has no spread; train with batches of 2 "
-            f"or more pictures, or with larger ones"
+            f"batch_norm on x {list(x.shape)}: in training the statistics are those of the batch, which has one value "
+            "a channel; it takes at least 2, of two pictures or of maps of two places"
         )
+    if training and within_backward():
+        running_mean, running_var = running_mean.clone(), running_var.clone()
     tables = (weight, bias, running_mean, running_var)
-    if _by_kernels(x, residual, tables) and (library := kernels()) is not None:
+    if _by_kernels(x, residual, tables) and kernels() is not None:
         if training:
-            mean, variance = _statistics(library, x, running_mean, running_var, momentum)
+            mean, variance = _statistics(x, running_mean, running_var, momentum)
         else:
             mean, variance = running_mean.clone(), running_var  # which may move on before backward
         with torch.no_grad():
@@ -85,11 +89,9 @@ def _by_kernels(x: Tensor, residual: Tensor | None, tables: Sequence[Tensor | No
     return watched and native.suits(x, residual, tables)
 
 
-def _statistics(
-    library: object, x: Tensor, running_mean: Tensor, running_var: Tensor, momentum: float
-) -> tuple[Tensor, Tensor]:
+def _statistics(x: Tensor, running_mean: Tensor, running_var: Tensor, momentum: float) -> tuple[Tensor, Tensor]:
     values = x.numel() // x.shape[1]
-    mean, variance = native.statistics(library, x)
+    mean, variance = native.statistics(kernels_for(x), x)
     with torch.no_grad():
         running_mean.lerp_(mean.to(running_mean.dtype), momentum)
         running_var.lerp_((variance * (values / (values - 1))).to(running_var.dtype), momentum)

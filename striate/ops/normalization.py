@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from striate.base.errors import ModelError
+from striate.ops.native.tensors import is_fake, is_there
 
 # One slice of the batch, so small that all that is computed of it stays in a core's own memory. Measured on an AMD
 # EPYC (Zen 5): half a megabyte to two are alike, the whole batch at once is up to twice as slow.
@@ -97,9 +98,11 @@ def local_response_normalization(x: Tensor, norm: ResponseNorm) -> Tensor:
 
 
 def _in_slices(x: Tensor) -> bool:
-    """Whether there is a batch to slice: a compiler fuses the plain formula better, and a trace has no cache."""
-    real = type(x) in (Tensor, torch.nn.Parameter) and x.device.type == "cpu"
-    return real and not torch.compiler.is_compiling() and x.numel() > 0
+    """Whether there is a batch to slice: a compiler fuses the plain formula better."""
+    if torch.compiler.is_compiling():
+        return False
+    real = type(x) in (Tensor, torch.nn.Parameter) and x.device.type == "cpu" and x.numel() > 0
+    return real or (is_fake(x) and is_there(x))
 
 
 def _wide(x: Tensor) -> torch.dtype:

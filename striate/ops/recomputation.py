@@ -5,6 +5,9 @@ tensor for backward run under `keeping_promises`, and autograd keeps the promise
 as soon as the forward pass is done with it; its values come back when the first backward asks, and live until the last
 one that needs them is done: nobody but the tensor itself and autograd's saved tensors may hold a promise.
 
+Of saved-tensor hooks torch obeys the innermost alone. So where others' are active (`torch.utils.checkpoint`, or a
+user's own), nothing is promised and no promise is kept: they get all that torch alone would give them.
+
 Rota Bulo, Porzi and Kontschieder, "In-place activated batchnorm", 2018, section 3, have the idea; they invert the
 activation, which needs one that can be inverted.
 """
@@ -17,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from striate.ops.native.tensors import is_fake
 
 # Beside the tensors and not on them, where a tensor that is written to a file would take its promise with it.
 _PROMISES: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
@@ -60,11 +65,38 @@ def promises(tensor: Tensor, promise: Promise) -> Tensor:
 
 
 def promised(tensor: Tensor) -> Promise | None:
-    """What promises this tensor, as it is now; None if nothing does."""
+    """What promises this tensor, as it is now; None if nothing does, or others' hooks are active."""
     if torch.compiler.is_compiling():  # which keeps its own accounts of what backward needs
         return None
     promise, version = _PROMISES.get(tensor, (None, 0))
-    return promise if promise is not None and tensor._version == version else None
+    return None if promise is None or tensor._version != version or foreign_hooks() else promise
+
+
+# Names that torch does not document, and what stands for them where another torch lacks them.
+_innermost = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+_allowed = getattr(torch._C._autograd, "_saved_tensors_hooks_is_enabled", lambda: True)
+_graph_task = getattr(torch._C, "_current_graph_task_id", lambda: -1)
+
+
+def foreign_hooks() -> bool:
+    """Whether others' saved-tensor hooks are active, or a transform (`torch.func`) allows none.
+
+    Within `keeping_promises`, where ours are, nobody asks.
+    """
+    if not _allowed():
+        return True
+    if _innermost is not None:
+        return _innermost(True) is not None  # True: also where torch.jit traces
+    try:  # the documented way takes twenty times as long
+        with torch.autograd.graph.disable_saved_tensors_hooks("refused where there are some"):
+            return False
+    except RuntimeError:
+        return True
+
+
+def within_backward() -> bool:
+    """Whether this is part of a backward pass: a forward pass is then one that is computed again."""
+    return not torch.compiler.is_compiling() and _graph_task() != -1
 
 
 def keeping_promises(tensor: Tensor) -> AbstractContextManager[Any]:
@@ -82,7 +114,8 @@ def keeping_promises(tensor: Tensor) -> AbstractContextManager[Any]:
 
 def _place(tensor: Tensor) -> tuple[object, ...]:
     """What two tensors of the same numbers have in common."""
-    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
+    at = (tensor.untyped_storage()._cdata, tensor.storage_offset()) if is_fake(tensor) else tensor.data_ptr()
+    return at, tensor.shape, tensor.stride(), tensor.dtype
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from striate.answering import FoldedNetwork, chaining, folding, packed
 from striate.base.errors import ModelError
@@ -246,3 +247,10 @@ def test_refused():
         FoldedNetwork(network.eval())(torch.zeros(1, 1, 64, 64))
     with pytest.raises(ModelError, match="takes images of 227x227"):
         FoldedNetwork(build("alexnet", classes=5).eval())(torch.zeros(1, 3, 232, 232))
+
+
+def test_a_trace_sees_the_network_as_it_is_written():
+    network = build("resnet18", classes=3, seed=0).eval()
+    folded = FoldedNetwork(network)
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        assert folded(torch.ones(2, 3, 64, 64)).shape == (2, 3)

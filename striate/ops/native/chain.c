@@ -96,13 +96,13 @@ static void pad_row(const Layer *l, const float *x, float *to, int64_t i, int64_
     memset(to + (before + there) * l->c, 0, 4 * (wide - before - there) * l->c);
 }
 
-static void window(const Layer *l, const float *x, const float *added, float *y, float *desk, int64_t n, int threads) {
+static void window(const Layer *l, const float *x, const float *added, float *y, float *scratch, int64_t n, int threads) {
     int64_t high = l->h, wide = l->w;
     if (l->high > 1 || l->wide > 1) {
         high = (l->oh - 1) * l->stride + l->high, wide = (l->ow - 1) * l->stride + l->wide;
 #pragma omp parallel for num_threads(threads) schedule(static)
-        for (int64_t i = 0; i < n * high; i++) pad_row(l, x, desk + i * wide * l->c, i, high, wide);
-        x = desk;
+        for (int64_t i = 0; i < n * high; i++) pad_row(l, x, scratch + i * wide * l->c, i, high, wide);
+        x = scratch;
     }
     Job j = {.x = x, .added = added, .bias = l->bias, .y = y, .rows = l->high, .run = l->wide * l->c,
              .row = wide * l->c, .step = l->stride * l->c, .down = l->stride * wide * l->c, .picture = high * wide * l->c,
@@ -162,11 +162,11 @@ static void mean(const Layer *l, const float *x, float *y, int64_t n, int thread
     }
 }
 
-static void run(const Layer *l, float *const *maps, const int64_t *apart, float *desk, int64_t picture, int64_t n, int threads) {
+static void run(const Layer *l, float *const *maps, const int64_t *apart, float *scratch, int64_t picture, int64_t n, int threads) {
     const float *x = maps[l->reads] + picture * apart[l->reads];
     const float *added = l->adds < 0 ? NULL : maps[l->adds] + picture * apart[l->adds];
     float *y = maps[l->writes] + picture * apart[l->writes];
-    if (l->kind == WINDOW) window(l, x, added, y, desk, n, threads);
+    if (l->kind == WINDOW) window(l, x, added, y, scratch, n, threads);
     if (l->kind == DEPTHWISE) depthwise(l, x, y, n, threads);
     if (l->kind == MAXIMUM) maximum(l, x, y, n, threads);
     if (l->kind == MEAN) mean(l, x, y, n, threads);
@@ -174,9 +174,9 @@ static void run(const Layer *l, float *const *maps, const int64_t *apart, float 
 
 /* The first `singly` layers picture by picture, whose large maps so stay in the caches; the others of all n together, which
  * so read their weights once. Pictures are `apart` numbers in each map, zero in those that hold one at a time. */
-void chain_run(const Layer *layers, int64_t count, int64_t singly, float *const *maps, const int64_t *apart, float *desk, int64_t n,
+void chain_run(const Layer *layers, int64_t count, int64_t singly, float *const *maps, const int64_t *apart, float *scratch, int64_t n,
                int threads) {
     for (int64_t picture = 0; picture < n; picture++)
-        for (int64_t i = 0; i < singly; i++) run(layers + i, maps, apart, desk, picture, 1, threads);
-    for (int64_t i = singly; i < count; i++) run(layers + i, maps, apart, desk, 0, n, threads);
+        for (int64_t i = 0; i < singly; i++) run(layers + i, maps, apart, scratch, picture, 1, threads);
+    for (int64_t i = singly; i < count; i++) run(layers + i, maps, apart, scratch, 0, n, threads);
 }

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from striate.ops.native.tensors import address, floats, padded
+from striate.ops.native.tensors import address, channels_last, floats, padded
 
 Kind = Literal["window", "depthwise", "maximum", "mean"]
 KINDS: tuple[Kind, ...] = ("window", "depthwise", "maximum", "mean")
@@ -91,15 +91,15 @@ class Chain:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Float32 images ``[N, C, H, W]`` to the last layer's output, ``[N, out]``."""
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = channels_last(images)
         pictures = images.shape[0]
         try:
             room = self._spare.pop()  # nobody else then writes into it
         except IndexError:
             room = None
         if room is None or room.pictures != pictures:
-            room = self._room(pictures)
-        answers = floats(pictures, self._sizes[-1])
+            room = self._room(images)
+        answers = floats(images, pictures, self._sizes[-1])
         room.maps[0], room.maps[len(self._layers)] = address(images), address(answers)
         counts = ctypes.c_int64(len(self._layers)), ctypes.c_int64(self._singly)
         rest = room.desk, ctypes.c_int64(pictures), torch.get_num_threads()
@@ -107,8 +107,9 @@ class Chain:
         self._spare[:] = [room]
         return answers
 
-    def _room(self, pictures: int) -> _Room:
+    def _room(self, images: Tensor) -> _Room:
         """Memory in which maps lie where others lay that nobody reads any more."""
+        pictures = len(images)
         last = {place: index for index, layer in enumerate(self._layers) for place in _read(layer)}
         free, places, end = list[tuple[int, int]](), {}, 0
         for index in range(len(self._layers) - 1):
@@ -126,7 +127,7 @@ class Chain:
             free += [places[p][0] for p in {*_read(self._layers[index])} if p and last[p] == index and not places[p][1]]
         counts = [1] * self._singly + [pictures] * (len(self._layers) - self._singly)
         desk = max(_desk(layer) * count for layer, count in zip(self._layers, counts, strict=True))
-        memory = floats(end + desk + _LINE)
+        memory = floats(images, end + desk + _LINE)
         start = memory.data_ptr() + -memory.data_ptr() % (4 * _LINE)
         maps = (ctypes.c_void_p * len(self._sizes))()
         for place, (piece, _) in places.items():
@@ -157,16 +158,16 @@ def _packed(library: Any, layer: Layer) -> tuple[Tensor | None, Tensor | None]:
     if layer.weight is None:
         return None, None
     outputs = layer.outputs[0]
-    bias = floats(padded(outputs)).zero_()
+    bias = floats(layer.weight, padded(outputs)).zero_()
     if layer.bias is not None:
         bias[:outputs] = layer.bias
     if layer.kind == "depthwise":
-        weight = floats(math.prod(layer.window), padded(outputs)).zero_()
+        weight = floats(layer.weight, math.prod(layer.window), padded(outputs)).zero_()
         weight[:, :outputs] = layer.weight.flatten(1).t()
         return weight, bias
     rows = layer.weight.permute(0, 2, 3, 1).contiguous()
     inputs = rows.numel() // outputs
-    weight = floats(inputs * padded(outputs))
+    weight = floats(rows, inputs * padded(outputs))
     library.chain_pack(address(rows), address(weight), ctypes.c_int64(outputs), ctypes.c_int64(inputs))
     return weight, bias
 

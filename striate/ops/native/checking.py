@@ -6,11 +6,13 @@ answer would wait for that.
 
 import itertools
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils import _python_dispatch
 
 from striate.ops.native import chain, dense, depthwise, norm, pointwise, pooling, windows, winograd
 
@@ -28,11 +30,11 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
 def first_difference(library: Any) -> str:
     """Which case differs from torch by more than rounding, in words; "" if none does."""
-    # It is asked in the middle of somebody's step or answer, whose autocast, device and modes are not meant here.
-    usual = torch.get_default_dtype()
+    # It is asked in the middle of somebody's step, answer or trace, whose autocast, device and modes are not meant.
+    usual, real = torch.get_default_dtype(), getattr(_python_dispatch, "_disable_current_modes", nullcontext)
     torch.set_default_dtype(torch.float32)
     try:
-        with torch.autocast("cpu", enabled=False), torch.device("cpu"), torch.no_grad():
+        with real(), torch.autocast("cpu", enabled=False), torch.device("cpu"), torch.no_grad():
             return _first_difference(library)
     finally:
         torch.set_default_dtype(usual)

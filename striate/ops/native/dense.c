@@ -75,7 +75,7 @@ static void copy_tile(const float *x, const Dense *d, int64_t count, float *to) 
 
 /* Gradients [rows, outputs] as [blocks of rows, outputs, TALL]: what is multiplied with one vector stands together. */
 static float *by_blocks(const float *gradient, const Dense *d) {
-    float *all = room(4 * padded(d->rows) * d->outputs), *to = all;
+    float *all = allocate(4 * padded(d->rows) * d->outputs), *to = all;
     if (!all) return NULL;
     for (int64_t b = 0; b < blocks(d->rows); b++)
         for (int64_t o = 0; o < d->outputs; o++)
@@ -84,9 +84,9 @@ static float *by_blocks(const float *gradient, const Dense *d) {
 }
 
 /* Sums of DOWN rows and `across` outputs, one vector of inputs further. */
-INLINE void forward_step(floats (*s)[DOWN], const float *x, const float *weight, int64_t inputs, int64_t lanes, int across, int ask) {
+INLINE void forward_step(floats (*s)[DOWN], const float *x, const float *weight, int64_t inputs, int64_t lanes, int across, int prefetch) {
     floats v[DOWN];
-    if (ask) {
+    if (prefetch) {
         UNROLL for (int k = 0; k < across; k++) __builtin_prefetch(weight + (k + across) * inputs);
     }
     UNROLL for (int r = 0; r < DOWN; r++) {
@@ -100,45 +100,45 @@ INLINE void forward_step(floats (*s)[DOWN], const float *x, const float *weight,
     }
 }
 
-/* sums[across, DOWN], `rows` numbers apart, += products of `count` inputs. With `ask`, the weights that come next are
- * asked for. */
+/* sums[across, DOWN], `rows` numbers apart, += products of `count` inputs. With `prefetch`, the weights that come next are
+ * prefetch_to for. */
 INLINE void forward_block(const float *x, const float *weight, float *sums, const Dense *d, int64_t count, int across,
-                          int64_t ask, int64_t asked) {
+                          int64_t prefetch, int64_t prefetch_to) {
     floats s[ACROSS][DOWN];
     UNROLL for (int k = 0; k < across; k++)
         UNROLL for (int r = 0; r < DOWN; r++) s[k][r] = (floats){0};
     int64_t i = 0;
-    for (; i + LANES <= count; i += LANES) forward_step(s, x + i, weight + i, d->inputs, LANES, across, i >= ask && i < asked);
+    for (; i + LANES <= count; i += LANES) forward_step(s, x + i, weight + i, d->inputs, LANES, across, i >= prefetch && i < prefetch_to);
     if (i < count) forward_step(s, x + i, weight + i, d->inputs, count - i, across, 0);
     UNROLL for (int k = 0; k < across; k++) add_totals(sums + k * padded(d->rows), s[k]);
 }
 
 static void forward_blocks(const float *x, const float *weight, float *sums, const Dense *d, int64_t count, int across) {
     for (int64_t r = 0; r < d->rows; r += DOWN) {
-        int64_t ask = count * r / d->rows, asked = count * (r + DOWN) / d->rows;
-        if (across == ACROSS) forward_block(x + r * TILE, weight, sums + r, d, count, ACROSS, ask, asked);
+        int64_t prefetch = count * r / d->rows, prefetch_to = count * (r + DOWN) / d->rows;
+        if (across == ACROSS) forward_block(x + r * TILE, weight, sums + r, d, count, ACROSS, prefetch, prefetch_to);
         else forward_block(x + r * TILE, weight, sums + r, d, count, 1, 0, 0);
     }
 }
 
 /* One thread's share of the outputs; sums are [outputs, rows], for there a block adds to neighbours. */
-static void forward_part(const float *x, const float *weight, const float *bias, float *y, float *sums, float *desk, const Dense *d,
+static void forward_part(const float *x, const float *weight, const float *bias, float *y, float *sums, float *scratch, const Dense *d,
                          int64_t from, int64_t to) {
     int64_t rows = padded(d->rows);
     memset(sums + from * rows, 0, 4 * (to - from) * rows);
     for (int64_t i = 0; i < d->inputs; i += TILE) {
         int64_t count = least(TILE, d->inputs - i), o = from;
         const float *w = weight + i;
-        copy_tile(x + i, d, count, desk);
-        for (; o + ACROSS <= to; o += ACROSS) forward_blocks(desk, w + o * d->inputs, sums + o * rows, d, count, ACROSS);
-        for (; o < to; o++) forward_blocks(desk, w + o * d->inputs, sums + o * rows, d, count, 1);
+        copy_tile(x + i, d, count, scratch);
+        for (; o + ACROSS <= to; o += ACROSS) forward_blocks(scratch, w + o * d->inputs, sums + o * rows, d, count, ACROSS);
+        for (; o < to; o++) forward_blocks(scratch, w + o * d->inputs, sums + o * rows, d, count, 1);
     }
     for (int64_t r = 0; r < d->rows; r++)
         for (int64_t o = from; o < to; o++) y[r * d->outputs + o] = sums[o * rows + r] + (bias ? bias[o] : 0);
 }
 
 /* sums[TALL, wide vectors] += what `count` outputs send back. From `next` on the next chunk of
- * weights is asked for, row by row. */
+ * weights is prefetch_to for, row by row. */
 INLINE void input_block(const float *gradient, const float *weight, float *sums, int64_t inputs, int64_t count, int64_t lanes,
                         int wide, const float *next) {
     floats s[TALL][WIDE], w[WIDE];
@@ -159,11 +159,11 @@ INLINE void input_block(const float *gradient, const float *weight, float *sums,
 }
 
 /* One thread's share of the inputs, so that no two threads add to the same sums. */
-static void input_part(const float *gradient, const float *weight, float *result, float *desk, const Dense *d, int64_t from,
+static void input_part(const float *gradient, const float *weight, float *result, float *scratch, const Dense *d, int64_t from,
                        int64_t to) {
     for (int64_t i = from; i < to; i += TILE) {
         int64_t width = least(TILE, to - i);
-        memset(desk, 0, 4 * padded(d->rows) * TILE);
+        memset(scratch, 0, 4 * padded(d->rows) * TILE);
         for (int64_t o = 0; o < d->outputs; o += CHUNK) {
             int64_t count = least(CHUNK, d->outputs - o);
             for (int64_t j = 0; j < width;) {
@@ -172,7 +172,7 @@ static void input_part(const float *gradient, const float *weight, float *result
                 const float *next = weight + (o + CHUNK + j * CHUNK / TILE) * d->inputs + i + j * CHUNK % TILE;
                 for (int64_t b = 0; b < blocks(d->rows); b++) {
                     const float *g = gradient + (b * d->outputs + o) * TALL;
-                    float *sums = desk + b * TALL * TILE + j;
+                    float *sums = scratch + b * TALL * TILE + j;
                     if (wide == WIDE && b == 0) input_block(g, w, sums, d->inputs, count, LANES, WIDE, next);
                     else if (wide == WIDE) input_block(g, w, sums, d->inputs, count, LANES, WIDE, NULL);
                     else input_block(g, w, sums, d->inputs, count, width - j, 1, NULL);
@@ -180,7 +180,7 @@ static void input_part(const float *gradient, const float *weight, float *result
                 j += wide * LANES;
             }
         }
-        for (int64_t r = 0; r < d->rows; r++) memcpy(result + r * d->inputs + i, desk + r * TILE, 4 * width);
+        for (int64_t r = 0; r < d->rows; r++) memcpy(result + r * d->inputs + i, scratch + r * TILE, 4 * width);
     }
 }
 
@@ -220,13 +220,13 @@ static void weight_blocks(const float *gradient, const float *x, float *to, cons
 }
 
 /* One thread's share of the outputs. */
-static void weight_part(const float *gradient, const float *x, float *result, float *desk, const Dense *d, int64_t from, int64_t to) {
+static void weight_part(const float *gradient, const float *x, float *result, float *scratch, const Dense *d, int64_t from, int64_t to) {
     int past = (uintptr_t)result % sizeof(floats) == 0 && d->inputs % LANES == 0;
     for (int64_t i = 0; i < d->inputs; i += TILE) {
         int64_t count = least(TILE, d->inputs - i), o = from;
-        copy_tile(x + i, d, count, desk);
-        for (; o + DOWN <= to; o += DOWN) weight_blocks(gradient + o * TALL, desk, result + o * d->inputs + i, d, count, DOWN, past);
-        for (; o < to; o++) weight_blocks(gradient + o * TALL, desk, result + o * d->inputs + i, d, count, 1, past);
+        copy_tile(x + i, d, count, scratch);
+        for (; o + DOWN <= to; o += DOWN) weight_blocks(gradient + o * TALL, scratch, result + o * d->inputs + i, d, count, DOWN, past);
+        for (; o < to; o++) weight_blocks(gradient + o * TALL, scratch, result + o * d->inputs + i, d, count, 1, past);
     }
 #ifdef __AVX2__
     if (past) __builtin_ia32_sfence(); /* such stores wait for nobody */
@@ -234,13 +234,13 @@ static void weight_part(const float *gradient, const float *x, float *result, fl
 }
 
 /* Room for a tile of all rows, for each thread. */
-static float *desks(const Dense *d, int threads) { return room(4 * threads * padded(d->rows) * TILE); }
+static float *scratch_for(const Dense *d, int threads) { return allocate(4 * threads * padded(d->rows) * TILE); }
 
 INLINE float *desk_of(float *all, const Dense *d, int t) { return all + t * padded(d->rows) * TILE; }
 
 /* y = x W^T + b; bias may be NULL. 0 if all is well, 1 if there is no memory, as for the others. */
 int dense_forward(const float *x, const float *weight, const float *bias, float *y, const Dense *d, int threads) {
-    float *all = desks(d, threads), *sums = room(4 * d->outputs * padded(d->rows));
+    float *all = scratch_for(d, threads), *sums = allocate(4 * d->outputs * padded(d->rows));
     if (all && sums) {
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int t = 0; t < threads; t++) {
@@ -256,7 +256,7 @@ int dense_forward(const float *x, const float *weight, const float *bias, float 
 
 /* The gradient of x. */
 int dense_input(const float *gradient, const float *weight, float *result, const Dense *d, int threads) {
-    float *all = desks(d, threads), *sent = by_blocks(gradient, d);
+    float *all = scratch_for(d, threads), *sent = by_blocks(gradient, d);
     int64_t lines = (d->inputs + 15) / 16; /* of the cache, which no two threads share */
     if (all && sent) {
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -273,7 +273,7 @@ int dense_input(const float *gradient, const float *weight, float *result, const
 
 /* The gradient of the weight. */
 int dense_weight(const float *gradient, const float *x, float *result, const Dense *d, int threads) {
-    float *all = desks(d, threads), *sent = by_blocks(gradient, d);
+    float *all = scratch_for(d, threads), *sent = by_blocks(gradient, d);
     if (all && sent) {
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int t = 0; t < threads; t++)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from striate.ops.native.library import kernels
+from striate.ops.native.library import kernels_for
 from striate.ops.native.tensors import address, done, floats, is_there, lies_in_rows
 
 MOST_ROWS = {torch.bfloat16: 32, torch.float32: 128}
@@ -60,7 +60,7 @@ class _Dense(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return forward(kernels(), x, weight, bias).to(dtype)
+        return forward(kernels_for(x), x, weight, bias).to(dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -72,8 +72,8 @@ class _Dense(torch.autograd.Function):
                 for_x = gradient @ weight if wants_x else None
                 for_weight = gradient.t() @ x.float() if wants_weight else None
         else:
-            for_x = input_gradient(kernels(), gradient, weight) if wants_x else None
-            for_weight = weight_gradient(kernels(), gradient, x) if wants_weight else None
+            for_x = input_gradient(kernels_for(weight), gradient, weight.contiguous()) if wants_x else None
+            for_weight = weight_gradient(kernels_for(x), gradient, x) if wants_weight else None
         for_bias = gradient.sum(0, dtype=torch.float32) if wants_bias else None
         return None if for_x is None else for_x.to(x.dtype), for_weight, for_bias, None
 
@@ -83,7 +83,7 @@ class _Dense(torch.autograd.Function):
 
 def forward(library: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The output, float32 ``[rows, outputs]``."""
-    x, y = _wide(x), floats(len(x), len(weight))
+    x, y = _wide(x), floats(x, len(x), len(weight))
     given = [address(tensor) for tensor in (x, weight, bias, y)]
     done(library.dense_forward(*given, *_how(x, len(weight))), _TILES)
     return y
@@ -91,7 +91,7 @@ def forward(library: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Ten
 
 def input_gradient(library: Any, gradient: Tensor, weight: Tensor) -> Tensor:
     """The gradient of ``x``, float32 ``[rows, inputs]``."""
-    gradient, result = _wide(gradient), floats(len(gradient), weight.shape[1])
+    gradient, result = _wide(gradient), floats(gradient, len(gradient), weight.shape[1])
     given = [address(tensor) for tensor in (gradient, weight, result)]
     done(library.dense_input(*given, *_how(result, len(weight))), _TILES)
     return result
@@ -100,7 +100,7 @@ def input_gradient(library: Any, gradient: Tensor, weight: Tensor) -> Tensor:
 def weight_gradient(library: Any, gradient: Tensor, x: Tensor) -> Tensor:
     """The gradient of the weight, float32 ``[outputs, inputs]``."""
     gradient, x = _wide(gradient), _wide(x)
-    result = floats(gradient.shape[1], x.shape[1])
+    result = floats(x, gradient.shape[1], x.shape[1])
     given = [address(tensor) for tensor in (gradient, x, result)]
     done(library.dense_weight(*given, *_how(x, len(result))), _TILES)
     return result

@@ -12,8 +12,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.ops.native import norm
-from striate.ops.native.library import kernels
-from striate.ops.native.tensors import address, floats, is_low, is_there, lies_as_wanted, padded
+from striate.ops.native.library import kernels_for
+from striate.ops.native.tensors import (
+    address,
+    channels_last,
+    floats,
+    is_channels_last,
+    is_low,
+    is_there,
+    map_like,
+    padded,
+)
 from striate.ops.recomputation import keeping_promises
 
 WINDOWS, STRIDES = (3, 5, 7), (1, 2)
@@ -63,7 +72,7 @@ def suits(x: Tensor, weight: Tensor, stride: tuple[int, ...], dilation: tuple[in
         and weight.shape[2] in WINDOWS
         and stride in [(step, step) for step in STRIDES]
         and dilation[0] == dilation[1]
-        and lies_as_wanted(x)
+        and is_channels_last(x)
         and is_there(weight)
     )
 
@@ -83,7 +92,7 @@ class _Depthwise(torch.autograd.Function):
         low, light = x.to(dtype), weight.to(dtype)
         ctx.save_for_backward(low, weight)
         ctx.walk, ctx.types = walk, (x.dtype, None if bias is None else bias.dtype)
-        y = forward(kernels(), low, light, walk)
+        y = forward(kernels_for(low), low, light, walk)
         return y if bias is None else y.add_(bias.to(dtype)[:, None, None])
 
     @staticmethod
@@ -93,11 +102,11 @@ class _Depthwise(torch.autograd.Function):
         if torch.is_grad_enabled():  # somebody wants gradients of these gradients: torch knows how
             gradients = _by_torch(ctx, gradient, low, weight)
         else:
-            gradient = gradient.contiguous(memory_format=torch.channels_last)
+            library, gradient, low = kernels_for(low), channels_last(gradient), channels_last(low)
             gradients = (
-                input_gradient(kernels(), gradient, weight.to(low.dtype), low, ctx.walk) if wants_x else None,
-                weight_gradient(kernels(), gradient, weight, low, ctx.walk) if wants_weight else None,
-                norm.channel_sums(kernels(), gradient) if wants_bias else None,
+                input_gradient(library, gradient, weight.to(low.dtype), low, ctx.walk) if wants_x else None,
+                weight_gradient(library, gradient, weight, low, ctx.walk) if wants_weight else None,
+                norm.channel_sums(library, gradient) if wants_bias else None,
             )
         types = (ctx.types[0], weight.dtype, ctx.types[1])
         return (*(None if g is None else g.to(kind) for g, kind in zip(gradients, types, strict=True)), None, None)
@@ -131,8 +140,7 @@ def _by_torch(ctx: Any, gradient: Tensor, low: Tensor, weight: Tensor) -> tuple[
 def forward(library: Any, x: Tensor, weight: Tensor, walk: Walk) -> Tensor:
     """The convolution in the type of ``x``."""
     shape = _shape(x, weight, walk)
-    size = (shape.n, shape.c, shape.oh, shape.ow)
-    y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    y = map_like(x, (shape.n, shape.c, shape.oh, shape.ow), x.dtype)
     rows, threads = _rows(weight), torch.get_num_threads()
     library.depthwise_forward(address(x), address(rows), address(y), ctypes.byref(shape), is_low(x), threads)
     return y
@@ -152,7 +160,7 @@ def weight_gradient(library: Any, gradient: Tensor, weight: Tensor, x: Tensor, w
     """The gradient of ``weight`` ``[C, 1, k, k]``, summed and given in float32."""
     shape = _shape(x, weight, walk)
     threads = min(torch.get_num_threads(), shape.n * shape.oh)
-    sums = floats(threads, shape.window**2, padded(shape.c)).zero_()
+    sums = floats(x, threads, shape.window**2, padded(shape.c)).zero_()
     gradient = gradient.to(x.dtype)
     library.depthwise_weight(address(x), address(gradient), address(sums), ctypes.byref(shape), is_low(x), threads)
     return sums.sum(0)[:, : shape.c].t().reshape(weight.shape)
@@ -168,6 +176,6 @@ def _shape(x: Tensor, weight: Tensor, walk: Walk) -> Shape:
 def _rows(weight: Tensor) -> Tensor:
     """``[C, 1, k, k]`` as float32 ``[k * k, C]``, filled up with zeros to a multiple of the lanes."""
     channels = len(weight)
-    rows = floats(weight[0].numel(), padded(channels)).zero_()
+    rows = floats(weight, weight[0].numel(), padded(channels)).zero_()
     rows[:, :channels] = weight.reshape(channels, -1).t()
     return rows

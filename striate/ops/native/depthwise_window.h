@@ -64,7 +64,7 @@ INLINE void put(const floats *sums, void *row, int64_t first, int64_t size, cons
 
 /* Rows that the next row of outputs will read, asked for while this one is computed: a block of channels' share of
  * `count` rows from `row` on, of `width` places. At the end of a picture they are the first of the next. */
-INLINE void ask(const void *map, int64_t row, int64_t count, int64_t width, const Shape *s, int64_t c0, int low) {
+INLINE void prefetch_rows(const void *map, int64_t row, int64_t count, int64_t width, const Shape *s, int64_t c0, int low) {
     int64_t line = low ? 32 : 16, from = (row * s->c + count * c0) * width;
     for (int64_t i = 0; i < count * LANES * width; i += line) __builtin_prefetch(at(map, from + i, low));
 }
@@ -125,7 +125,7 @@ APART void forward_singly_low(const void **rows, const float **taps, int count, 
 /* Forward: one row of outputs, one block of channels. */
 INLINE void forward_row(const void *x, const float *weight, void *y, const Shape *s, const Ending *all, int64_t n, int64_t oh,
                         int64_t c0, int S, int low) {
-    ask(x, n * s->h + oh * S - s->top + (K - 1) * s->dilation + 1, S, s->w, s, c0, low);
+    prefetch_rows(x, n * s->h + oh * S - s->top + (K - 1) * s->dilation + 1, S, s->w, s, c0, low);
     const void *rows[K] = {0};
     const float *taps[K] = {0};
     int count = 0, full = c0 + LANES <= s->c;
@@ -216,8 +216,8 @@ INLINE void weight_row(const void *x, const void *gradient, float *sums, const S
     float *to = sums + c0;
     int count = 0, done = 0, full = c0 + LANES <= s->c;
     Lanes lanes = some(least(LANES, s->c - c0));
-    ask(x, n * s->h + oh * S - s->top + (K - 1) * s->dilation + 1, S, s->w, s, c0, low);
-    ask(gradient, n * s->oh + oh + 1, 1, s->ow, s, c0, low);
+    prefetch_rows(x, n * s->h + oh * S - s->top + (K - 1) * s->dilation + 1, S, s->w, s, c0, low);
+    prefetch_rows(gradient, n * s->oh + oh + 1, 1, s->ow, s, c0, low);
     for (int k = 0; k < K; k++) {
         int64_t ih = oh * S - s->top + k * s->dilation;
         if (ih < 0) to += K * padded(s);
@@ -312,7 +312,7 @@ SINGLY(2, 1, 21)
 /* Gradient of the input: one row of inputs, one block of channels. */
 INLINE void input_row(const void *gradient, const float *weight, void *result, const Shape *s, int64_t n, int64_t ih,
                       int64_t c0, int S, int low) {
-    if ((ih + s->top) % S == 0) ask(gradient, n * s->oh + (ih + s->top) / S + 1, 1, s->ow, s, c0, low);
+    if ((ih + s->top) % S == 0) prefetch_rows(gradient, n * s->oh + (ih + s->top) / S + 1, 1, s->ow, s, c0, low);
     const void *rows[K] = {0};
     const float *taps[K] = {0};
     int count = 0, full = c0 + LANES <= s->c;

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.ops.native.library import kernels
-from striate.ops.native.tensors import address, done, floats, is_low, is_there, lies_as_wanted
-from striate.ops.recomputation import Promise, keeping_promises, promised, promises
+from striate.ops.native.library import kernels_for
+from striate.ops.native.tensors import address, channels_last, done, floats, is_channels_last, is_low, is_there
+from striate.ops.recomputation import Promise, foreign_hooks, keeping_promises, promised, promises
 
 Bounds = tuple[float, float]
 OPEN: Bounds = (-math.inf, math.inf)
@@ -56,7 +56,7 @@ class Output(Promise):
 
     def __init__(self, x: Tensor, residual: Tensor | None, how: Statistics, bounds: Bounds) -> None:
         added = () if residual is None else (promised(residual) or residual,)
-        super().__init__(lambda x, residual=None: apply(kernels(), x, residual, how, bounds), x, *added)
+        super().__init__(lambda x, residual=None: apply(kernels_for(x), x, residual, how, bounds), x, *added)
         self.how, self.bounds = how, bounds
 
 
@@ -82,7 +82,7 @@ def suits(x: Tensor, residual: Tensor | None, tables: Sequence[Tensor | None]) -
     """
     return (
         x.dtype in (torch.float32, torch.bfloat16)
-        and lies_as_wanted(x)
+        and is_channels_last(x)
         and (residual is None or (residual.shape == x.shape and residual.dtype == x.dtype and is_there(residual)))
         and all(table is None or (table.shape == x.shape[1:2] and is_there(table)) for table in tables)
     )
@@ -92,11 +92,12 @@ def normalise(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None, how: Statistics, bounds: Bounds
 ) -> Tensor:
     """``x`` ``[N, C, H, W]`` scaled and shifted, plus ``residual``, within the activation's ``bounds``."""
-    if residual is not None and not residual.is_contiguous(memory_format=torch.channels_last):
-        residual = residual.contiguous(memory_format=torch.channels_last)
+    residual = None if residual is None else channels_last(residual)
+    if foreign_hooks():
+        return _Norm.apply(x, weight, bias, residual, how, bounds, True)
     promise = Output(x, residual, how, bounds)
     with nullcontext() if residual is None else keeping_promises(residual):
-        return promises(_Norm.apply(x, weight, bias, residual, how, bounds), promise)
+        return promises(_Norm.apply(x, weight, bias, residual, how, bounds, False), promise)
 
 
 class _Norm(torch.autograd.Function):
@@ -109,22 +110,28 @@ class _Norm(torch.autograd.Function):
         residual: Tensor | None,
         how: Statistics,
         bounds: Bounds,
+        hooked: bool,
     ) -> Tensor:
+        # Others' hooks get all that is kept. A promise has the tables anyway, and saving tensors costs time.
+        tables = (how.mean, how.inverse, how.scale, how.shift) if hooked else ()
+        ctx.how = (how.eps, how.own) if hooked else how
         # Without an activation nobody asks on which side of it the sum is.
-        ctx.save_for_backward(x, weight, bias, None if bounds == OPEN else residual)
-        ctx.how, ctx.bounds = how, bounds
-        return apply(kernels(), x, residual, how, bounds)
+        ctx.save_for_backward(x, weight, bias, None if bounds == OPEN else residual, *tables)
+        ctx.bounds = bounds
+        return apply(kernels_for(x), x, residual, how, bounds)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, residual = ctx.saved_tensors
+        x, weight, bias, residual, *tables = ctx.saved_tensors
+        how = Statistics(*tables, *ctx.how) if tables else ctx.how
         wants_x, wants_weight, wants_bias, wants_residual = ctx.needs_input_grad[:4]
         if torch.is_grad_enabled():  # somebody wants gradients of these gradients: torch knows how
-            return (*_by_torch(ctx, gradient, x, weight, bias, residual), None, None)
-        gradient = gradient.to(x.dtype).contiguous(memory_format=torch.channels_last)
+            return (*_by_torch(ctx, how, gradient, x, weight, bias, residual), None, None, None)
+        x, residual = channels_last(x), None if residual is None else channels_last(residual)
+        gradient = channels_last(gradient.to(x.dtype))
         gated = torch.empty_like(x) if residual is not None and wants_residual else None
         result = torch.empty_like(x) if wants_x else None
-        for_weight, for_bias = backward(kernels(), gradient, x, residual, gated, result, ctx.how, ctx.bounds)
+        for_weight, for_bias = backward(kernels_for(x), gradient, x, residual, gated, result, how, ctx.bounds)
         return (
             result,
             for_weight.to(weight.dtype) if wants_weight else None,
@@ -132,14 +139,21 @@ class _Norm(torch.autograd.Function):
             (gradient if gated is None else gated) if wants_residual else None,
             None,
             None,
+            None,
         )
 
 
 def _by_torch(
-    ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None
+    ctx: Any,
+    how: Statistics,
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
 ) -> tuple[Tensor | None, ...]:
     """The same gradients through operations that can be differentiated again, in float32."""
-    how, (floor, ceiling) = ctx.how, ctx.bounds
+    floor, ceiling = ctx.bounds
     mean, variance = (None, None) if how.own else (how.mean, how.inverse**-2 - how.eps)
     scale, shift = (None if parameter is None else parameter.float() for parameter in (weight, bias))
     normalised = F.batch_norm(x.float(), mean, variance, scale, shift, how.own, 0.0, how.eps)
@@ -157,7 +171,7 @@ def _by_torch(
 
 def statistics(library: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance (of all, not of a sample) of each channel of ``[N, C, H, W]``, float32 ``[C]``."""
-    mean, variance = floats(x.shape[1]), floats(x.shape[1])
+    mean, variance = floats(x, x.shape[1]), floats(x, x.shape[1])
     tables = address(mean), address(variance)
     done(library.norm_statistics(address(x), *tables, ctypes.byref(_map(x)), *_how(x)), _SUMS)
     return mean, variance

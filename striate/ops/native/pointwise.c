@@ -19,7 +19,7 @@ static int share(const uint16_t *x, const uint16_t *gradient, const Norm *norm, 
     const uint16_t *rows[MOST], *seen[MOST];
     int64_t batches = (to - from + MOST - 1) / MOST, places = batches ? (to - from + batches - 1) / batches : 0;
     int64_t pairs = (places + 1) / 2, panel = pairs * LANES;
-    uint32_t *g = room(blocks(s->outputs) * MOST * LANES * 2), *p = room(blocks(s->inputs) * MOST * LANES * 2);
+    uint32_t *g = allocate(blocks(s->outputs) * MOST * LANES * 2), *p = allocate(blocks(s->inputs) * MOST * LANES * 2);
     const uint32_t *tap = p;
     Panels panels = {.gradient = g, .pairs = pairs, .parts = 1, .gradient_panel = panel, .x_panel = panel};
     int broken = !g || !p;

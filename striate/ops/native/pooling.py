@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from striate.ops.native.library import kernels
-from striate.ops.native.tensors import address, is_low, lies_as_wanted
+from striate.ops.native.library import kernels_for
+from striate.ops.native.tensors import address, channels_last, is_channels_last, is_low, map_like
 
 TAPS = 255
 """The places of the largest window."""
@@ -53,7 +53,7 @@ def suits(x: Tensor, window: tuple[int, ...]) -> bool:
         len(window) == 2
         and window[0] * window[1] <= TAPS
         and x.dtype in (torch.float32, torch.bfloat16)
-        and lies_as_wanted(x)
+        and is_channels_last(x)
     )
 
 
@@ -66,7 +66,7 @@ def largest(x: Tensor, walk: Walk) -> Tensor:
 class _Largest(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, walk: Walk) -> Tensor:
-        y, places = forward(kernels(), x, walk)
+        y, places = forward(kernels_for(x), x, walk)
         ctx.save_for_backward(places)
         ctx.walk, ctx.size, ctx.type = walk, (x.shape[2], x.shape[3]), x.dtype
         return y
@@ -76,8 +76,8 @@ class _Largest(torch.autograd.Function):
         (places,) = ctx.saved_tensors
         if torch.is_grad_enabled():  # somebody wants gradients of these gradients: torch knows how
             return _by_torch(gradient, places, ctx.walk, ctx.size).to(ctx.type), None
-        gradient = gradient.to(ctx.type).contiguous(memory_format=torch.channels_last)
-        return backward(kernels(), gradient, places, ctx.walk, ctx.size), None
+        gradient, places = channels_last(gradient.to(ctx.type)), channels_last(places)
+        return backward(kernels_for(places), gradient, places, ctx.walk, ctx.size), None
 
 
 def _by_torch(gradient: Tensor, places: Tensor, walk: Walk, size: Pair) -> Tensor:
@@ -100,8 +100,7 @@ def _by_torch(gradient: Tensor, places: Tensor, walk: Walk, size: Pair) -> Tenso
 def forward(library: Any, x: Tensor, walk: Walk) -> tuple[Tensor, Tensor]:
     """The largest of each window, and its place in the window, uint8."""
     shape = _shape(x, (x.shape[2], x.shape[3]), walk)
-    size = (*x.shape[:2], *walk.outputs)
-    y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    y = map_like(x, (*x.shape[:2], *walk.outputs), x.dtype)
     places = torch.empty_like(y, dtype=torch.uint8)
     maps = address(x), address(y), address(places)
     library.pooling_forward(*maps, ctypes.byref(shape), is_low(x), torch.get_num_threads())
@@ -111,8 +110,7 @@ def forward(library: Any, x: Tensor, walk: Walk) -> tuple[Tensor, Tensor]:
 def backward(library: Any, gradient: Tensor, places: Tensor, walk: Walk, size: Pair) -> Tensor:
     """The gradient of the input, whose height and width are ``size``, in the type of the output's."""
     shape = _shape(gradient, size, walk)
-    whole = (*gradient.shape[:2], *size)
-    result = torch.empty(whole, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last)
+    result = map_like(gradient, (*gradient.shape[:2], *size), gradient.dtype)
     maps = address(gradient), address(places), address(result)
     library.pooling_backward(*maps, ctypes.byref(shape), is_low(gradient), torch.get_num_threads())
     return result

@@ -39,7 +39,7 @@ INLINE __m256i normalised(const uint16_t *row, int64_t lanes, floats scale, floa
 }
 
 /* What lies so far ahead will be wanted soon. */
-INLINE void ask(const uint16_t *row, int64_t ahead) {
+INLINE void prefetch_row(const uint16_t *row, int64_t ahead) {
     if (row) __builtin_prefetch(row + ahead);
 }
 
@@ -55,8 +55,8 @@ static void copy(const uint16_t **rows, int64_t channels, const Norm *norm, int6
         if (norm) a = load(norm->scale + c, lanes, 0), o = load(norm->shift + c, lanes, 0);
         for (int64_t p = 0; p < pairs; p++) {
             const uint16_t *first = rows[2 * p], *second = rows[2 * p + 1];
-            if (first) ask(first += c, ahead);
-            if (second) ask(second += c, ahead);
+            if (first) prefetch_row(first += c, ahead);
+            if (second) prefetch_row(second += c, ahead);
             __m512i both = norm ? pair(normalised(first, lanes, a, o, floor, ceiling), normalised(second, lanes, a, o, floor, ceiling))
                                 : pair(numbers(first, lanes), numbers(second, lanes));
             _mm512_storeu_si512(to + b * panel + p * LANES, both);

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from striate.base.hardware import AMX, instructions
 from striate.ops.native import norm, pointwise, windows, winograd
-from striate.ops.native.library import kernels
+from striate.ops.native.library import kernels, kernels_for
 from striate.ops.native.norm import Normalised
-from striate.ops.native.tensors import is_there, lies_as_wanted
+from striate.ops.native.tensors import channels_last, is_channels_last, is_there
 from striate.ops.recomputation import keeping_promises, promised, sources_instead
 
 FEWEST = 16
@@ -46,7 +46,7 @@ def suits(
         and min(weight.shape[:2]) >= FEWEST
         and weight.requires_grad
         and weight.numel() * torch.get_num_threads() <= MOST_SUMS
-        and lies_as_wanted(x)
+        and is_channels_last(x)
         and is_there(weight)
         and _multiplies()
     )
@@ -64,11 +64,10 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, paddin
 
     Gradients come in the types of what was given.
     """
+    promise, normalised = promised(x), None
+    if isinstance(promise, norm.Output) and promise.source is not None and x.dtype == torch.bfloat16:
+        normalised = promise.how, promise.bounds
     with keeping_promises(x):
-        promise = promised(x)
-        normalised = None
-        if isinstance(promise, norm.Output) and promise.source is not None and x.dtype == torch.bfloat16:
-            normalised = promise.how, promise.bounds
         return _Product.apply(x, weight, bias, stride, padding, normalised)
 
 
@@ -89,10 +88,10 @@ class _Product(torch.autograd.Function):
         ctx.types = (x.dtype, None if bias is None else bias.dtype)
         ctx.direct = pointwise.pays(weight.shape, stride)
         if ctx.direct:
-            return pointwise.convolve(kernels(), low, weight, bias)
+            return pointwise.convolve(kernels_for(low), low, weight, bias)
         ctx.in_tiles = winograd.pays(x.shape, weight.shape[2:], padding)
         if ctx.in_tiles:
-            return winograd.convolve(kernels(), low, weight, bias, padding)
+            return winograd.convolve(kernels_for(low), low, weight, bias, padding)
         light, start = weight.to(torch.bfloat16), None if bias is None else bias.to(torch.bfloat16)
         return F.conv2d(low, light, start, stride, padding)
 
@@ -102,14 +101,14 @@ class _Product(torch.autograd.Function):
         again = torch.is_grad_enabled()  # somebody wants gradients of these gradients: torch knows how
         with sources_instead() if ctx.normalised and not again else nullcontext():
             low, weight = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        gradient, low = channels_last(gradient), channels_last(low)
         if again:
             gradients = _by_torch(ctx, gradient.float(), low.float(), weight.float(), [*ctx.needs_input_grad[:3]])
         else:
             gradients = (
                 _input_gradient(ctx, gradient, low, weight) if wants_x else None,
                 _weight_gradient(ctx, gradient, low, weight) if wants_weight else None,
-                norm.channel_sums(kernels(), gradient) if wants_bias else None,
+                norm.channel_sums(kernels_for(gradient), gradient) if wants_bias else None,
             )
         types = (ctx.types[0], weight.dtype, ctx.types[1])
         found = [None if g is None else g.to(kind) for g, kind in zip(gradients, types, strict=True)]
@@ -126,16 +125,16 @@ def _by_torch(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, wanted: lis
 
 def _input_gradient(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor | None:
     if ctx.direct:
-        return pointwise.input_gradient(kernels(), gradient, weight)
+        return pointwise.input_gradient(kernels_for(gradient), gradient, weight)
     if ctx.in_tiles:
-        return winograd.input_gradient(kernels(), gradient, weight, (x.shape[2], x.shape[3]), ctx.padding)
+        return winograd.input_gradient(kernels_for(gradient), gradient, weight, (x.shape[2], x.shape[3]), ctx.padding)
     return _by_torch(ctx, gradient, x, weight.to(torch.bfloat16), [True, False, False])[0]
 
 
 def _weight_gradient(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     if weight.shape[2:] == (1, 1):
-        return pointwise.weight_gradient(kernels(), gradient, x, ctx.stride, ctx.normalised)
+        return pointwise.weight_gradient(kernels_for(gradient), gradient, x, ctx.stride, ctx.normalised)
     if ctx.in_tiles:
-        return winograd.weight_gradient(kernels(), gradient, x, ctx.padding, ctx.normalised)
+        return winograd.weight_gradient(kernels_for(gradient), gradient, x, ctx.padding, ctx.normalised)
     size = (weight.shape[2], weight.shape[3])
-    return windows.weight_gradient(kernels(), gradient, x, size, ctx.padding, ctx.normalised)
+    return windows.weight_gradient(kernels_for(gradient), gradient, x, size, ctx.padding, ctx.normalised)

@@ -32,7 +32,7 @@ INLINE int64_t lines(int64_t bytes) { return (bytes + 63) & -64; }
 /* Memory from the beginning of a line of the cache on: vectors across two lines take twice as long. NULL if there is none.
  * Much of it is asked for by the thread that calls, for all: what others give back goes back to the system, and must be
  * cleared again for whoever asks next. */
-INLINE void *room(int64_t bytes) { return aligned_alloc(64, lines(bytes)); }
+INLINE void *allocate(int64_t bytes) { return aligned_alloc(64, lines(bytes)); }
 
 INLINE const void *at(const void *start, int64_t index, int low) { return (const char *)start + index * (low ? 2 : 4); }
 

@@ -59,8 +59,8 @@ static int share(const uint16_t *x, const uint16_t *gradient, const Norm *norm, 
     Panels panels = {.pairs = p->pairs, .gradient_part = part, .x_part = wide, .gradient_panel = p->pictures * part,
                      .x_panel = p->pictures * wide};
     int64_t all = blocks(s->inputs) * panels.x_panel;
-    uint32_t *g = room(blocks(s->outputs) * panels.gradient_panel * sizeof(uint32_t));
-    uint32_t *even = room(2 * all * sizeof(uint32_t)), *odd = even + all;
+    uint32_t *g = allocate(blocks(s->outputs) * panels.gradient_panel * sizeof(uint32_t));
+    uint32_t *even = allocate(2 * all * sizeof(uint32_t)), *odd = even + all;
     const uint16_t **given = malloc(2 * p->pairs * sizeof(*given)), **seen = malloc((2 * p->wider + 1) * sizeof(*seen));
     const uint32_t **tap = malloc(taps * sizeof(*tap));
     int broken = !g || !even || !given || !seen || !tap;

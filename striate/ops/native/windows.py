@@ -41,8 +41,8 @@ def weight_gradient(
     how, bounds = normalised or (None, OPEN)
     window = Window(count, height, width, inputs, down, across, outputs, *size, *before, *bounds)
     threads = library.windows_threads(ctypes.byref(window), torch.get_num_threads())
-    sums = floats(threads, library.windows_sums(ctypes.byref(window)))
-    result = floats(outputs, *size, inputs)
+    sums = floats(x, threads, library.windows_sums(ctypes.byref(window)))
+    result = floats(x, outputs, *size, inputs)
     tables = (None, None) if how is None else (how.scale, how.shift)
     given = [address(tensor) for tensor in (x, gradient, *tables, sums, result)]
     done(library.windows_weight(*given, ctypes.byref(window), threads), "the panels of a matrix product")

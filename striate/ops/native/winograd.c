@@ -247,7 +247,7 @@ int winograd_forward(const void *x, const void *weights, const float *bias, void
     int64_t tiles = s->n * seen.down * seen.across, turns = (tiles + TOGETHER - 1) / TOGETHER;
     int64_t each = MANY * pitch_of(s->inputs) + LANES, sums_each = MANY * WIDE + LANES;
     int64_t size = lines(PARTS * each * sizeof(uint32_t)), all = size + lines(PARTS * sums_each * sizeof(float));
-    char *memory = room(threads * all);
+    char *memory = allocate(threads * all);
     if (!memory) return 1;
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int t = 0; t < threads; t++) {
@@ -336,7 +336,7 @@ int winograd_weight(const void *x, const void *gradient, const float *scale, con
     int64_t tiles = s->n * seen.down * seen.across;
     threads = least(threads, tiles); /* nobody may be without a tile, whose sums would be what memory held */
     Needs n = needs(s);
-    char *memory = room(threads * n.all);
+    char *memory = allocate(threads * n.all);
     if (!memory) return 1;
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int t = 0; t < threads; t++) {

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from striate.ops.native.norm import OPEN, Normalised
-from striate.ops.native.tensors import address, done, floats
+from striate.ops.native.tensors import address, channels_last, done, floats, map_like
 
 Pair = tuple[int, int]
 
@@ -63,7 +63,7 @@ def weight_gradient(library: Any, gradient: Tensor, x: Tensor, padding: Pair, no
     """
     how, bounds = normalised or (None, OPEN)
     tiling = Tiling(*_sides(x), *_sides(gradient)[1:], *padding, *bounds)
-    result = floats(gradient.shape[1], *SIZE, x.shape[1])
+    result = floats(x, gradient.shape[1], *SIZE, x.shape[1])
     tables = (None, None) if how is None else (how.scale, how.shift)
     given = [address(tensor) for tensor in (x, gradient, *tables, result)]
     done(library.winograd_weight(*given, ctypes.byref(tiling), torch.get_num_threads()), _PARTS)
@@ -75,12 +75,12 @@ def _forward(
 ) -> Tensor:
     outputs, inputs = weight.shape[:2]
     threads, seen, given = torch.get_num_threads(), x.shape[1], inputs if turned else outputs
-    weight = weight.float().contiguous(memory_format=torch.channels_last)
+    weight = channels_last(weight.float())
     bias = None if bias is None else bias.float()
-    parts = floats(library.winograd_parts(*map(ctypes.c_int64, (seen, given))))
+    parts = floats(x, library.winograd_parts(*map(ctypes.c_int64, (seen, given))))
     counts = map(ctypes.c_int64, (inputs, outputs))
     library.winograd_weights(address(weight), address(parts), *counts, int(turned), threads)
-    y = torch.empty((len(x), given, *size), dtype=torch.bfloat16, device="cpu", memory_format=torch.channels_last)
+    y = map_like(x, (len(x), given, *size), torch.bfloat16)
     tiling = Tiling(*_sides(x), *_sides(y)[1:], *before, *OPEN)
     places = [address(tensor) for tensor in (x, parts, bias, y)]
     done(library.winograd_forward(*places, ctypes.byref(tiling), threads), _PARTS)
