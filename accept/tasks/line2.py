@@ -30,7 +30,18 @@ def checks() -> Iterator[Check]:
         for model, (data, *words) in RUNS.items():
             runs = [folder / f"{model}-{when}" for when in ("before", "today")]
             for run, root in zip(runs, (tree, REPOSITORY), strict=True):
-                command = ("train", DATA / data, "--model", model, "--seed", "3", "--out", run, "--quiet", *words)
+                command: tuple[str | Path, ...] = (
+                    "train",
+                    DATA / data,
+                    "--model",
+                    model,
+                    "--seed",
+                    "3",
+                    "--out",
+                    run,
+                    "--quiet",
+                    *words,
+                )
                 striate(*command, env={"PYTHONPATH": str(root)}, cwd=root)
             for weights in ("model.safetensors", "last.safetensors"):
                 different = same_weights(runs[0] / weights, [runs[1] / weights])
