@@ -201,6 +201,8 @@ def _from_json(path: Path, text: str) -> Description:
 
 def _description(values: dict[str, Any]) -> Description:
     names, ids = values["classes"]["names"], values["classes"]["ids"]
+    if not isinstance(values["model"]["name"], str):
+        raise TypeError(f"the network's name is {values['model']['name']!r}, not a text")
     if not isinstance(names, list):
         raise TypeError(f"the names of the classes are {names!r}, not a list")
     return Description(
@@ -218,7 +220,7 @@ def _description(values: dict[str, Any]) -> Description:
 def _contradiction(description: Description) -> str | None:
     """What in a description cannot be, in words, or None."""
     classes, arguments, preprocess = description.classes, description.arguments, description.preprocess
-    architecture(str(description.model))
+    architecture(description.model)
     if not all(type(arguments.get(name)) is int for name in ("classes", "in_channels")):
         return f"the network's arguments are {arguments}; expected whole numbers for classes and in_channels"
     if not all(isinstance(text, str) for text in (description.task, *classes.names, *(classes.ids or ()))):
