@@ -241,7 +241,11 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001  # whatever a damaged EXIF block brings up, the pixels may be sound
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged EXIF block brings up, the pixels may be sound
+        if isinstance(error, OSError) and error.errno:  # the system's fault, which may pass: not upright for good
+            raise
         return 1
     return orientation if orientation in range(1, 9) else 1
 
@@ -309,9 +313,17 @@ def _explained(source: Path | bytes, name: str | None) -> Iterator[None]:
     label = name if name is not None else source if isinstance(source, Path) else "picture"
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - becomes a DecodeError, always
         # Decoders meet damaged files with every exception there is (struct, zlib, IndexError, ...), so none is listed.
-        raise DecodeError(label, _reason(error, source, str(label))) from error
+        cause, reason = _explanation(error, source, str(label))
+        raise DecodeError(label, reason) from cause
+
+
+def _explanation(error: Exception, source: Path | bytes, label: str) -> tuple[Exception, str]:
+    try:
+        return error, _reason(error, source, label)
+    except OSError as fault:  # what it looks like cannot be read any more
+        return fault, _reason(fault, source, label)
 
 
 def _reason(error: Exception, source: Path | bytes, label: str) -> str:

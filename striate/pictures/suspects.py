@@ -1,6 +1,5 @@
 """What a file that is no picture looks like, for the sentence that refuses it."""
 
-import contextlib
 import struct
 from pathlib import Path, PurePath
 
@@ -32,6 +31,9 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
 def looks_like(source: Path | bytes, name: str) -> str:
     """Say what the file seems to be instead of a picture.
 
+    Raises:
+        OSError: it cannot be read.
+
     Example:
         >>> looks_like(b"name,label", "list.jpg")
         'not a picture: it is a text file named .jpg'
@@ -40,7 +42,7 @@ def looks_like(source: Path | bytes, name: str) -> str:
     if isinstance(source, bytes):
         start = source[:_START]
     else:
-        with contextlib.suppress(OSError), source.open("rb") as file:
+        with source.open("rb") as file:
             start = file.read(_START)
     for offset, mark, what in _MARKS:
         if start[offset : offset + len(mark)] == mark:

@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageSequence
+from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from striate.base.errors import DecodeError
+from striate.pictures import decode as decoding
 from striate.pictures.decode import Header, decode, read_header, shrink_factor
 from striate.pictures.geometry import Geometry
 
@@ -300,3 +302,35 @@ def test_real_photographs_are_those_of_pillow(shared_data):
             expected = np.asarray(image.convert("RGB"))
         assert np.abs(decoded.pixels.astype(int) - expected).max() <= 2
         assert Geometry(decoded.height, decoded.width).image(decoded.pixels) is decoded.pixels
+
+
+def test_a_fault_of_the_system_is_said_and_no_look_of_the_file(tmp_path, monkeypatch):
+    """Too many open files when it is looked at: not "it begins with 0 zero bytes"."""
+    path = tmp_path / "text.jpg"
+    path.write_text("name,label")
+    fault = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def unidentified(data):
+        monkeypatch.setattr(Path, "open", failing)
+        raise UnidentifiedImageError
+
+    def failing(*words, **named):
+        raise fault
+
+    monkeypatch.setattr(decoding, "_open", unidentified)
+    with pytest.raises(DecodeError, match="Too many open files") as caught:
+        read_header(path)
+    assert caught.value.__cause__ is fault
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), OSError(errno.EIO, "Input/output error")])
+def test_an_orientation_that_cannot_be_read_at_the_moment_is_not_upright(tmp_path, monkeypatch, fault):
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (8, 4)).save(path)
+
+    def failing(image):
+        raise fault
+
+    monkeypatch.setattr(Image.Image, "getexif", failing)
+    with pytest.raises(DecodeError, match=r"memory|Input/output error"):
+        read_header(path)
