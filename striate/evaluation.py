@@ -68,7 +68,7 @@ def evaluate(
     started = time.monotonic()
     network, description = modelfile.open_model(model, on_notice=on_notice)
     task = task_named(description.task, description.classes, description.task_arguments)
-    dataset = task.checked(open_data(Path(data), format=format))
+    dataset = task.checked(open_data(Path(data), format=format, settings=description.data))
     dataset, cache = readable(dataset, description.preprocess, skip=skip_unreadable)
     if on_notice:
         for text in dataset.notices:

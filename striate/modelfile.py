@@ -16,9 +16,11 @@ from torch import Tensor, isfinite
 
 from striate.base.atomic import replace_file
 from striate.base.errors import ModelError, ModelFileError, StriateError
+from striate.base.fields import annotated, plain, refuse_unknown, validated
 from striate.base.nearest import did_you_mean
 from striate.data.names import counted, listed
 from striate.data.records import Classes
+from striate.data.settings import USUAL, DataSettings
 from striate.models import build
 from striate.models.network import Network
 from striate.models.table import architecture, is_model
@@ -38,8 +40,9 @@ KEY = "striate"
 class Description:
     """What a model file says of its weights.
 
-    ``arguments`` are those of the network's builder, ``task_arguments`` those of the task. ``provenance`` holds, where
-    they are known, ``data`` (the fingerprint of what it was trained on), ``split``, ``split_seed``, ``fixed_splits``
+    ``arguments`` are those of the network's builder, ``task_arguments`` those of the task, and ``data`` say how the
+    pictures were read that it was trained on.
+    ``provenance`` holds, where they are known, ``data`` (their fingerprint), ``split``, ``split_seed``, ``fixed_splits``
     (whether folders decided it instead), ``folds``, ``fold``, ``recipe`` (its hash), ``version`` and ``licence`` (of
     the weights it started from); of weights that were imported also ``origin``, ``container``, ``scheme``, ``source``
     (the file's name), ``source_sha256`` and ``fresh`` (the tensors that are random, since the file had none for them).
@@ -51,6 +54,7 @@ class Description:
     classes: Classes
     preprocess: Preprocess
     task_arguments: Mapping[str, Any] = field(default_factory=dict)
+    data: DataSettings = USUAL
     calibration: dict[str, float] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -174,6 +178,7 @@ def _as_json(description: Description) -> dict[str, Any]:
         "task": {"name": description.task, "arguments": dict(description.task_arguments)},
         "classes": {"names": list(classes.names), "ids": list(classes.ids) if classes.ids else None},
         "preprocess": description.preprocess.as_dict(),
+        "data": plain(description.data),
         "calibration": description.calibration,
         "provenance": description.provenance,
     }
@@ -212,9 +217,16 @@ def _description(values: dict[str, Any]) -> Description:
         classes=Classes(tuple(names), tuple(ids) if ids else None),
         preprocess=Preprocess.from_dict(values["preprocess"]),
         task_arguments=dict(values["task"]["arguments"]),
+        data=_data_settings(values.get("data", {})),  # which the first files did not have
         calibration=values["calibration"],
         provenance=dict(values["provenance"]),
     )
+
+
+def _data_settings(values: dict[str, Any]) -> DataSettings:
+    refuse_unknown(values, annotated(DataSettings), "data")
+    settings: DataSettings = validated(DataSettings, values, "data")
+    return settings
 
 
 def _contradiction(description: Description) -> str | None:

@@ -20,6 +20,7 @@ from striate.base.fields import Later, annotated, came_later, left_out, plain, r
 from striate.base.nearest import did_you_mean
 from striate.data.augmentation import Augmentation
 from striate.data.names import printable
+from striate.data.settings import DataSettings
 
 MOST = 1_000_000_000
 """The largest whole number that a recipe takes, so that no sum or product of them leaves 64 bits."""
@@ -85,15 +86,6 @@ class ClassifySettings:
 
 SETTINGS: Mapping[str, type] = {"classify": ClassifySettings}
 """Task name to the dataclass of its settings, in which every field has a default."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSettings:
-    """How the data are read."""
-
-    format: Annotated[
-        str | None, Later(as_before=None), Field(description="format of the data, if it cannot be told")
-    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, fx, nn
 
-from striate.answering.layer_list import Layer, LayerList
+from striate.answering.layer_list import Layer, LayerList, is_plain
 from striate.answering.packed import folded_weights
 from striate.base.errors import ModelError
-from striate.layers import Conv2d, GlobalAveragePool, MaxPool2d
+from striate.layers import Conv2d, GlobalAveragePool, Linear, MaxPool2d
 from striate.ops.axes import Size, each_axis, each_padding
 from striate.ops.batch_normalization import BOUNDS
 from striate.ops.native import kernels_at_hand
@@ -27,7 +27,7 @@ def chained(listed: LayerList, images: Tensor) -> Chain | None:
     """
     if images.device.type != "cpu" or images.dtype != torch.float32 or (library := kernels_at_hand()) is None:
         return None
-    if not isinstance(listed.layers[-1].run, nn.Linear | GlobalAveragePool):
+    if not is_plain(listed.layers[-1].run, nn.Linear, Linear, GlobalAveragePool):
         return None
     sizes: list[Map] = [(images.shape[1], images.shape[2], images.shape[3])]
     places: dict[fx.Node, int] = {listed.images: 0}
@@ -50,11 +50,16 @@ def _link(layer: Layer, reads: Sequence[int], sizes: Sequence[Map]) -> Link | No
     if len(reads) != 1:
         return None
     read, size = reads[0], sizes[0]
-    if isinstance(layer.run, GlobalAveragePool):
+    if is_plain(layer.run, GlobalAveragePool):
         return Link("mean", read, size, (size[0], 1, 1))
-    if isinstance(layer.run, MaxPool2d):
+    if isinstance(layer.run, MaxPool2d) and is_plain(layer.run, MaxPool2d):
         return _walking("maximum", read, size, size[0], layer.run, layer.run.kernel_size)
-    if isinstance(layer.run, nn.Linear) and size == (layer.run.in_features, 1, 1) and _is_plain(layer.run.weight):
+    if (
+        isinstance(layer.run, nn.Linear)
+        and is_plain(layer.run, nn.Linear, Linear)
+        and size == (layer.run.in_features, 1, 1)
+        and _in_floats(layer.run.weight)
+    ):
         numbers, outputs = layer.run.state_dict(), (layer.run.out_features, 1, 1)
         return Link("window", read, size, outputs, weight=numbers["weight"][:, :, None, None], bias=numbers.get("bias"))
     return None
@@ -62,7 +67,7 @@ def _link(layer: Layer, reads: Sequence[int], sizes: Sequence[Map]) -> Link | No
 
 def _window(layer: Layer, conv: Conv2d, reads: Sequence[int], sizes: Sequence[Map]) -> Link | None:
     depthwise = conv.groups > 1
-    if not _is_plain(conv.weight) or (depthwise and (conv.weight.shape[:2] != (conv.groups, 1) or len(reads) > 1)):
+    if not _in_floats(conv.weight) or (depthwise and (conv.weight.shape[:2] != (conv.groups, 1) or len(reads) > 1)):
         return None
     outputs, _, *window = conv.weight.shape
     kind: Kind = "depthwise" if depthwise else "window"
@@ -96,5 +101,5 @@ def _walking(kind: Kind, read: int, size: Map, outputs: int, module: Conv2d | Ma
     return Link(kind, read, size, (outputs, down, across), window=(high, wide), stride=strides[0], before=(top, left))
 
 
-def _is_plain(weight: Tensor) -> bool:
+def _in_floats(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and weight.dtype == torch.float32

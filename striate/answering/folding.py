@@ -75,9 +75,9 @@ class FoldedNetwork:
             images = torch.empty_like(images, memory_format=torch.channels_last).copy_(images)
         fits = images.shape[2:], images.dtype
         plan = self._plans.get(fits)
-        if plan is None:
+        if plan is None:  # layers run once for it, on a copy, since some may change their input
             chain = chained(self._layers, images)
-            plan = (PIXELS, _Steps(self._layers, images)) if chain is None else (CHAINED_PIXELS, chain)
+            plan = (PIXELS, _Steps(self._layers, images.clone())) if chain is None else (CHAINED_PIXELS, chain)
             # A new table each time: other threads read the old one meanwhile.
             self._plans = dict([*self._plans.items(), (fits, plan)][-PLANS:])
         pixels, run = plan

@@ -66,6 +66,15 @@ class _Tracer(fx.Tracer):
         return next(m.children(), None) is None
 
 
+def is_plain(module: object, *kinds: type) -> bool:
+    """Whether a module is of just one of these kinds: a subclass may compute something else, and so may hooks."""
+    return isinstance(module, nn.Module) and type(module) in kinds and not _hooked(module)
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
 def layers_of(network: Network) -> LayerList:
     """The layers that `Network.compute` is made of.
 
@@ -75,6 +84,8 @@ def layers_of(network: Network) -> LayerList:
     root, name = _Compute(network), type(network).__name__
     if type(network).forward is not Network.forward:
         raise FoldingError(f"{name} overrides forward instead of compute, so it runs as written")
+    if _hooked(network):
+        raise FoldingError(f"{name} has forward hooks, which want to see it run, so it runs as written")
     try:
         graph = _Tracer().trace(root)
     except Exception as error:
@@ -91,7 +102,7 @@ def layers_of(network: Network) -> LayerList:
     for node in nodes:
         if node in folded:
             continue
-        if isinstance(modules.get(node), _NOTHING) and len(node.args) == 1:
+        if is_plain(modules.get(node), *_NOTHING) and len(node.args) == 1:
             same[node] = same.get(node.args[0], node.args[0])
             continue
         layer = _layer(node, conv_of.get(node, node), modules, root)
@@ -106,7 +117,7 @@ def layers_of(network: Network) -> LayerList:
 def _folds(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> bool:
     """Whether the node is a norm or an activation that the convolution before it can do, whom nobody else reads."""
     module = modules.get(node)
-    if not isinstance(module, BatchNormAct2d | nn.ReLU | nn.ReLU6):
+    if not is_plain(module, BatchNormAct2d, nn.ReLU, nn.ReLU6):
         return False
     before = node.args[0] if len(node.args) == 1 else None
     if not isinstance(before, fx.Node) or _convolution(before, modules) is None:
@@ -116,8 +127,7 @@ def _folds(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> bool:
 
 def _convolution(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> Conv2d | None:
     module = modules.get(node)
-    # These alone: a subclass may mean something else by its weight.
-    known = type(module) in (Conv2d, DepthwiseConv2d) and len(node.args) == 1
+    known = is_plain(module, Conv2d, DepthwiseConv2d) and len(node.args) == 1
     return module if isinstance(module, Conv2d) and known else None
 
 

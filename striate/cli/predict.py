@@ -1,6 +1,6 @@
 """``striate predict``."""
 
-from collections import Counter
+import itertools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,11 +35,12 @@ def predict(
         if not quiet:
             say(f"left out: {error}")
 
-    taken: Counter[str] = Counter()
+    taken: set[str] = set()
 
     def free_name(path: Path) -> str:
-        taken[path.stem] += 1
-        return path.stem if taken[path.stem] == 1 else f"{path.stem}-{taken[path.stem]}"
+        names = (path.stem if number == 1 else f"{path.stem}-{number}" for number in itertools.count(1))
+        taken.add(name := next(name for name in names if name not in taken))
+        return name
 
     rows: list[dict[str, Any]] = []
     for picture, prediction in predictor.stream(paths, on_unreadable=unreadable if skip_unreadable else None):

@@ -12,10 +12,13 @@ CACHE_SHARE = 0.4
 """The part of the memory that is free at the start that decoded pictures may fill."""
 
 
-def readable(dataset: Dataset, preprocess: Preprocess, *, skip: bool) -> tuple[Dataset, PictureCache]:
+def readable(
+    dataset: Dataset, preprocess: Preprocess, *, skip: bool, every_class: bool = True
+) -> tuple[Dataset, PictureCache]:
     """The data set with all its pictures readable, and the cache that reading them has filled.
 
-    With ``skip`` those that cannot be read are left out, and a notice of the data set says which.
+    With ``skip`` those that cannot be read are left out, and a notice of the data set says which; ``every_class`` says
+    that each class must keep some.
 
     Raises:
         DataError: some pictures cannot be read and ``skip`` is not given; names every one of them and why.
@@ -28,4 +31,4 @@ def readable(dataset: Dataset, preprocess: Preprocess, *, skip: bool) -> tuple[D
             f"{len(errors)} of {len(dataset.records)} pictures in {printable(dataset.root)} cannot be read; mend or "
             f"remove them, or leave them out with --skip-unreadable:\n{rows}"
         )
-    return skip_unreadable(dataset, errors), cache
+    return skip_unreadable(dataset, errors, every_class=every_class), cache

@@ -56,8 +56,8 @@ class Record:
 
     ``target`` is what is known of it (`striate.data.targets`), in the photograph's own upright pixels.
     ``content`` is the sha256 of the file's bytes (or the array's), 32 bytes; empty for a file that cannot be read.
-    ``name`` is what reports call it: printable, whatever bytes the file's name is made of. Records of one ``group`` are
-    never split (so those of equal content have the same); without one, those of equal content are not.
+    ``name`` is what reports call it: printable, whatever bytes the file's name is made of. Records of one ``group`` or
+    of equal content are never split.
     """
 
     handle: Handle
@@ -66,11 +66,6 @@ class Record:
     name: str
     split: Split | None = None
     group: bytes | None = None
-
-    @property
-    def kept_with(self) -> bytes:
-        """What it shares with the records that must be on its side of a split: its group, or its content."""
-        return self.content if self.group is None else self.group
 
     @property
     def key(self) -> int:

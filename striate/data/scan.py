@@ -232,18 +232,18 @@ def _verdict(read: Callable[[], object]) -> tuple[str, bool]:
     return _FINE, True
 
 
-def skip_unreadable(dataset: Dataset, errors: Iterable[DecodeError]) -> Dataset:
+def skip_unreadable(dataset: Dataset, errors: Iterable[DecodeError], *, every_class: bool = True) -> Dataset:
     """The data set without the pictures that cannot be read, with a notice that says how many and which.
 
     Raises:
-        DataError: a class is left without a picture.
+        DataError: a class is left without a picture, and ``every_class`` needs some.
     """
     names = {str(error.path) for error in errors}
     if not names:
         return dataset
     kept = tuple(record for record in dataset.records if record.name not in names)
     gone = occurring_in(dataset.records) - occurring_in(kept)
-    if gone:
+    if every_class and gone:
         lost = listed([repr(dataset.classes.names[target]) for target in sorted(gone)])
         raise DataError(f"without its unreadable pictures {printable(dataset.root)} has none left of {lost}")
     which = listed([record.name for record in dataset.records if record.name in names], most=50)

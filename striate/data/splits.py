@@ -124,15 +124,36 @@ def _checked(fractions: Sequence[float]) -> tuple[Fraction, Fraction, Fraction]:
     return shares[0] / total, shares[1] / total, shares[2] / total
 
 
-def _ranked(records: Iterable[Record], seed: int, least: int = 0) -> dict[int, list[bytes]]:
+def kept_together(records: Iterable[Record]) -> dict[bytes, bytes]:
+    """For each content that of its unit: the least of all contents that groups join with it.
+
+    Records of equal content, or of one group, are never split.
+    """
+    units = {record.content: record.content for record in records}
+    first: dict[bytes, bytes] = {}
+
+    def unit(content: bytes) -> bytes:
+        while units[content] != content:
+            content = units[content]
+        return content
+
+    for record in records:
+        if record.group is not None:
+            one, other = unit(first.setdefault(record.group, record.content)), unit(record.content)
+            units[max(one, other)] = min(one, other)
+    return {content: unit(content) for content in units}
+
+
+def _ranked(records: Sequence[Record], seed: int, least: int = 0) -> dict[int, list[bytes]]:
     """What must stay together, for each class (in their order), by the hash of salt and content.
 
     Classes with fewer than ``least`` are taken together.
     """
     salt = f"striate split {seed}\0".encode()
     classes: dict[bytes, set[int]] = {}
+    units = kept_together(records)
     for record in records:
-        classes.setdefault(record.kept_with, set()).update(record.target.occurring() or ())
+        classes.setdefault(units[record.content], set()).update(record.target.occurring() or ())
     counts = Counter(index for found in classes.values() for index in found)
     strata: dict[int, set[bytes]] = {}
     for unit, found in classes.items():
@@ -147,7 +168,7 @@ def _ranked(records: Iterable[Record], seed: int, least: int = 0) -> dict[int, l
 
 def _cut(
     dataset: Dataset,
-    records: Iterable[Record],
+    records: Sequence[Record],
     shares: tuple[Fraction, Fraction, Fraction],
     seed: int,
     every_class: bool,
@@ -202,8 +223,9 @@ def _counts(total: int, shares: Sequence[Fraction]) -> list[int]:
 
 def _with_sides(dataset: Dataset, sides: Mapping[bytes, Split], only: Split | None = None) -> Dataset:
     """The records with their sides (of the split ``only``, if given: the others keep theirs)."""
+    units = kept_together(dataset.records if only is None else dataset.of_split(only))
     records = tuple(
-        replace(record, split=sides[record.kept_with]) if only is None or record.split == only else record
+        replace(record, split=sides[units[record.content]]) if only is None or record.split == only else record
         for record in dataset.records
     )
     return replace(dataset, records=records)

@@ -6,6 +6,7 @@ tasks know the kinds.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -148,7 +149,7 @@ class Mask:
     """A class for each pixel, from a picture of class indices that is read when it is needed.
 
     ``source`` is the file, or uint8 ``[H, W]``; 255 is nobody's class and never counted, so there are at most 255
-    classes. ``content`` is the sha256 of what was read. ``numbers`` says which index each byte of the
+    classes. ``content`` is the sha256 of the file, if it is known. ``numbers`` says which index each byte of the
     source stands for.
     """
 
@@ -169,7 +170,8 @@ class Mask:
         """The content, and what its numbers mean."""
         meanings = [*names, *[b""] * (UNKNOWN + 1 - len(names))]
         numbers = range(UNKNOWN + 1) if self.numbers is None else self.numbers
-        return b"mask" + self.content + b"\0".join(meanings[number] for number in numbers)
+        content = self.content or sha256(self.indices()).digest()
+        return b"mask" + content + b"\0".join(meanings[number] for number in numbers)
 
     def occurring(self) -> None:
         """Not known before it is read."""

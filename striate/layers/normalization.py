@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from striate.ops.batch_normalization import Activation, batch_norm
 from striate.ops.normalization import ResponseNorm, local_response_normalization
-from striate.ops.recomputation import within_backward
+from striate.ops.recomputation import computed_again
 
 
 class LocalResponseNorm(nn.Module):
@@ -53,7 +53,7 @@ class BatchNormAct2d(nn.BatchNorm2d):
         """``act(norm(x) + residual)``, ``[N, C, H, W]``."""
         self._check_input_dim(x)
         momentum = self.momentum
-        if self.training and not within_backward():
+        if self.training and not computed_again():
             self.num_batches_tracked.add_(1)
         if momentum is None:  # as torch: the mean of all batches so far
             momentum = 1.0 / max(1, int(self.num_batches_tracked))

@@ -65,7 +65,7 @@ class Headed(Network):
         place = names.index(name)
         if place and names[place - 1] in [info.name for info in self.feature_info]:
             kept.append(last)
-        return (*kept, super().run_block(name, last))
+        return (*kept, self.backbone.run_block(name, last))
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The maps that the head reads, finest first."""

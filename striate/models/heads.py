@@ -1,7 +1,8 @@
 """Every head by name, written out: what stands before the stroke in names such as ``head/efficientnet_lite0``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +12,8 @@ class Head:
     The builder takes the `FeatureInfo` of the maps that the head reads, finest first, and ``classes`` by keyword, and
     makes the module that takes these maps as a list and gives one tensor. Further arguments are keywords, too.
     ``task`` names what it is for and ``classes`` is its usual number. ``strides`` are those of the maps that it reads,
-    in pixels (None: all that the backbone has), ``size`` is that of its usual pictures (None: the backbone's).
+    in pixels (None: all that the backbone has), ``size`` is that of its usual pictures (None: the backbone's), and
+    ``backbone_arguments`` are further ones of the backbone's builder.
     """
 
     build: str
@@ -20,6 +22,7 @@ class Head:
     classes: int
     strides: tuple[int, ...] | None = None
     size: tuple[int, int] | None = None
+    backbone_arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 HEADS: Mapping[str, Head] = {}

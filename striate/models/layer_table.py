@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.base.errors import ModelError
-from striate.layers import Conv2d
+from striate.layers import Conv2d, ConvTranspose2d
 from striate.layers.pooling import Pool
 from striate.models.meta import build_on_meta
 from striate.models.network import Network, parameter_count
@@ -84,16 +84,22 @@ def layer_table(name: str) -> LayerTable:
         return LayerTable(name, tuple(images.shape[1:]), tuple(rows_of(network, images)))
 
 
+TRANSPOSED = (ConvTranspose2d, nn.modules.conv._ConvTransposeNd)
+WEIGHING = (*TRANSPOSED, Conv2d, nn.modules.conv._ConvNd, nn.Linear)
+
+
 @contextmanager
 def counted_multiply_adds(module: nn.Module) -> Iterator[list[int]]:
-    """What each convolution and dense layer of a module multiplies for one picture, as they run within the block."""
+    """What each convolution and dense layer, ours or torch's, multiplies for one picture, as they run in the block."""
     counted: list[int] = []
 
-    def count(layer: nn.Module, _: object, output: Tensor) -> None:
-        places = output[0].numel() // output.shape[1]
-        counted.append(layer.get_parameter("weight").numel() * places)
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        # Each weight is used once for each place that a window is laid on: of the input where it spreads.
+        places = (inputs[0] if isinstance(layer, TRANSPOSED) else output)[0]
+        channels = places.shape[-1 if isinstance(layer, nn.Linear) else 0]
+        counted.append(layer.get_parameter("weight").numel() * (places.numel() // channels))
 
-    weighing = [layer for layer in module.modules() if isinstance(layer, Conv2d | nn.Linear)]
+    weighing = [layer for layer in module.modules() if isinstance(layer, WEIGHING)]
     hooks = [layer.register_forward_hook(count) for layer in weighing]
     try:
         yield counted

@@ -532,8 +532,9 @@ def _built(
         return builder(classes=classes, in_channels=channels, **further)
     from striate.models.headed import Headed
 
-    network = build(backbone, classes=1, in_channels=channels)
-    strides = HEADS[name.rpartition("/")[0]].strides
+    head = HEADS[name.rpartition("/")[0]]
+    network = build(backbone, classes=1, in_channels=channels, arguments=head.backbone_arguments)
+    strides = head.strides
     offered = [info.stride for info in network.feature_info]
     if missing := [stride for stride in strides or () if stride not in offered]:
         raise ModelError(

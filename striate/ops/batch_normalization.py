@@ -17,7 +17,7 @@ from striate.base.errors import ModelError
 from striate.ops.native import norm as native
 from striate.ops.native.library import kernels, kernels_for
 from striate.ops.native.tensors import will_be_differentiated
-from striate.ops.recomputation import within_backward
+from striate.ops.recomputation import computed_again
 
 Activation = Literal["none", "relu", "relu6"]
 BOUNDS: dict[Activation, tuple[float, float]] = {
@@ -65,7 +65,7 @@ def batch_norm(
             f"batch_norm on x {list(x.shape)}: in training the statistics are those of the batch, which has one value "
             "a channel; it takes at least 2, of two pictures or of maps of two places"
         )
-    if training and within_backward():
+    if training and computed_again():
         running_mean, running_var = running_mean.clone(), running_var.clone()
     tables = (weight, bias, running_mean, running_var)
     if _by_kernels(x, residual, tables) and kernels() is not None:

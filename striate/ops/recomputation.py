@@ -76,6 +76,7 @@ def promised(tensor: Tensor) -> Promise | None:
 _innermost = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
 _allowed = getattr(torch._C._autograd, "_saved_tensors_hooks_is_enabled", lambda: True)
 _graph_task = getattr(torch._C, "_current_graph_task_id", lambda: -1)
+_current_node = getattr(torch._C, "_current_autograd_node", lambda: None)
 
 
 def foreign_hooks() -> bool:
@@ -94,9 +95,14 @@ def foreign_hooks() -> bool:
         return True
 
 
-def within_backward() -> bool:
-    """Whether this is part of a backward pass: a forward pass is then one that is computed again."""
-    return not torch.compiler.is_compiling() and _graph_task() != -1
+def computed_again() -> bool:
+    """Whether this is the second pass of activation checkpointing, in the middle of a backward pass.
+
+    Of the kind that saves tensors by hooks these are active then; of the reentrant kind it is a step of its own.
+    """
+    if torch.compiler.is_compiling() or _graph_task() == -1:
+        return False
+    return foreign_hooks() or "Checkpoint" in type(_current_node()).__name__
 
 
 def keeping_promises(tensor: Tensor) -> AbstractContextManager[Any]:

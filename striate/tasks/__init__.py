@@ -37,7 +37,10 @@ def task_named(name: str, classes: "Classes", arguments: Mapping[str, Any] = NO_
     if name not in TASKS:
         raise ModelFileError(f"there is no task {name!r}.{did_you_mean(name, TASKS)} Tasks: {', '.join(TASKS)}")
     module, _, attribute = TASKS[name].partition(":")
-    task: Task = getattr(importlib.import_module(module), attribute).of(classes, arguments)
+    try:
+        task: Task = getattr(importlib.import_module(module), attribute).of(classes, arguments)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"the task {name} cannot be had with the arguments {dict(arguments)}: {error}") from None
     return task
 
 

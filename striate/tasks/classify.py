@@ -20,10 +20,9 @@ from striate.data.records import Batch, Classes, Dataset, Record, copies
 from striate.data.targets import ClassIndex
 from striate.pictures.geometry import Geometry
 from striate.recipe import ClassifySettings, Recipe
-from striate.tasks.arguments import refuse_unknown
 from striate.tasks.classify_defaults import default_model, default_recipe
 from striate.tasks.classify_meter import ClassifyMeter, class_indices, wilson_interval
-from striate.tasks.task import Loss
+from striate.tasks.task import Loss, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,8 @@ class Classify:
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "Classify":
         """The task over these classes; it keeps nothing else in model files."""
-        refuse_unknown("classify", arguments, known=())
+        if arguments:
+            raise ValueError("it has none")
         return cls(classes)
 
     def checked(self, data: Dataset) -> Dataset:
@@ -187,7 +187,7 @@ class Classify:
             total = total + self.auxiliary_weight * part
         return Loss(total, parts)
 
-    def undo(self, outputs: Tensor) -> Tensor:
+    def undo(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """The logits as they are: a mirrored daisy is a daisy."""
         return outputs
 
@@ -233,12 +233,12 @@ class Classify:
 
     def brief(self, figures: Mapping[str, Any]) -> str:
         """``top-1 0.912, loss 0.310``."""
-        return f"top-1 {figures['top1']:.3f}, loss {figures['loss']:.3f}"
+        return f"top-1 {shown(figures['top1'])}, loss {shown(figures['loss'])}"
 
     def summary(self, figures: Mapping[str, Any]) -> str:
         """``top-1 0.912, with 95 % confidence between 0.870 and 0.940; loss 0.310``."""
-        low, high = figures["interval"]
+        low, high = map(shown, figures["interval"] or (None, None))
         return (
-            f"top-1 {figures['top1']:.3f}, with 95 % confidence between {low:.3f} and {high:.3f}; "
-            f"loss {figures['loss']:.3f}"
+            f"top-1 {shown(figures['top1'])}, with 95 % confidence between {low} and {high}; "
+            f"loss {shown(figures['loss'])}"
         )

@@ -23,6 +23,16 @@ class Loss:
     parts: Mapping[str, Tensor]
 
 
+def shown(figure: float | None) -> str:
+    """A figure as people read it; one that does not exist (no picture of that kind) is a dash.
+
+    Example:
+        >>> shown(0.5), shown(None)
+        ('0.500', '-')
+    """
+    return "-" if figure is None else f"{figure:.3f}"
+
+
 class Meter(Protocol):
     """Collects what was predicted and what was true, and says the figures."""
 
@@ -36,7 +46,7 @@ class Meter(Protocol):
         """Count what another meter of the same task has counted: folds, or other processes."""
 
     def figures(self) -> dict[str, Any]:
-        """The figures so far, with the keys of ``docs/json.md``; fractions as 0..1."""
+        """The figures so far, with the keys of ``docs/json.md``; fractions as 0..1, None what does not exist."""
 
     def rows(self) -> Sequence[Mapping[str, Any]]:
         """A result a picture, in the order in which they were counted.
@@ -48,7 +58,8 @@ class Meter(Protocol):
 class Task(Protocol):
     """A small frozen object that knows what an answer is; the only thing above it that does.
 
-    Of its class, ``of(classes, arguments)`` makes one from what a model file keeps; see `striate.tasks.task_named`.
+    Of its class, ``of(classes, arguments)`` makes one from the `arguments` that a model file keeps, and without any one
+    that is to be `fitted`; what it cannot do with them it says by ValueError. See `striate.tasks.task_named`.
     """
 
     @property
@@ -107,8 +118,8 @@ class Task(Protocol):
     def loss(self, outputs: Tensor, auxiliary: Sequence[Tensor], targets: Any) -> Loss:
         """The loss of the network's outputs, in float32."""
 
-    def undo(self, outputs: Tensor) -> Tensor:
-        """Raw outputs for pictures that were mirrored left and right, as they would be for the pictures themselves."""
+    def undo(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
+        """Raw outputs for pictures (of this height and width) that were mirrored left and right, as for themselves."""
 
     def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[Any]:
         """One prediction a picture, in the photograph's own pixels."""

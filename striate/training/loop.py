@@ -133,14 +133,15 @@ def _end_epoch(learner: Learner, run: Run, rate: float, images: int, seconds: fl
     learner.refuse_broken_weights()
     meter = measure(learner.evaluated, learner.task, learner.preprocess, run.validation.epoch(0), learner.device)
     figures = meter.figures()
-    value = figures[recipe.metric] * learner.task.directions[recipe.metric]
-    if math.isnan(value):  # neither more nor less than anything, so nothing would ever be better
-        value = -math.inf
+    figure = figures[recipe.metric]
+    # What is no number is neither more nor less than anything, so nothing would ever be better.
+    known = figure is not None and not math.isnan(figure)
+    value = figure * learner.task.directions[recipe.metric] if known else -math.inf
     better = progress.best is None or value > progress.best
     progress.epochs_without_better = 0 if better else progress.epochs_without_better + 1
     if better:
         progress.best = value
-        progress.good_enough = value - learner.task.margin(recipe.metric, figures)
+        progress.good_enough = value - (learner.task.margin(recipe.metric, figures) if known else 0.0)
     # The latest epoch that cannot be told from the best one: with few validation pictures the highest figure is mostly
     # luck, and later weights have been averaged and annealed for longer.
     kept = value >= progress.good_enough

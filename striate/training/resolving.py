@@ -48,7 +48,11 @@ def resolve(data: Dataset, overrides: Overrides) -> Recipe:
     recipes.settings_of(name, overrides.source)
     task = task_named(name, data.classes)
     model = str(overrides.values.get("model") or task.default_model(data))
-    architecture(model)  # a wrong name is said first
+    if (made_for := architecture(model).task) != name:  # a wrong name is said by `architecture`
+        raise RecipeError(
+            f"{overrides.source}: {model} is made for {made_for}, and the task is {name}; name another model, or leave "
+            f"it out, which takes {task.default_model(data)}"
+        )
     scratch = overrides.values.get("weights") == "none"
     recipe = recipes.changed(
         task.default_recipe(data, model, scratch=scratch), overrides.values, source=overrides.source
@@ -173,6 +177,7 @@ def description_for(
         arguments={"classes": len(data.classes), "in_channels": preprocess.count, **task.network_arguments},
         task=task.name,
         task_arguments=task.arguments,
+        data=recipe.data,
         classes=data.classes,
         preprocess=preprocess,
         provenance={

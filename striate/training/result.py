@@ -55,7 +55,7 @@ class Result:
 def best_figures(folder: RunFolder) -> Mapping[str, Any]:
     """The validation figures of the epoch that the run's model file is from, as its metrics have them.
 
-    A figure that was no finite number is NaN.
+    A figure that was no finite number is None.
 
     Raises:
         TrainingError: the metrics are not as they were written.
@@ -66,14 +66,13 @@ def best_figures(folder: RunFolder) -> Mapping[str, Any]:
             for text in file:
                 line = json.loads(text)
                 if line["kind"] == "epoch" and line["kept"]:
-                    figures = line["validation"].items()
-                    best = {name: math.nan if value is None else value for name, value in figures}
+                    best = line["validation"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(f"{folder.metrics}: is damaged ({error}); --force starts the run over") from None
     return best
 
 
 def spread(folds: Sequence[Mapping[str, Any]], metric: str) -> dict[str, float]:
-    """Mean and standard deviation of one figure over the folds."""
-    values = [float(fold[metric]) for fold in folds]
+    """Mean and standard deviation of one figure over the folds that have it; NaN if none has."""
+    values = [float(fold[metric]) for fold in folds if fold.get(metric) is not None] or [math.nan]
     return {"mean": statistics.fmean(values), "deviation": statistics.stdev(values) if len(values) > 1 else 0.0}

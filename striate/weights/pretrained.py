@@ -396,6 +396,8 @@ def recognised(sha256: str, name: str) -> tuple[str, Pretrained] | None:
 def none_of(model: str) -> str:
     """Why the weights of a network cannot be had by name, and what can be done instead; one sentence or two."""
     name, row = pretrained_name(model), pretrained_part(model)
+    if has_pretrained(model):
+        return f"there are pretrained weights of {name} alone, the backbone of {model}, which a training starts from"
     if row is not None:
         return (
             f"the pretrained weights of {name} are not verified here, so they are not taken by name: "

@@ -12,6 +12,7 @@ from striate.inference import answering
 from striate.layers import BatchNormAct2d, Conv2d, GlobalAveragePool
 from striate.models import build
 from striate.models.headed import Headed
+from striate.models.network import FeatureInfo, Network
 from tests.answering.test_folding import trained
 from tests.models.toys import Ending, Skipping, TwoOutputs, places
 
@@ -207,3 +208,45 @@ def test_threads_with_two_sizes_do_not_mix_them_up(planned: list[torch.Size]) ->
     for each in (*images, *images):
         torch.testing.assert_close(inferred(answer, each), inferred(network, each), rtol=1e-4, atol=1e-5)
     assert answer.other is None and len(planned) == 2
+
+
+class Twice(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+class Odd(Network):
+    """Layers that compute something else than those they are of, and images that are changed in place."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            classes=2,
+            in_channels=3,
+            blocks={"stem": ("first", "norm"), "head": ("last",)},
+            feature_info=(FeatureInfo("stem", 4, 1),),
+        )
+        self.first, self.norm, self.last = Conv2d(3, 4, 3, padding="same"), BatchNormAct2d(4, act="relu"), Twice(4, 2)
+
+    def compute(self, x: Tensor) -> Tensor:
+        x = x.sub_(0.5)
+        return self.last(self.norm(self.first(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_what_subclasses_hooks_and_steps_in_place_do_is_not_dropped(hooked: bool) -> None:
+    torch.manual_seed(0)
+    network = Odd().eval()
+    if hooked:
+        network.norm.register_forward_hook(lambda module, inputs, output: output + 1)
+    folded = FoldedNetwork(network)
+    for _ in range(2):
+        images = torch.randn(2, 3, 8, 8)
+        with torch.no_grad():
+            assert torch.allclose(folded(images.clone()), network(images.clone()), atol=1e-5)
+
+
+def test_a_network_with_hooks_of_its_own_runs_as_written() -> None:
+    network = Odd().eval()
+    network.register_forward_hook(lambda module, inputs, output: output + 1)
+    with pytest.raises(FoldingError, match="forward hooks"):
+        FoldedNetwork(network)

@@ -1,6 +1,7 @@
 """A head on a backbone: what is kept of it, what passes between blocks, and how it is asked for by name."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -8,10 +9,11 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from striate.base.errors import ModelError
+from striate.layers import Conv2d
 from striate.models import HEADS, MODELS, architecture, build
 from striate.models.headed import Headed
 from striate.models.layer_table import layer_table
-from striate.models.network import TrainingView, parameter_count
+from striate.models.network import FeatureInfo, Network, TrainingView, parameter_count
 from striate.models.table import counts, is_model
 from tests.models.light import light
 from tests.models.toys import PLACES, Skipping, places
@@ -204,3 +206,21 @@ def test_arguments_of_a_plain_network():
 
 def test_usual_classes():
     assert [build(name).classes for name in ("lenet5", "toy/resnet18")] == [10, 7]
+
+
+class Doubling(Network):
+    def __init__(self) -> None:
+        blocks = {"stem": ("first",), "head": ("last",)}
+        info = (FeatureInfo("stem", 4, 1),)
+        super().__init__(classes=2, in_channels=3, blocks=blocks, feature_info=info)
+        self.first, self.last = Conv2d(3, 4, 1), nn.Linear(4, 2)
+
+    def run_block(self, name: str, x: Any) -> Any:
+        return 2 * super().run_block(name, x)
+
+
+def test_a_backbone_that_runs_its_blocks_in_a_way_of_its_own_goes_on_doing_so() -> None:
+    backbone, images = Doubling(), torch.randn(1, 3, 4, 4)
+    (wanted,) = backbone.features(images)
+    (found,) = Headed(backbone, nn.Identity(), features=backbone.feature_info, classes=2).features(images)
+    assert torch.equal(found, wanted)

@@ -190,3 +190,12 @@ def test_hooks_are_noticed_by_the_documented_way_too(monkeypatch: pytest.MonkeyP
         assert not foreign_hooks()
         with torch.autograd.graph.save_on_cpu():  # and still allowed
             pass
+
+
+def test_another_networks_step_within_a_backward_pass_moves_its_statistics() -> None:
+    one, other = (BatchNormAct2d(4).train() for _ in range(2))
+    x = torch.randn(2, 4, 3, 3, requires_grad=True)
+    y = one(x)
+    y.register_hook(lambda gradient: (other(x.detach()), None)[1])
+    y.sum().backward()
+    assert other.num_batches_tracked == 1 and other.running_mean.abs().sum() > 0

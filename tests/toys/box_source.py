@@ -7,6 +7,7 @@ from striate.base.errors import DataError
 from striate.data.names import printable
 from striate.data.records import Classes, Dataset
 from striate.data.scan import hash_files
+from striate.data.settings import DataSettings
 from striate.data.sources.assembly import Columns, assemble
 from striate.data.targets import Boxes
 
@@ -15,7 +16,7 @@ def recognises(path: Path) -> bool:
     return (path / "boxes.csv").is_file()
 
 
-def read(path: Path, workers: int) -> Dataset:
+def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     rows: dict[str, list[list[str]]] = {}
     with (path / "boxes.csv").open(newline="") as file:
         for number, (name, *row) in enumerate(csv.reader(file), start=1):

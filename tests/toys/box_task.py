@@ -51,7 +51,7 @@ class FindBoxes:
 
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "FindBoxes":
-        return cls(classes, threshold=arguments.get("threshold", 0.5))
+        return cls(classes, **arguments)
 
     @property
     def arguments(self) -> Mapping[str, Any]:

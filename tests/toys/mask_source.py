@@ -4,6 +4,7 @@ from pathlib import Path
 
 from striate.data.records import Classes, Dataset
 from striate.data.scan import hash_files
+from striate.data.settings import DataSettings
 from striate.data.sources.assembly import Columns, assemble
 from striate.data.targets import Mask
 
@@ -12,7 +13,7 @@ def recognises(path: Path) -> bool:
     return (path / "masks").is_dir()
 
 
-def read(path: Path, workers: int) -> Dataset:
+def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     files = sorted((path / "pictures").iterdir())
     masks = [path / "masks" / file.name for file in files]
     hashes = hash_files([*files, *masks], root=path, workers=workers)

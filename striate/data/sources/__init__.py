@@ -1,7 +1,7 @@
 """Sources: the formats in which labelled pictures come, one file a format, and the table of them.
 
 To add a format, write a module with ``recognises(path) -> bool`` (cheap; raises nothing) and
-``read(path, workers) -> Dataset``, and give it a row in `SOURCES`. Offers SOURCES, Source and `open_data`.
+``read(path, settings, workers) -> Dataset``, and give it a row in `SOURCES`. Offers SOURCES, Source and `open_data`.
 """
 
 import errno
@@ -18,6 +18,7 @@ from striate.data.names import printable
 
 if TYPE_CHECKING:
     from striate.data.records import Dataset
+    from striate.data.settings import DataSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ class Source:
         """Whether ``path`` looks like this format."""
         return bool(import_module(self.module).recognises(path))
 
-    def read(self, path: Path, workers: int) -> "Dataset":
+    def read(self, path: Path, settings: "DataSettings", workers: int) -> "Dataset":
         """Read ``path`` as this format; raises DataError where it cannot be."""
-        dataset: Dataset = import_module(self.module).read(path, workers)
+        dataset: Dataset = import_module(self.module).read(path, settings, workers)
         return dataset
 
 
@@ -58,10 +59,17 @@ SOURCES: Mapping[str, Source] = {
 }
 
 
-def open_data(path: Path | str, *, format: str | None = None, workers: int | None = None) -> "Dataset":
+def open_data(
+    path: Path | str,
+    *,
+    format: str | None = None,
+    settings: "DataSettings | None" = None,
+    workers: int | None = None,
+) -> "Dataset":
     """Recognise the format of ``path`` and read it: class list, labels and content hashes, but no pictures yet.
 
-    ``format`` is a key of `SOURCES` and overrides the recognition. ``workers`` threads hash the files (by default
+    ``format`` is a key of `SOURCES` and overrides the recognition; that of ``settings``, which say how data are read,
+    decides where several are recognised. ``workers`` threads hash the files (by default
     one a core).
 
     Raises:
@@ -72,8 +80,9 @@ def open_data(path: Path | str, *, format: str | None = None, workers: int | Non
         ('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips')
     """
     from striate.base.hardware import cores
+    from striate.data.settings import USUAL
 
-    path = Path(path)
+    path, settings = Path(path), settings or USUAL
     workers = cores() if workers is None else workers
     if format is not None and format not in SOURCES:
         raise DataError(
@@ -81,18 +90,20 @@ def open_data(path: Path | str, *, format: str | None = None, workers: int | Non
         )
     _check_exists(path)
     if format is not None:
-        return SOURCES[format].read(path, workers)
+        return SOURCES[format].read(path, settings, workers)
     found = [name for name, source in SOURCES.items() if source.recognises(path)]
     found = [name for name in found if not any(name in SOURCES[other].instead_of for other in found)]
+    if settings.format in found:
+        found = [settings.format]
     if len(found) > 1:
         raise DataError(
             f"{printable(path)} holds data in more than one format: {' and '.join(found)}; "
             f"say which is meant with {' or '.join(f'--format {name}' for name in found)}"
         )
     if found:
-        return SOURCES[found[0]].read(path, workers)
+        return SOURCES[found[0]].read(path, settings, workers)
     if path.is_dir():
-        return SOURCES["folders"].read(path, workers)  # says best what is missing in a folder
+        return SOURCES["folders"].read(path, settings, workers)  # says best what is missing in a folder
     raise DataError(f"{printable(path)} is a file in no format of data that is known here; expected {_described()}")
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from striate.base.errors import DataError
 from striate.data.names import listed, printable
 from striate.data.records import ArrayHandle, Classes, Dataset, Split
+from striate.data.settings import DataSettings
 from striate.data.sources.assembly import Columns, assemble
 from striate.data.sources.class_labels import index_labels, picture_contents
 from striate.data.targets import class_targets
@@ -34,7 +35,7 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def read(path: Path, workers: int) -> Dataset:
+def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     """Read one .npz file, or the only one in a folder.
 
     Raises:

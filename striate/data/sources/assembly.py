@@ -30,7 +30,7 @@ def assemble(
     notices: Sequence[str],
     task: str = "classify",
 ) -> Dataset:
-    """Make the data set; notices say which pictures are in more than one split.
+    """Make the data set; notices say which copies are in more than one split, and of which other things are said.
 
     A source whose only split is "train" has no splits of its own: its records go without.
     """
@@ -38,9 +38,14 @@ def assemble(
     if set(splits) == {"train"}:
         splits = [None] * len(splits)
     records = tuple(map(Record, columns.handles, columns.targets, columns.contents, columns.names, splits))
-    shared = [f"{first.name} = {copy.name}" for first, copy in copies(records) if first.split != copy.split]
-    if shared:
+    names = [name.encode("utf-8", "surrogateescape") for name in classes.names]
+    pairs = [(first, copy, f"{first.name} = {copy.name}") for first, copy in copies(records)]
+    if shared := [text for first, copy, text in pairs if first.split != copy.split]:
         what = counted(len(shared), "picture is", "pictures are")
         notices = (*notices, f"{what} in more than one split, so the figures will flatter: {listed(shared, most=3)}")
+    # Of classes this is an error, which the task makes of it; for others it may be two who drew alike.
+    if other := [text for first, copy, text in pairs if first.target.as_bytes(names) != copy.target.as_bytes(names)]:
+        what = counted(len(other), "copy differs", "copies differ")
+        notices = (*notices, f"{what} from the first picture in what is said of it: {listed(other, most=3)}")
     fixed = any(split is not None for split in splits)
     return Dataset(root, format, classes, records, channels, fixed, task, tuple(notices))

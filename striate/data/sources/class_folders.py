@@ -15,6 +15,7 @@ from striate.base.nearest import did_you_mean
 from striate.data.names import counted, listed, printable
 from striate.data.records import Classes, Dataset, Split
 from striate.data.scan import hash_files
+from striate.data.settings import DataSettings
 from striate.data.sources.assembly import Columns, assemble
 from striate.data.targets import class_targets
 from striate.pictures.decode import PICTURE_SUFFIXES, read_header
@@ -62,7 +63,7 @@ def recognises(path: Path) -> bool:
     return any(_is_picture(name) for child in children for _, _, names in os.walk(child) for name in names)
 
 
-def read(path: Path, workers: int) -> Dataset:
+def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     """Read class folders; every file with a picture's suffix becomes a record, readable or not.
 
     Raises:

@@ -101,7 +101,7 @@ INLINE void forward_step(floats (*s)[DOWN], const float *x, const float *weight,
 }
 
 /* sums[across, DOWN], `rows` numbers apart, += products of `count` inputs. With `prefetch`, the weights that come next are
- * prefetch_to for. */
+ * asked for ahead. */
 INLINE void forward_block(const float *x, const float *weight, float *sums, const Dense *d, int64_t count, int across,
                           int64_t prefetch, int64_t prefetch_to) {
     floats s[ACROSS][DOWN];
@@ -138,7 +138,7 @@ static void forward_part(const float *x, const float *weight, const float *bias,
 }
 
 /* sums[TALL, wide vectors] += what `count` outputs send back. From `next` on the next chunk of
- * weights is prefetch_to for, row by row. */
+ * weights is asked for ahead, row by row. */
 INLINE void input_block(const float *gradient, const float *weight, float *sums, int64_t inputs, int64_t count, int64_t lanes,
                         int wide, const float *next) {
     floats s[TALL][WIDE], w[WIDE];

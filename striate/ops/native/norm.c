@@ -105,7 +105,7 @@ INLINE void input_block(const Behind *b, const float *slope, const float *offset
 }
 
 /* Blocks of all vectors of `count` periods; what stays over behind the last period is one short period. */
-#define TURNS(start, count, block) \
+#define PERIODS(start, count, block) \
     for (int64_t j = 0; j < line.period; j += LANES) block(start, j, LANES, count)
 #define REST(block) \
     for (int64_t j = 0; j < line.rest; j += LANES) block(line.periods, j, line.rest - j, 1)
@@ -115,35 +115,35 @@ static void flush(float *part, double *sums, int64_t count) {
 }
 
 /* Sums of one thread's share, by the block of one kind; `block` is (start, j, lanes, count). */
-#define SUM_UP(block)                                                                     \
-    {                                                                                     \
+#define SUM_UP(block)                                                                         \
+    {                                                                                         \
         int64_t i = line.periods * t / threads, to = line.periods * (t + 1) / threads, n = 0; \
-        for (; i + ROWS <= to; i += ROWS) {                                               \
-            TURNS(i, ROWS, block);                                                        \
-            if ((n += ROWS) % FLUSH == 0) flush(part, sums, 2 * line.period);               \
-        }                                                                                 \
-        for (; i < to; i++) TURNS(i, 1, block);                                           \
-        if (t == threads - 1) REST(block);                                                \
-        flush(part, sums, 2 * line.period);                                                 \
+        for (; i + ROWS <= to; i += ROWS) {                                                   \
+            PERIODS(i, ROWS, block);                                                          \
+            if ((n += ROWS) % FLUSH == 0) flush(part, sums, 2 * line.period);                 \
+        }                                                                                     \
+        for (; i < to; i++) PERIODS(i, 1, block);                                             \
+        if (t == threads - 1) REST(block);                                                    \
+        flush(part, sums, 2 * line.period);                                                   \
     }
 
 /* One thread's share of a pass that writes, from its end to its beginning. */
-#define WRITE_BACKWARDS(block)                                                     \
-    {                                                                              \
+#define WRITE_BACKWARDS(block)                                                           \
+    {                                                                                    \
         int64_t from = line.periods * t / threads, i = line.periods * (t + 1) / threads; \
-        if (t == threads - 1) REST(block);                                         \
-        for (; i - ROWS >= from; i -= ROWS) TURNS(i - ROWS, ROWS, block);          \
-        for (; i > from; i--) TURNS(i - 1, 1, block);                              \
+        if (t == threads - 1) REST(block);                                               \
+        for (; i - ROWS >= from; i -= ROWS) PERIODS(i - ROWS, ROWS, block);              \
+        for (; i > from; i--) PERIODS(i - 1, 1, block);                                  \
     }
 
 /* The type and what is there or not become constants of the loops. */
-#define BY_TYPE(...) \
-    if (low) {       \
+#define BY_TYPE(...)       \
+    if (low) {             \
         const int low = 1; \
-        __VA_ARGS__ \
-    } else {         \
+        __VA_ARGS__        \
+    } else {               \
         const int low = 0; \
-        __VA_ARGS__ \
+        __VA_ARGS__        \
     }
 
 static void apply_part(const void *x, const void *residual, void *y, const float *scale, const float *shift, Map m,
