@@ -16,8 +16,7 @@ from striate.data.loading import Loader, prepares_ahead, threads_for
 from striate.data.reading import readable
 from striate.data.records import Dataset, Record
 from striate.data.splits import fingerprint
-from striate.inference import device_named, measure
-from striate.tasks import task_named
+from striate.inference import device_named, measure, task_of
 from striate.tasks.task import Task
 
 Pictures = Literal["train", "val", "test", "all"]
@@ -27,7 +26,7 @@ Pictures = Literal["train", "val", "test", "all"]
 class Evaluation:
     """The figures of a model on pictures; ``as_json`` has the keys of ``docs/json.md``.
 
-    ``split`` says which pictures they are: "test", "val", "train" or "all".
+    ``split`` says which pictures they are: "test", "val", "train" or "all"; ``summary`` is the figures in a phrase.
     """
 
     task: str
@@ -37,6 +36,7 @@ class Evaluation:
     images: int
     seconds: float
     figures: Mapping[str, Any]
+    summary: str
 
     def as_json(self) -> dict[str, Any]:
         """The evaluation as ``striate evaluate --json`` prints it."""
@@ -67,7 +67,7 @@ def evaluate(
     """
     started = time.monotonic()
     network, description = modelfile.open_model(model, on_notice=on_notice)
-    task = task_named(description.task, description.classes, description.task_arguments)
+    task = task_of(description)
     dataset = task.checked(open_data(Path(data), format=format, settings=description.data))
     dataset, cache = readable(dataset, description.preprocess, skip=skip_unreadable)
     if on_notice:
@@ -87,7 +87,7 @@ def evaluate(
         ahead=prepares_ahead(where),
         cache=cache,
     )
-    meter = measure(network, task, description.preprocess, loader.epoch(0), where)
+    figures = measure(network, task, description.preprocess, loader.epoch(0), where).figures()
     return Evaluation(
         task=description.task,
         model=str(model),
@@ -95,7 +95,8 @@ def evaluate(
         split=name,
         images=len(records),
         seconds=time.monotonic() - started,
-        figures=meter.figures(),
+        figures=figures,
+        summary=task.summary(figures),
     )
 
 

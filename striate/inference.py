@@ -17,14 +17,17 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from striate.answering import FoldedNetwork, FoldingError
-from striate.base.errors import DataError, ModelError
+from striate.base.errors import DataError, ModelError, ModelFileError
 from striate.base.hardware import cores
 from striate.data.names import printable
 from striate.data.records import Batch
+from striate.modelfile import Description
 from striate.models.network import Network
+from striate.models.table import architecture
 from striate.pictures.decode import decode, from_memory
 from striate.pictures.geometry import Geometry
 from striate.pictures.preprocess import Preprocess
+from striate.tasks import task_named
 from striate.tasks.task import Meter, Task
 
 Picture: TypeAlias = str | Path | NDArray[Any] | Image
@@ -125,6 +128,21 @@ def prepared(picture: Picture, preprocess: Preprocess) -> tuple[NDArray[np.uint8
         raise DataError(f"a picture is a path, an array or a PIL image, not {type(picture).__name__}")
     geometry = preprocess.geometry(decoded.geometry)
     return preprocess.prepare(decoded, geometry), geometry
+
+
+def task_of(description: Description) -> Task:
+    """The task that a model file describes.
+
+    Raises:
+        ModelFileError: there is no such task, it cannot be had so, or the network is made for another.
+    """
+    task = task_named(description.task, description.classes, description.task_arguments)
+    if (made_for := architecture(description.model).task) != task.network_task:
+        raise ModelFileError(
+            f"its description does not hold together: {description.model} is made for {made_for}, and the task is "
+            f"{task.name}"
+        )
+    return task
 
 
 def measure(

@@ -35,6 +35,9 @@ FORMAT = 1
 
 KEY = "striate"
 
+NUMBERS = {"float32", "float64", "float16", "bfloat16", "int64"}
+"""What the tensors of a model file may be; int64 counts the steps of norms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Description:
@@ -42,10 +45,11 @@ class Description:
 
     ``arguments`` are those of the network's builder, ``task_arguments`` those of the task, and ``data`` say how the
     pictures were read that it was trained on.
-    ``provenance`` holds, where they are known, ``data`` (their fingerprint), ``split``, ``split_seed``, ``fixed_splits``
-    (whether folders decided it instead), ``folds``, ``fold``, ``recipe`` (its hash), ``version`` and ``licence`` (of
-    the weights it started from); of weights that were imported also ``origin``, ``container``, ``scheme``, ``source``
-    (the file's name), ``source_sha256`` and ``fresh`` (the tensors that are random, since the file had none for them).
+    ``provenance`` holds, where they are known, ``data`` (their fingerprint), ``split``, ``split_seed``,
+    ``fixed_splits`` (whether folders decided it instead), ``folds``, ``fold``, ``recipe`` (its hash), ``version`` and
+    ``licence`` (of the weights it started from); of weights that were imported also ``origin``, ``container``,
+    ``scheme``, ``source`` (the file's name), ``source_sha256`` and ``fresh`` (the tensors that are random, since the
+    file had none for them).
     """
 
     model: str
@@ -105,6 +109,8 @@ def load(path: Path) -> tuple[Network, Description]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from None
+    if strange := {str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()} - NUMBERS:
+        raise ModelFileError(f"{path}: is damaged: it holds {listed(sorted(strange))}, where weights are floats")
     if broken := [name for name, tensor in tensors.items() if not isfinite(tensor).all()]:
         raise ModelFileError(f"{path}: is damaged: {listed(broken)} hold numbers that are not finite")
     further = dict(description.arguments)
@@ -187,10 +193,12 @@ def _as_json(description: Description) -> dict[str, Any]:
 def _from_json(path: Path, text: str) -> Description:
     try:
         values = json.loads(text)
+        if type(values["format"]) is not int or values["format"] < 1:
+            raise TypeError(f"its format is {values['format']!r}")
         newer = values["format"] > FORMAT
         description = None if newer else _description(values)
         contradiction = None if description is None else _contradiction(description)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         raise ModelFileError(f"{path}: its description is damaged ({type(error).__name__}: {error})") from None
     except StriateError as error:
         raise ModelFileError(f"{path}: its description does not hold together: {error}") from None
@@ -250,9 +258,18 @@ def _lost_split(provenance: dict[str, Any]) -> str | None:
         return None
     kinds = {"split": list, "split_seed": int, "folds": int}
     wrong = [name for name, kind in kinds.items() if type(provenance.get(name)) is not kind]
-    if not wrong and provenance.get("fold") not in (None, *range(1, provenance["folds"] + 1)):
+    fold = provenance.get("fold")
+    if not wrong and fold is not None and not (type(fold) is int and 1 <= fold <= provenance["folds"]):
         wrong = ["fold"]
+    if not wrong and not _are_shares(provenance["split"]):
+        wrong = ["split"]
     return f"the provenance has data, but no right {listed(wrong)}" if wrong else None
+
+
+def _are_shares(split: list[Any]) -> bool:
+    """Whether a run can have been split so: three shares of 1, with some to train and to validate with."""
+    numbers = len(split) == 3 and all(type(share) in (int, float) and 0 <= share <= 1 for share in split)
+    return numbers and split[0] > 0 and split[1] > 0 and abs(sum(split) - 1) < 1e-6
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -16,14 +16,13 @@ from torch import Tensor
 
 from striate import modelfile
 from striate.base.atomic import output_error, replace_file
-from striate.base.errors import DataError, DecodeError
+from striate.base.errors import DataError, DecodeError, OutputError
 from striate.base.hardware import cores
 from striate.data.names import printable
-from striate.inference import Picture, answering, device_named, evaluating, prepared
+from striate.inference import Picture, answering, device_named, evaluating, prepared, task_of
 from striate.models.network import Network
 from striate.pictures.decode import PICTURE_SUFFIXES, decode
 from striate.pictures.geometry import Geometry
-from striate.tasks import task_named
 from striate.tasks.task import Task
 
 BATCH_SIZE = 16
@@ -61,7 +60,7 @@ class Predictor:
         on_notice: Callable[[str], None] | None = None,
     ) -> None:
         self.description = description
-        self.task = task_named(description.task, description.classes, description.task_arguments)
+        self.task = task_of(description)
         self.device = device_named(device)
         self.network = network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._modules = tuple(self.network.modules())
@@ -147,15 +146,19 @@ class Predictor:
 
 
 def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str) -> dict[str, str]:
-    """Write what a prediction shows into a folder, as files whose names begin with ``name``.
+    """Write what a prediction shows into a folder, as files ``name.key.png``, say, where key is that of the JSON.
 
     Returns:
         Their names, by the keys of ``docs/json.md``: ``drawn`` is the photograph with what was found drawn on it, where
         the task draws; the others are the task's own.
 
     Raises:
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written, or the folder is the photograph's own.
     """
+    if folder.resolve() == picture.resolve().parent:
+        raise OutputError(
+            f"{printable(folder)}: holds the photograph {printable(picture.name)} itself; give another --out"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -164,7 +167,7 @@ def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str)
     photograph = decode(picture, "rgb", name=printable(picture)).pixels
     drawn = task.draw(prediction, photograph)
     if drawn is not photograph:
-        files["drawn"] = f"{name}.png"
+        files["drawn"] = f"{name}.drawn.png"
         with replace_file(folder / files["drawn"]) as partial:
             fromarray(drawn).save(partial, "png")
     return files

@@ -306,7 +306,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{printable(path)}: cannot be read as a recipe: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers with thousands of digits
         raise RecipeError(f"{printable(path)}: is not TOML: {error}") from None
     whole = {"settings", *left_out(Recipe), *values} >= annotated(Recipe).keys()
     return _filled(values, came_later, printable(path)) if whole else values

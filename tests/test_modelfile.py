@@ -71,7 +71,9 @@ def test_the_metadata_have_one_key(path):
         metadata = file.metadata()
     assert list(metadata) == ["striate"]
     values = json.loads(metadata["striate"])
-    assert sorted(values) == sorted(["format", "model", "task", "classes", "preprocess", "calibration", "provenance"])
+    assert sorted(values) == sorted(
+        ["format", "model", "task", "classes", "preprocess", "calibration", "data", "provenance"]
+    )
     assert values["format"] == 1
     assert values["model"] == {"name": "lenet5", "arguments": {"classes": 3, "in_channels": 1}}
     assert values["task"] == {"name": "classify", "arguments": {}}

@@ -83,6 +83,8 @@ def validated(kind: type, values: Mapping[str, Any], source: str, table: str = "
         raise RecipeError(_explain(error, source, table)) from None
     except RecipeError as error:  # a dataclass that checks itself
         raise RecipeError(f"{source}: {error}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise RecipeError(f"{source}: {error}") from None
 
 
 def _explain(error: ValidationError, source: str, table: str) -> str:

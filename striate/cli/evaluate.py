@@ -8,8 +8,6 @@ from cyclopts.validators import Number
 
 from striate import evaluation
 from striate.cli.console import answer, answer_json, say
-from striate.data.records import Classes
-from striate.tasks import task_named
 
 
 def evaluate(
@@ -45,5 +43,4 @@ def evaluate(
         answer_json(result.as_json())
         return
     which = {"all": "all pictures"}.get(result.split, f"the {result.split} split")
-    summary = task_named(result.task, Classes(())).summary(result.figures)
-    answer(f"{which}, {result.images} pictures: {summary}")
+    answer(f"{which}, {result.images} pictures: {result.summary}")

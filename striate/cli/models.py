@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from striate.cli.console import answer, answer_json
 from striate.models.table import MODELS, architecture, counts
-from striate.weights.pretrained import Pretrained, comes_along, sets_for
+from striate.weights.pretrained import Pretrained, comes_along, has_pretrained, pretrained_name, sets_for
 
 
 def models(
@@ -41,7 +41,7 @@ def _row(name: str) -> dict[str, Any]:
         "size": list(row.preprocess.size),
         "channels": row.preprocess.channels,
         "classes": row.classes,
-        "pretrained": bool(sets) and sets[0].sha256 is not None,
+        "pretrained": has_pretrained(name) and pretrained_name(name) == name,
         "available": _available(name),
         "licence": sets[0].licence if sets else None,
         "summary": row.summary,

@@ -1,6 +1,7 @@
 """``striate predict``."""
 
 import itertools
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +39,8 @@ def predict(
     taken: set[str] = set()
 
     def free_name(path: Path) -> str:
-        names = (path.stem if number == 1 else f"{path.stem}-{number}" for number in itertools.count(1))
+        stem = os.fsdecode(os.fsencode(path.stem)[:200])
+        names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
         taken.add(name := next(name for name in names if name not in taken))
         return name
 

@@ -9,7 +9,6 @@ from cyclopts.validators import Number
 from striate.cli import recipe_flags
 from striate.cli.console import answer, answer_json
 from striate.cli.progress import TrainingProgress
-from striate.tasks import task_named
 from striate.training.result import Result
 from striate.training.run import train as train_run
 
@@ -67,20 +66,18 @@ train.__annotations__["flags"] = 'Annotated[recipe_flags.all_flags() | None, Par
 
 
 def _lines(result: Result) -> list[str]:
-    from striate.data.records import Classes
-
-    say = task_named(result.task, Classes(())).summary
+    said = result.summaries
     if result.pooled:
         spread = result.pooled["spread"]
         return [
-            f"cross-validation: {say(result.pooled)} over {result.pooled['images']} pictures that were held out",
+            f"cross-validation: {said['pooled']} over {result.pooled['images']} pictures that were held out",
             f"folds: mean {spread['mean']:.3f}, standard deviation {spread['deviation']:.3f}",
             f"A cross-validation measures; for a model to keep, run again without --folds. Its runs: {result.run}",
         ]
     lines = []
     if result.best:
-        lines.append(f"validation: {say(result.best)}")
+        lines.append(f"validation: {said['best']}")
     if result.test:
-        lines.append(f"test, {result.test['images']} pictures never used before: {say(result.test)}")
+        lines.append(f"test, {result.test['images']} pictures never used before: {said['test']}")
     model = result.run / "model.safetensors"
     return [*lines, f"wrote {model}; next: striate predict {model} PICTURE"]

@@ -12,10 +12,10 @@ from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from striate.base.errors import DataError
 from striate.data.names import printable
+from striate.pictures.decode import read_indices
 from striate.pictures.geometry import UNKNOWN, Geometry
 
 VISIBLE = 0.2
@@ -107,7 +107,7 @@ class Boxes:
     def as_bytes(self, names: Sequence[bytes]) -> bytes:
         """Boxes, classes and marks; the order in which objects are listed does not matter, nor do ids."""
         rows = [
-            b"%s\0%s%d%d" % (names[index], box.astype("<f8").tobytes(), difficult, crowd)
+            b"%s\0%s%d%d" % (names[index], (box + 0.0).astype("<f8").tobytes(), difficult, crowd)  # no -0.0
             for box, index, difficult, crowd in zip(
                 self.xyxy, self.classes.tolist(), self.difficult, self.crowd, strict=True
             )
@@ -163,14 +163,14 @@ class Mask:
         Raises:
             DataError: the file cannot be read, or holds no picture of class indices.
         """
-        given = _indices_in(self.source) if isinstance(self.source, Path) else self.source
+        given = read_indices(self.source) if isinstance(self.source, Path) else self.source
         return given if self.numbers is None else np.array(self.numbers, dtype=np.uint8)[given]
 
     def as_bytes(self, names: Sequence[bytes]) -> bytes:
         """The content, and what its numbers mean."""
         meanings = [*names, *[b""] * (UNKNOWN + 1 - len(names))]
         numbers = range(UNKNOWN + 1) if self.numbers is None else self.numbers
-        content = self.content or sha256(self.indices()).digest()
+        content = self.content or sha256(self.indices().tobytes()).digest()
         return b"mask" + content + b"\0".join(meanings[number] for number in numbers)
 
     def occurring(self) -> None:
@@ -178,20 +178,21 @@ class Mask:
         return
 
     def renumbered(self, indices: Mapping[int, int]) -> "Mask":
-        """With other class indices, and 255 for those that ``indices`` does not know."""
+        """With other class indices, below 255, and 255 for those that ``indices`` does not know."""
         numbers = range(UNKNOWN + 1) if self.numbers is None else self.numbers
         return replace(self, numbers=tuple(indices.get(number, UNKNOWN) for number in numbers))
 
     def moved(self, geometry: Geometry) -> "Mask":
-        """By nearest pixels; 255 where nothing is known."""
-        return Mask(np.ascontiguousarray(geometry.mask(self.indices())), self.content)
+        """By nearest pixels; 255 where nothing is known.
 
-
-def _indices_in(path: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("L", "P", "1"):
-                raise DataError(f"{printable(path)}: is a picture of mode {image.mode}; a mask is one byte a pixel")
-            return np.array(image, dtype=np.uint8)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise DataError(f"{printable(path)}: cannot be read as a mask: {error}") from None
+        Raises:
+            DataError: it cannot be read, or is not of the picture's size; names it.
+        """
+        indices = self.indices()
+        if indices.shape != (geometry.height, geometry.width):
+            named = printable(self.source) if isinstance(self.source, Path) else "a mask"
+            raise DataError(
+                f"{named}: is {indices.shape[0]} x {indices.shape[1]} pixels, and its picture is {geometry.height} x "
+                f"{geometry.width}"
+            )
+        return Mask(np.ascontiguousarray(geometry.mask(indices)), self.content)

@@ -437,6 +437,8 @@ def architecture(name: str) -> Architecture:
     Raises:
         ModelError: no network has this name.
     """
+    if name in HEADS:
+        raise ModelError(f"{name} is a head, which stands on a backbone: {name}/efficientnet_lite0, say")
     head, stroke, backbone = name.rpartition("/")
     if stroke and head not in HEADS:
         raise ModelError(
@@ -518,10 +520,11 @@ def build(
             torch.manual_seed(seed)
         try:
             return _built(name, builder, number, channels, further)
-        except (TypeError, ValueError) as error:
-            if not further:
-                raise
-            raise ModelError(f"{name} cannot be built with the arguments {further}: {error}") from error
+        except (TypeError, ValueError, RuntimeError) as error:  # torch: sizes that it cannot allocate
+            said = str(error).splitlines()[0]
+            raise ModelError(
+                f"{name} cannot be built for {number} classes, with arguments {further}: {said}"
+            ) from error
 
 
 def _built(

@@ -145,6 +145,18 @@ def from_memory(picture: Image.Image | NDArray[Any], channels: Channels, shorter
         return _upright(pixels, picture.size, factor, _orientation(picture))
 
 
+def read_indices(source: Path, name: str | None = None) -> NDArray[np.uint8]:
+    """A picture of class indices, of one byte a pixel (a palette's places count, not its colours): uint8 ``[H, W]``.
+
+    Raises:
+        DecodeError: it cannot be read, or has more than one byte a pixel.
+    """
+    with _explained(source, name), _open(_checked(source)) as image:
+        if image.mode not in ("L", "P", "1"):
+            raise DataError(f"it is a picture of mode {image.mode}, where a mask has one byte a pixel")
+        return np.array(image, dtype=np.uint8)
+
+
 def shrink_factor(height: int, width: int, shorter_side: int | None) -> int:
     """Return by how much `decode` reduces a picture of that size, in each direction: 1, 2, 4 or 8."""
     if shorter_side is None:

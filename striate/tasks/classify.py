@@ -22,7 +22,7 @@ from striate.pictures.geometry import Geometry
 from striate.recipe import ClassifySettings, Recipe
 from striate.tasks.classify_defaults import default_model, default_recipe
 from striate.tasks.classify_meter import ClassifyMeter, class_indices, wilson_interval
-from striate.tasks.task import Loss, shown
+from striate.tasks.task import Loss, require_targets, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ class Classify:
     name: ClassVar[str] = "classify"
     arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     network_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    network_task: ClassVar[str] = "classify"
     metric: ClassVar[str] = "top1"
     every_class: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, int]] = {"top1": 1, "top5": 1, "loss": -1, "ece": -1}
@@ -110,11 +111,7 @@ class Classify:
             DataError: they do not.
         """
         names = data.classes.names
-        if not all(isinstance(record.target, ClassIndex) for record in data.records):
-            raise DataError(
-                f"{printable(data.root)}: its pictures have no class each; these are data for {data.task}, not for "
-                "classify"
-            )
+        require_targets(data, ClassIndex, self.name)
         if len(names) < 2:
             only = f"one class only, {names[0]!r}" if names else "no classes"
             raise DataError(

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from striate.base.errors import DataError
+from striate.data.names import printable
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.pictures.geometry import Geometry
 from striate.recipe import Recipe
@@ -31,6 +33,19 @@ def shown(figure: float | None) -> str:
         ('0.500', '-')
     """
     return "-" if figure is None else f"{figure:.3f}"
+
+
+def require_targets(data: Dataset, kind: type, task: str) -> None:
+    """See that all records have a target of this kind.
+
+    Raises:
+        DataError: they do not, so these are data for another task.
+    """
+    if not all(isinstance(record.target, kind) for record in data.records):
+        raise DataError(
+            f"{printable(data.root)}: these are data for {data.task}, not for {task}, which needs a {kind.__name__} of "
+            "each picture; leave --task out, or give other data"
+        )
 
 
 class Meter(Protocol):
@@ -56,11 +71,15 @@ class Meter(Protocol):
 
 
 class Task(Protocol):
-    """A small frozen object that knows what an answer is; the only thing above it that does.
+    """A small frozen object that knows what an answer is; the only thing above it that does."""
 
-    Of its class, ``of(classes, arguments)`` makes one from the `arguments` that a model file keeps, and without any one
-    that is to be `fitted`; what it cannot do with them it says by ValueError. See `striate.tasks.task_named`.
-    """
+    @classmethod
+    def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> Self:
+        """The task from the `arguments` that a model file keeps; without any, one that is to be `fitted`.
+
+        Raises:
+            ValueError: it cannot be had with these.
+        """
 
     @property
     def name(self) -> str:
@@ -77,6 +96,10 @@ class Task(Protocol):
     @property
     def network_arguments(self) -> Mapping[str, Any]:
         """What the network's builder must know beside classes and channels; the model file keeps it, too."""
+
+    @property
+    def network_task(self) -> str:
+        """The task that its networks are made for: its own name, or another whose networks do as well."""
 
     @property
     def metric(self) -> str:
@@ -143,7 +166,7 @@ class Task(Protocol):
         """The photograph, uint8 ``[H, W, 3]``, with what was found drawn on it; itself where nothing is drawn."""
 
     def write(self, prediction: Any, folder: Path, name: str) -> Mapping[str, str]:
-        """Write what of a prediction is a file of its own (a mask), under ``name`` with an ending; JSON keys to names.
+        """Write what of a prediction is a file, ``name.key.png`` for a JSON key such as ``mask``; keys to file names.
 
         Raises:
             OutputError: it cannot be written.

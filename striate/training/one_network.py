@@ -95,7 +95,8 @@ def _measured(learner: Learner, run: Run) -> Outcome:
         meter = measure(best, learner.task, learner.preprocess, batches, learner.device)
         test = meter.figures()
     progress = learner.progress
-    return Outcome(run.folder.path, progress.epoch, progress.images_seen, best_figures(run.folder), test, meter)
+    best_seen = best_figures(run.folder)
+    return Outcome(run.folder.path, progress.epoch, progress.images_seen, best_seen, test, meter, learner.task)
 
 
 def _begin_or_restore(learner: Learner, run: Run) -> None:

@@ -48,15 +48,14 @@ def resolve(data: Dataset, overrides: Overrides) -> Recipe:
     recipes.settings_of(name, overrides.source)
     task = task_named(name, data.classes)
     model = str(overrides.values.get("model") or task.default_model(data))
-    if (made_for := architecture(model).task) != name:  # a wrong name is said by `architecture`
+    if (made_for := architecture(model).task) != task.network_task:  # a wrong name is said by `architecture`
         raise RecipeError(
             f"{overrides.source}: {model} is made for {made_for}, and the task is {name}; name another model, or leave "
             f"it out, which takes {task.default_model(data)}"
         )
     scratch = overrides.values.get("weights") == "none"
-    recipe = recipes.changed(
-        task.default_recipe(data, model, scratch=scratch), overrides.values, source=overrides.source
-    )
+    default = dataclasses.replace(task.default_recipe(data, model, scratch=scratch), task=name, model=model)
+    recipe = recipes.changed(default, overrides.values, source=overrides.source)
     if overrides.epochs is not None:
         if "stages" in overrides.values:
             raise RecipeError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.base.errors import TrainingError
-from striate.tasks.task import Meter
+from striate.tasks.task import Meter, Task
 from striate.training.runfolder import RunFolder
 
 
@@ -24,6 +24,7 @@ class Outcome:
     best: Mapping[str, Any]
     test: Mapping[str, Any] | None
     meter: Meter
+    task: Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Result:
     """What `train` returns; `as_json` has the keys of ``docs/json.md``.
 
     ``pooled`` are the figures over all held-out predictions of a cross-validation, ``folds`` those of each.
-    ``images_per_second`` counts training alone, in this process; ``seconds`` everything.
+    ``images_per_second`` counts training alone, in this process; ``seconds`` everything. ``summaries`` are
+    ``best``, ``test`` and ``pooled`` in a phrase each.
     """
 
     run: Path
@@ -46,10 +48,12 @@ class Result:
     test: Mapping[str, Any] | None
     folds: Sequence[Mapping[str, Any]] = ()
     pooled: Mapping[str, Any] | None = None
+    summaries: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The result as ``striate train --json`` prints it."""
-        return {**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, "run": str(self.run)}
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "summaries"}
+        return {**values, "run": str(self.run)}
 
 
 def best_figures(folder: RunFolder) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from striate.data.splits import fingerprint, folds, split
 from striate.inference import device_named
 from striate.recipe import Recipe
 from striate.tasks import task_named
+from striate.tasks.task import Task
 from striate.training import resolving
 from striate.training.events import EpochDone, Event, Notice
 from striate.training.interruption import interruptions
@@ -88,8 +89,10 @@ def _trained(
         if controls.out is not None:
             held.enter_context(folder.held())
         recipe = _recipe_of(folder, saved, dataset, overrides, controls)
-        dataset = task_named(recipe.task, dataset.classes).checked(dataset)
-        dataset, cache = readable(dataset, resolving.preprocess_for(dataset, recipe), skip=controls.skip_unreadable)
+        task = task_named(recipe.task, dataset.classes)
+        dataset = task.checked(dataset)
+        preprocess = resolving.preprocess_for(dataset, recipe)
+        dataset, cache = readable(dataset, preprocess, skip=controls.skip_unreadable, every_class=task.every_class)
         speed = _Speed(on_event)
         for text in dataset.notices:
             speed(Notice(text))
@@ -139,7 +142,13 @@ def _result(
         test=alone.test if alone else None,
         folds=[] if alone else [{"run": str(each.run), **(each.test or {})} for each in outcomes],
         pooled=pooled,
+        summaries=_summaries(outcomes[0].task, pooled, alone),
     )
+
+
+def _summaries(task: Task, pooled: Mapping[str, Any] | None, alone: Outcome | None) -> dict[str, str]:
+    figures = {"pooled": pooled, "best": alone and alone.best, "test": alone and alone.test}
+    return {name: task.summary(each) for name, each in figures.items() if each}
 
 
 def _opened(data: Path, overrides: resolving.Overrides, controls: Controls) -> tuple[Dataset, Recipe | None]:
@@ -196,13 +205,13 @@ def _cross_validate(
     dataset: Dataset, recipe: Recipe, folder: RunFolder, session: Session
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """A run for each fold; every picture is predicted once, by a network that never saw it."""
-    task = task_named(recipe.task, dataset.classes)
+    task = task_named(recipe.task, dataset.classes).fitted(recipe, dataset.records)
     pooled = task.meter()
     outcomes = []
     validation = recipe.split[1] / (recipe.split[0] + recipe.split[1])
     parts_of_folds = folds(dataset, recipe.folds, recipe.split_seed, validation, every_class=task.every_class)
     if not folder.recipe.is_file() or not session.controls.goes_on:
-        *_, recipe = prepared(dataset, recipe, task.fitted(recipe, dataset.records), session)
+        *_, recipe = prepared(dataset, recipe, task, session)
         with folder.beginning(recipes.as_toml(recipe)):
             pass
     for number, parts in enumerate(parts_of_folds, start=1):

@@ -182,6 +182,11 @@ class RunFolder:
         for path in (self.recipe, self.metrics, self.model, self.last):
             path.unlink(missing_ok=True)
         remove_partials(self.path)
+        for part in self.path.glob("fold-*"):  # of a cross-validation that is started over
+            if part.is_dir() and not part.is_symlink():
+                RunFolder(part)._clear()
+                with suppress(OSError):  # somebody else's files stay
+                    part.rmdir()
 
     def change_recipe(self, recipe_text: str) -> None:
         """Replace the recipe of a run that is extended.

@@ -19,7 +19,7 @@ from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Boxes
 from striate.pictures.geometry import Geometry
 from striate.recipe import Recipe, Stage
-from striate.tasks.task import Loss
+from striate.tasks.task import Loss, require_targets, shown
 
 STRIDE = 4
 
@@ -45,6 +45,7 @@ class FindBoxes:
 
     name: ClassVar[str] = "toy_boxes"
     network_arguments: ClassVar[Mapping[str, Any]] = {"boxes": 1}
+    network_task: ClassVar[str] = "toy_boxes"
     metric: ClassVar[str] = "mean_iou"
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "loss": -1}
     every_class: ClassVar[bool] = False
@@ -58,6 +59,7 @@ class FindBoxes:
         return {"threshold": self.threshold}
 
     def checked(self, data: Dataset) -> Dataset:
+        require_targets(data, Boxes, self.name)
         return data
 
     def default_model(self, data: Dataset) -> str:
@@ -108,8 +110,11 @@ class FindBoxes:
         )
         return Loss(sum(parts.values(), torch.zeros(())), {name: part.detach() for name, part in parts.items()})
 
-    def undo(self, outputs: Tensor) -> Tensor:
-        raise NotImplementedError
+    def undo(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
+        across = -(-size[1] // STRIDE)
+        undone = outputs.unflatten(1, (-1, across)).flip(2).flatten(1, 2).clone()
+        undone[..., [1, 3]] = 1 - undone[..., [3, 1]]
+        return undone
 
     def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[tuple[Found, ...]]:
         found = []
@@ -153,7 +158,7 @@ class FindBoxes:
         return 0.0
 
     def brief(self, figures: Mapping[str, Any]) -> str:
-        return f"mean IoU {figures['mean_iou']:.3f}"
+        return f"mean IoU {shown(figures['mean_iou'])}"
 
     def summary(self, figures: Mapping[str, Any]) -> str:
         return self.brief(figures)

@@ -1,7 +1,11 @@
 """``striate`` with a row for each toy in the product's tables: run as a program in place of the command."""
 
+import os
+import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -10,6 +14,7 @@ from striate.data.sources import SOURCES, Source
 from striate.models.heads import HEADS, Head
 from striate.recipe import SETTINGS
 from striate.tasks import TASKS
+from striate.training.runfolder import RunFolder
 
 
 def add_rows() -> None:
@@ -26,6 +31,21 @@ def add_rows() -> None:
     SETTINGS["toy_masks"] = MaskSettings
 
 
+def die_after(lines: int) -> None:
+    """Let the process be killed as soon as a run has logged so much."""
+    real, left = RunFolder.log, [lines]
+
+    def log(folder: RunFolder, line: Mapping[str, Any]) -> None:
+        real(folder, line)
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    RunFolder.log = log  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
     add_rows()
+    if lines := os.environ.get("TOYS_DIE_AFTER"):
+        die_after(int(lines))
     sys.exit(main())

@@ -20,7 +20,7 @@ from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Mask
 from striate.pictures.geometry import UNKNOWN, Geometry
 from striate.recipe import Recipe, Stage
-from striate.tasks.task import Loss
+from striate.tasks.task import Loss, require_targets
 
 COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]] + [[255, 255, 255]] * 253, dtype=np.uint8)
 
@@ -37,6 +37,7 @@ class CutOut:
     name: ClassVar[str] = "toy_masks"
     arguments: ClassVar[Mapping[str, Any]] = {}
     network_arguments: ClassVar[Mapping[str, Any]] = {}
+    network_task: ClassVar[str] = "toy_masks"
     metric: ClassVar[str] = "pixel_accuracy"
     directions: ClassVar[Mapping[str, int]] = {"pixel_accuracy": 1}
     every_class: ClassVar[bool] = False
@@ -46,6 +47,7 @@ class CutOut:
         return cls(classes)
 
     def checked(self, data: Dataset) -> Dataset:
+        require_targets(data, Mask, self.name)
         return data
 
     def default_model(self, data: Dataset) -> str:
@@ -78,7 +80,7 @@ class CutOut:
         total = F.cross_entropy(outputs.float(), targets, ignore_index=UNKNOWN)
         return Loss(total, {"loss": total.detach()})
 
-    def undo(self, outputs: Tensor) -> Tensor:
+    def undo(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         return outputs.flip(3)
 
     def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[NDArray[np.uint8]]:
@@ -104,9 +106,9 @@ class CutOut:
         return (picture // 2 + COLOURS[prediction] // 2).astype(np.uint8)
 
     def write(self, prediction: NDArray[np.uint8], folder: Path, name: str) -> Mapping[str, str]:
-        with replace_file(folder / f"{name}-mask.png") as partial:
+        with replace_file(folder / f"{name}.mask.png") as partial:
             Image.fromarray(prediction).save(partial, "png")
-        return {"mask": f"{name}-mask.png"}
+        return {"mask": f"{name}.mask.png"}
 
     def margin(self, metric: str, figures: Mapping[str, Any]) -> float:
         return 0.0

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -140,8 +139,8 @@ def test_evaluate_measures_the_test_split_and_predict_answers_in_the_photographs
     else:
         assert sum(found[0]["areas"].values()) == pytest.approx(1)
         assert size_of(tmp_path / "out" / found[1]["mask"]) == (48, 40)
-    assert [each["drawn"] for each in found] == ["00.png", "00-2.png"]
-    assert size_of(tmp_path / "out" / "00.png") == (48, 40)
+    assert [each["drawn"] for each in found] == ["00.drawn.png", "00-2.drawn.png"]
+    assert size_of(tmp_path / "out" / "00.drawn.png") == (48, 40)
     assert main(["predict", str(trained[kind]), str(picture)]) == 0
     assert str(picture) in capsys.readouterr().out
 
@@ -149,13 +148,9 @@ def test_evaluate_measures_the_test_split_and_predict_answers_in_the_photographs
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_is_killed_and_resumed_ends_as_if_it_never_was(data, trained, kind, tmp_path):
     words = ["train", str(data[kind]), "--out", str(tmp_path / "run"), "--quiet", "--workers", "0"]
-    program = subprocess.Popen([sys.executable, DRIVER, *words, "--save-every", "0.001"])
-    metrics = tmp_path / "run" / "metrics.jsonl"
-    while not (metrics.is_file() and metrics.read_text().count("\n") >= 2):
-        assert program.poll() is None
-        time.sleep(0.01)
-    program.send_signal(signal.SIGKILL)
-    assert program.wait() == -signal.SIGKILL
+    environment = {**os.environ, "TOYS_DIE_AFTER": "4"}  # an epoch has three or four lines of steps and one of its own
+    done = subprocess.run([sys.executable, DRIVER, *words, "--save-every", "0.001"], env=environment)
+    assert done.returncode == -signal.SIGKILL
     assert main([*words, "--resume"]) == 0
     resumed, whole = (load_file(run / "model.safetensors") for run in (tmp_path / "run", trained[kind]))
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
@@ -209,3 +204,57 @@ def test_no_file_of_the_product_knows_the_toys():
     package = Path(striate.__file__).parent
     assert not [path for path in package.rglob("*.py") if "toy_" in path.read_text(encoding="utf-8")]
     assert os.path.commonpath([package, DRIVER]) != str(package)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mirrored_picture_answers_as_the_picture_itself_once_that_is_undone(trained, kind):
+    """Of a network that does not care: outputs that are mirrored by hand."""
+    from striate.tasks import task_named
+
+    _, description = modelfile.load(trained[kind] / "model.safetensors")
+    task = task_named(description.task, description.classes, description.task_arguments)
+    if kind == "masks":
+        outputs = torch.randn(2, 3, 8, 12)
+        assert torch.equal(task.undo(outputs.flip(3), (8, 12)), outputs)
+    else:
+        outputs = torch.randn(2, 6, 7)  # 2 x 3 places
+        swapped = outputs.view(2, 2, 3, 7).flip(2).reshape(2, 6, 7)
+        mirrored = torch.cat(
+            [swapped[..., :1], 1 - swapped[..., 3:4], swapped[..., 2:3], 1 - swapped[..., 1:2], swapped[..., 4:]], dim=2
+        )
+        assert torch.allclose(task.undo(mirrored, (8, 12)), outputs)
+
+
+def test_a_model_of_another_task_and_data_of_another_kind_are_refused_before_anything_is_written(
+    data, tmp_path, capsys
+):
+    for words, said in (
+        (["train", data["masks"], "--model", "toy_boxes/resnet20"], "made for toy_boxes, and the task is toy_masks"),
+        (["train", data["boxes"], "--model", "resnet20"], "made for classify, and the task is toy_boxes"),
+        (["train", data["boxes"], "--task", "toy_masks"], "data for toy_boxes, not for toy_masks"),
+        (["train", data["boxes"], "--task", "classify"], "data for toy_boxes, not for classify"),
+    ):
+        assert main([*map(str, words), "--out", str(tmp_path / "run"), "--quiet"]) == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+
+
+def test_pictures_of_one_name_have_files_of_their_own_and_photographs_stay(data, trained, tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.png", "a-2.png", "a.mask.png", "sub/a.png"):
+        (folder / name).write_bytes((data["masks"] / "pictures" / "00.png").read_bytes())
+    found = answered(capsys, "predict", trained["masks"], folder, "--out", tmp_path / "out")["predictions"]
+    names = [each[key] for each in found for key in ("mask", "drawn")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names) and len(set(names)) == 8
+    assert main(["predict", str(trained["masks"]), str(folder / "sub" / "a.png"), "--out", str(folder / "sub")]) == 2
+    assert [path.name for path in (folder / "sub").iterdir()] == ["a.png"]
+
+
+def test_a_figure_that_does_not_exist_steers_nothing(data, trained, tmp_path, monkeypatch, capsys):
+    from toys.box_task import BoxMeter
+
+    real = BoxMeter.figures
+    monkeypatch.setattr(BoxMeter, "figures", lambda self: {**real(self), "mean_iou": None})
+    result = answered(capsys, "train", data["boxes"], "--out", tmp_path / "run", "--epochs", 2)
+    assert result["best"]["mean_iou"] is None and result["test"]["mean_iou"] is None

@@ -68,7 +68,7 @@ def test_an_old_recipe_has_the_hashes_that_its_files_hold(unpacked, name):
     header = checkpoint.read_header(run / "last.safetensors")
     _, description = striate.modelfile.load(run / "model.safetensors")
     assert (checkpoint.fixed_part(recipe), recipe.hash) == (header.recipe, description.provenance["recipe"])
-    assert recipes.as_toml(recipe) == (run / "recipe.toml").read_text()
+    assert tomllib.loads(recipes.as_toml(recipe)).items() >= tomllib.loads((run / "recipe.toml").read_text()).items()
 
 
 @pytest.mark.parametrize("told", [None, "arrays"])

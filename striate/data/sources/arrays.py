@@ -70,7 +70,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     used = {target for part in targets.values() for target in part}
     unused = [name for index, name in enumerate(names) if index not in used]
     notices = [f"no picture is labelled {listed(unused)}"] if unused else []
-    return assemble(path, "arrays", Classes(names), columns, channels=channels.pop(), notices=notices)
+    return assemble(path, "arrays", Classes(names), columns, channels=channels.pop(), notices=notices, task="classify")
 
 
 def _files(path: Path) -> list[Path]:

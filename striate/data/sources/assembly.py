@@ -28,7 +28,7 @@ def assemble(
     *,
     channels: int,
     notices: Sequence[str],
-    task: str = "classify",
+    task: str,
 ) -> Dataset:
     """Make the data set; notices say which copies are in more than one split, and of which other things are said.
 

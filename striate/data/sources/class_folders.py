@@ -93,7 +93,9 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         splits=splits,
     )
     classes = Classes(tuple(printable(name) for name in names))
-    return assemble(path, "folders", classes, columns, channels=_channels(files), notices=_notices(tree, tops))
+    return assemble(
+        path, "folders", classes, columns, channels=_channels(files), notices=_notices(tree, tops), task="classify"
+    )
 
 
 def _is_picture(name: str) -> bool:

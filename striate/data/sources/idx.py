@@ -84,7 +84,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         splits=splits,
     )
     channels = next(iter(images.values())).shape[3:] or (1,)
-    return assemble(path, "idx", Classes(names), columns, channels=channels[0], notices=())
+    return assemble(path, "idx", Classes(names), columns, channels=channels[0], notices=(), task="classify")
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
