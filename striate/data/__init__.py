@@ -9,13 +9,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from striate.data.augmentation import NO_AUGMENTATION, Augmentation
-    from striate.data.cache import PictureCache
-    from striate.data.loading import Loader
-    from striate.data.records import ArrayHandle, Batch, Classes, Dataset, Record, Sample
-    from striate.data.scan import check_readable, hash_files, skip_unreadable
-    from striate.data.sources import SOURCES, open_data
-    from striate.data.splits import fingerprint, folds, split
+    from striate.data.augmentation import NO_AUGMENTATION as NO_AUGMENTATION
+    from striate.data.augmentation import Augmentation as Augmentation
+    from striate.data.cache import PictureCache as PictureCache
+    from striate.data.loading import Loader as Loader
+    from striate.data.records import ArrayHandle as ArrayHandle
+    from striate.data.records import Batch as Batch
+    from striate.data.records import Classes as Classes
+    from striate.data.records import Dataset as Dataset
+    from striate.data.records import Record as Record
+    from striate.data.records import Sample as Sample
+    from striate.data.scan import check_readable as check_readable
+    from striate.data.scan import hash_files as hash_files
+    from striate.data.scan import skip_unreadable as skip_unreadable
+    from striate.data.sources import SOURCES as SOURCES
+    from striate.data.sources import open_data as open_data
+    from striate.data.splits import fingerprint as fingerprint
+    from striate.data.splits import folds as folds
+    from striate.data.splits import split as split
 
 _HOMES = {
     "NO_AUGMENTATION": "augmentation",
@@ -38,26 +49,7 @@ _HOMES = {
     "split": "splits",
 }
 
-__all__ = [
-    "NO_AUGMENTATION",
-    "SOURCES",
-    "ArrayHandle",
-    "Augmentation",
-    "Batch",
-    "Classes",
-    "Dataset",
-    "Loader",
-    "PictureCache",
-    "Record",
-    "Sample",
-    "check_readable",
-    "fingerprint",
-    "folds",
-    "hash_files",
-    "open_data",
-    "skip_unreadable",
-    "split",
-]
+__all__ = [*_HOMES]  # noqa: PLE0604 - all are strings
 
 
 def __getattr__(name: str) -> object:

@@ -46,8 +46,8 @@ class Loader:
     ``workers`` threads compute batches ahead, of which at most ``workers + 1`` wait; or, without ``ahead``, each batch
     together when it is asked for, which is for who uses all cores himself in between. With 0 workers whoever asks
     computes. Decoders, Pillow and torch work outside Python's lock. A remainder of one picture joins the batch before
-    it, since a batch norm cannot train on one; ``drop_last`` drops an incomplete batch instead. ``size_of(epoch,
-    batch)`` is the height and width of a batch where they change, else they are those of ``preprocess``.
+    it, since a batch norm cannot train on one. ``size_of(epoch, batch)`` is the height and width of a batch where they
+    change, else they are those of ``preprocess``.
 
     Example:
         >>> loader = Loader(dataset.of_split("train"), preprocess, batch_size=32, shuffle=True)  # doctest: +SKIP
@@ -67,7 +67,6 @@ class Loader:
         workers: int = 0,
         ahead: bool = True,
         cache: PictureCache | None = None,
-        drop_last: bool = False,
         size_of: Callable[[int, int], tuple[int, int]] | None = None,
     ) -> None:
         self.records = tuple(records)
@@ -79,7 +78,7 @@ class Loader:
         self.workers = workers
         self.ahead = ahead
         self.cache = cache if cache is not None else PictureCache(0)
-        self.bounds = batch_bounds(len(self.records), batch_size, drop_last=drop_last)
+        self.bounds = batch_bounds(len(self.records), batch_size)
         heads = b"".join(record.content[:8].ljust(8, b"\0") for record in self.records)
         self._keys = np.frombuffer(heads, dtype="<u8").astype(np.uint64)
         self._size_of = size_of
@@ -220,7 +219,7 @@ def threads_for(asked: int | None, device: torch.device) -> int:
     return max(1, cores() // 2) if prepares_ahead(device) else cores()
 
 
-def batch_bounds(count: int, batch_size: int, *, drop_last: bool = False) -> list[tuple[int, int]]:
+def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
     """Where each batch starts and stops.
 
     Example:
@@ -228,18 +227,12 @@ def batch_bounds(count: int, batch_size: int, *, drop_last: bool = False) -> lis
         [(0, 4), (4, 9)]
         >>> batch_bounds(10, 4)
         [(0, 4), (4, 8), (8, 10)]
-        >>> batch_bounds(10, 4, drop_last=True)
-        [(0, 4), (4, 8)]
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     bounds = [(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
-    if bounds and bounds[-1][1] - bounds[-1][0] < batch_size:
-        start, stop = bounds[-1]
-        if drop_last:
-            bounds.pop()
-        elif stop - start == 1 and len(bounds) > 1:
-            bounds[-2:] = [(bounds[-2][0], stop)]
+    if len(bounds) > 1 and count - bounds[-1][0] == 1 < batch_size:
+        bounds[-2:] = [(bounds[-2][0], count)]
     return bounds
 
 

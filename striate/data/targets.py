@@ -1,3 +1,4 @@
+# ruff: noqa: D102  (what the methods of a target do is said once, in `Target`)
 """Targets: what is known of a picture, in its own upright pixels; one class a kind.
 
 Whoever splits, counts, renumbers or moves pictures asks a target by the methods of `Target`. Only this file and the
@@ -50,15 +51,12 @@ class ClassIndex:
     index: int
 
     def as_bytes(self, names: Sequence[bytes]) -> bytes:
-        """The class's name."""
         return names[self.index]
 
     def occurring(self) -> tuple[int, ...]:
-        """The one class."""
         return (self.index,)
 
     def renumbered(self, indices: Mapping[int, int]) -> "ClassIndex":
-        """With the other index."""
         return ClassIndex(indices[self.index])
 
     def moved(self, geometry: Geometry) -> "ClassIndex":
@@ -105,7 +103,6 @@ class Boxes:
         return len(self.classes)
 
     def as_bytes(self, names: Sequence[bytes]) -> bytes:
-        """Boxes, classes and marks; the order in which objects are listed does not matter, nor do ids."""
         rows = [
             b"%s\0%s%d%d" % (names[index], (box + 0.0).astype("<f8").tobytes(), difficult, crowd)  # no -0.0
             for box, index, difficult, crowd in zip(
@@ -115,11 +112,9 @@ class Boxes:
         return b"boxes" + b"".join(len(row).to_bytes(4, "little") + row for row in sorted(rows))
 
     def occurring(self) -> tuple[int, ...]:
-        """The classes of the objects."""
         return tuple(dict.fromkeys(self.classes.tolist()))
 
     def renumbered(self, indices: Mapping[int, int]) -> "Boxes":
-        """With other class indices."""
         numbers = [indices[index] for index in self.classes.tolist()]
         return replace(self, classes=np.array(numbers, dtype=np.int64))
 
@@ -167,18 +162,15 @@ class Mask:
         return given if self.numbers is None else np.array(self.numbers, dtype=np.uint8)[given]
 
     def as_bytes(self, names: Sequence[bytes]) -> bytes:
-        """The content, and what its numbers mean."""
         meanings = [*names, *[b""] * (UNKNOWN + 1 - len(names))]
         numbers = range(UNKNOWN + 1) if self.numbers is None else self.numbers
         content = self.content or sha256(self.indices().tobytes()).digest()
         return b"mask" + content + b"\0".join(meanings[number] for number in numbers)
 
     def occurring(self) -> None:
-        """Not known before it is read."""
         return
 
     def renumbered(self, indices: Mapping[int, int]) -> "Mask":
-        """With other class indices, below 255, and 255 for those that ``indices`` does not know."""
         numbers = range(UNKNOWN + 1) if self.numbers is None else self.numbers
         return replace(self, numbers=tuple(indices.get(number, UNKNOWN) for number in numbers))
 

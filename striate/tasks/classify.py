@@ -1,3 +1,4 @@
+# ruff: noqa: D102  (what the methods of a task do is said once, in `Task`)
 """Classification: one of several classes for a whole picture."""
 
 import dataclasses
@@ -99,7 +100,6 @@ class Classify:
 
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "Classify":
-        """The task over these classes; it keeps nothing else in model files."""
         if arguments:
             raise ValueError("it has none")
         return cls(classes)
@@ -128,11 +128,9 @@ class Classify:
         return data
 
     def default_model(self, data: Dataset) -> str:
-        """See `striate.tasks.classify_defaults`."""
         return default_model(data)
 
     def default_recipe(self, data: Dataset, model: str, *, scratch: bool = False) -> Recipe:
-        """See `striate.tasks.classify_defaults`."""
         return default_recipe(data, model, scratch=scratch)
 
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "Classify":
@@ -153,7 +151,6 @@ class Classify:
         )
 
     def inputs(self, images: Tensor) -> Tensor:
-        """The images as they are."""
         return images
 
     def encode(self, batch: Batch, device: torch.device) -> Tensor:
@@ -194,7 +191,6 @@ class Classify:
         return [Scores(row, self.classes) for row in probabilities]
 
     def meter(self) -> ClassifyMeter:
-        """A meter of top-1, top-5, loss, calibration, per class, confusion."""
         return ClassifyMeter(self.classes)
 
     def logged(self, figures: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -202,7 +198,6 @@ class Classify:
         return {name: value for name, value in figures.items() if name != "confusion"}
 
     def most_probable(self, prediction: Scores, top: int) -> Sequence[Answer]:
-        """The ``top`` most probable classes."""
         return prediction.top(top)
 
     def as_json(self, prediction: Scores, top: int) -> dict[str, Any]:
@@ -214,11 +209,9 @@ class Classify:
         return ", ".join(f"{answer.name} {answer.probability:.1%}" for answer in prediction.top(top))
 
     def draw(self, prediction: Scores, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture: a class has no place in it."""
         return picture
 
     def write(self, prediction: Scores, folder: Path, name: str) -> Mapping[str, str]:
-        """Nothing: all of an answer is text."""
         return {}
 
     def margin(self, metric: str, figures: Mapping[str, Any]) -> float:

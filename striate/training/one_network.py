@@ -19,7 +19,7 @@ from striate.recipe import Recipe
 from striate.tasks import task_named
 from striate.tasks.task import Task
 from striate.training import checkpoint, resolving
-from striate.training.events import KernelsBuilding, Notice, RunStarted, Saved
+from striate.training.events import EpochDone, KernelsBuilding, Notice, RunStarted, Saved
 from striate.training.learner import Learner, has_ended
 from striate.training.loop import Run, fit, save, steps_in_epoch
 from striate.training.precision import Precision, choose, kernels_for
@@ -66,12 +66,15 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
     )
     _begin_or_restore(learner, run)
     session.tell(_started(learner, run, precision))
+    images, seconds = 0, 0.0
     with freed_memory_kept():
         for event in fit(learner, run):
+            if isinstance(event, EpochDone):
+                images, seconds = images + event.images, seconds + event.seconds
             session.tell(event)
             if isinstance(event, Saved):
                 raise RunStopped(session.run, session.interruption.signal or 0)
-    return _measured(learner, run)
+    return _measured(learner, run, images, seconds)
 
 
 def _waiting(session: Session) -> Callable[[int, int], None]:
@@ -85,7 +88,7 @@ def _waiting(session: Session) -> Callable[[int, int], None]:
     return on_unit
 
 
-def _measured(learner: Learner, run: Run) -> Outcome:
+def _measured(learner: Learner, run: Run, images: int, seconds: float) -> Outcome:
     best, _ = modelfile.load(run.folder.model)
     best.to(device=learner.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     meter = learner.task.meter()
@@ -95,8 +98,11 @@ def _measured(learner: Learner, run: Run) -> Outcome:
         meter = measure(best, learner.task, learner.preprocess, batches, learner.device)
         test = meter.figures()
     progress = learner.progress
-    best_seen = best_figures(run.folder)
-    return Outcome(run.folder.path, progress.epoch, progress.images_seen, best_seen, test, meter, learner.task)
+    return Outcome(
+        *(run.folder.path, progress.epoch, progress.images_seen, best_figures(run.folder), test, meter, learner.task),
+        images=images,
+        seconds=seconds,
+    )
 
 
 def _begin_or_restore(learner: Learner, run: Run) -> None:

@@ -16,7 +16,10 @@ from striate.training.runfolder import RunFolder
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one training came to: the best validation figures, and those of the test split (None without), metered."""
+    """What one training came to: the best validation figures, and those of the test split (None without), metered.
+
+    ``images`` were learnt from in this process, which took ``seconds`` without validation.
+    """
 
     run: Path
     epochs: int
@@ -25,6 +28,8 @@ class Outcome:
     test: Mapping[str, Any] | None
     meter: Meter
     task: Task
+    images: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

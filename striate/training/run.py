@@ -19,7 +19,7 @@ from striate.recipe import Recipe
 from striate.tasks import task_named
 from striate.tasks.task import Task
 from striate.training import resolving
-from striate.training.events import EpochDone, Event, Notice
+from striate.training.events import Event, Notice
 from striate.training.interruption import interruptions
 from striate.training.one_network import prepared, train_one
 from striate.training.result import Outcome, Result, spread
@@ -93,39 +93,20 @@ def _trained(
         dataset = task.checked(dataset)
         preprocess = resolving.preprocess_for(dataset, recipe)
         dataset, cache = readable(dataset, preprocess, skip=controls.skip_unreadable, every_class=task.every_class)
-        speed = _Speed(on_event)
         for text in dataset.notices:
-            speed(Notice(text))
+            on_event(Notice(text))
         if controls.out is None:  # only now: while data are read there is nothing on the disk
             folder = held.enter_context(held_next(data))
         with interruptions() as interruption:
             workers = threads_for(controls.workers, device)
             known = fingerprint(dataset)
-            session = Session(folder.path, controls, device, workers, cache, speed, interruption, known)
+            session = Session(folder.path, controls, device, workers, cache, on_event, interruption, known)
             outcomes, pooled = _outcomes(dataset, recipe, folder, session)
-        return _result(folder.path, recipe, outcomes, pooled, speed, time.monotonic() - started)
-
-
-class _Speed:
-    """Passes events on, and counts what training alone took."""
-
-    def __init__(self, on_event: Callable[[Event], None]) -> None:
-        self._on_event = on_event
-        self.images, self.seconds = 0, 0.0
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, EpochDone):
-            self.images += event.images
-            self.seconds += event.seconds
-        self._on_event(event)
-
-    @property
-    def images_per_second(self) -> float:
-        return self.images / self.seconds if self.seconds else 0.0
+        return _result(folder.path, recipe, outcomes, pooled, time.monotonic() - started)
 
 
 def _result(
-    run: Path, recipe: Recipe, outcomes: list[Outcome], pooled: dict[str, Any] | None, speed: _Speed, seconds: float
+    run: Path, recipe: Recipe, outcomes: list[Outcome], pooled: dict[str, Any] | None, seconds: float
 ) -> Result:
     """What a call comes to: the one run's figures, or those of all folds pooled."""
     alone = outcomes[0] if pooled is None else None
@@ -136,7 +117,7 @@ def _result(
         epochs=max(outcome.epochs for outcome in outcomes),
         images_seen=sum(outcome.images_seen for outcome in outcomes),
         seconds=seconds,
-        images_per_second=speed.images_per_second,
+        images_per_second=sum(each.images for each in outcomes) / max(sum(each.seconds for each in outcomes), 1e-9),
         processor=processor().name,
         best=alone.best if alone else None,
         test=alone.test if alone else None,
