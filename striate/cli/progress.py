@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from striate.cli.console import printable, say
-from striate.data.names import counted
+from striate.data.names import counted, listed
 from striate.recipe import Stage
 from striate.training.events import EpochDone, Event, KernelsBuilding, Notice, RunStarted, Saved, StepDone
 
@@ -93,6 +93,8 @@ class TrainingProgress:
             f"({images['val']} for validation, {images['test']} for the test), "
             f"{counted(event.recipe.epochs, 'epoch')}, in {event.run}"
         )
+        if event.classes:
+            self._line(f"{counted(len(event.classes), 'class', 'classes')}: {listed(event.classes, most=10)}")
         self._line(f"{event.precision} on {event.device} with {counted(event.threads, 'thread')}: {event.reason}")
         self._line(f"decoded pictures are kept in up to {event.cache_budget / 2**30:.1f} GiB of memory")
         if any(stage.freeze for stage in event.recipe.stages):

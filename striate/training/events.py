@@ -27,7 +27,8 @@ class KernelsBuilding:
 class RunStarted:
     """A run begins, or goes on at ``epoch``, ``step`` of ``steps``.
 
-    ``cache_budget`` is in bytes. ``fold`` counts from 1 in a cross-validation, else it is None.
+    ``cache_budget`` is in bytes, ``classes`` are the names in order. ``fold`` counts from 1 in a
+    cross-validation, else it is None.
     """
 
     run: Path
@@ -38,6 +39,7 @@ class RunStarted:
     threads: int
     cache_budget: int
     images: Mapping[str, int]
+    classes: tuple[str, ...]
     steps: int
     epoch: int
     step: int

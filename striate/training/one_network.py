@@ -176,6 +176,7 @@ def _started(learner: Learner, run: Run, precision: Precision) -> RunStarted:
         threads=torch.get_num_threads(),
         cache_budget=run.session.cache.budget,
         images={name: len(run.data.of_split(name)) for name in ("train", "val", "test")},
+        classes=run.data.classes.names,
         steps=steps_in_epoch(learner, run),
         epoch=learner.progress.epoch,
         step=learner.progress.step,

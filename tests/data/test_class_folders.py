@@ -83,12 +83,6 @@ def test_a_test_folder_alone_can_be_evaluated(tmp_path: Path) -> None:
     assert dataset.fixed_splits and {record.split for record in dataset.records} == {"test"}
 
 
-def test_a_class_may_be_called_test(tmp_path: Path) -> None:
-    for shade, name in enumerate(["bench", "test", "train"]):
-        picture(tmp_path / name / "1.png", shade)
-    assert open_data(tmp_path).classes.names == ("bench", "test", "train")
-
-
 def test_empty_and_hidden_are_reported_and_get_no_index(tmp_path: Path) -> None:
     picture(tmp_path / "b" / "1.png", 1)
     picture(tmp_path / "c" / "1.png", 2)

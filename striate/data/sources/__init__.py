@@ -48,6 +48,10 @@ SOURCES: Mapping[str, Source] = {
         "striate.data.sources.class_folders",
         "a folder for each class, DATA/<class>/*.jpg or DATA/{train,val,test}/<class>/*.jpg",
     ),
+    "classes": Source(
+        "striate.data.sources.classes_alone",
+        "class folders, DATA/<class>/**/*.jpg, although a name reads as a split; only where it is asked for",
+    ),
     "idx": Source(
         "striate.data.sources.idx",
         "the files of MNIST and its kin, train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",

@@ -1,0 +1,89 @@
+"""What lies in a folder and all below it: pictures, folders, and what is passed over."""
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from striate.base.errors import DataError
+from striate.data.names import printable
+from striate.pictures.decode import PICTURE_SUFFIXES
+
+
+@dataclass(slots=True, eq=False)
+class Folder:
+    """What a walk found in one folder; hidden names and files that are no pictures are only listed."""
+
+    path: Path
+    pictures: list[Path] = field(default_factory=list)
+    folders: list["Folder"] = field(default_factory=list)
+    hidden: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Its own name, without the folders above."""
+        return self.path.name
+
+    @property
+    def holding(self) -> list["Folder"]:
+        """The folders directly in it that hold a picture, however deep."""
+        return [folder for folder in self.folders if folder.holds_pictures]
+
+    @property
+    def holds_pictures(self) -> bool:
+        """Whether a picture lies in it, however deep."""
+        return any(folder.pictures for folder in self.all_folders())
+
+    def all_folders(self) -> Iterator["Folder"]:
+        """The folder itself and all below it."""
+        yield self
+        for folder in self.folders:
+            yield from folder.all_folders()
+
+    def all_pictures(self) -> list[Path]:
+        """Every picture in it, however deep."""
+        return [path for folder in self.all_folders() for path in folder.pictures]
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file of this name is taken for a picture: it is not hidden and has a picture's suffix."""
+    return not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+
+
+def walk(path: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Folder:
+    """List a folder and all below it, sorted by name; links to folders are followed unless they lead back up.
+
+    Raises:
+        DataError: a folder that may not be read, or a loop of links.
+    """
+    found = Folder(path)
+    try:
+        status = path.stat()
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"{printable(path)}: {error.strerror}; every folder of the data must be readable") from error
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        raise DataError(f"{printable(path)} is a symbolic link to a folder that it lies in: an endless loop; remove it")
+    for entry in entries:
+        child = path / entry.name
+        if entry.name.startswith("."):
+            found.hidden.append(child)
+        elif _is_folder(entry):
+            found.folders.append(walk(child, above | {here}))
+        elif is_picture(entry.name) and (entry.is_symlink() or entry.is_file()):
+            found.pictures.append(child)  # broken links too: the scan reports them with the other unreadable ones
+        else:
+            found.others.append(child)
+    return found
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP and is_picture(entry.name):
+            return False
+        raise DataError(f"{printable(entry.path)}: {error.strerror}; remove it or make it readable") from error
