@@ -7,7 +7,6 @@ In float32 always, so that a model file answers alike wherever it is loaded. On 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,14 +23,17 @@ from striate.data.records import Batch
 from striate.modelfile import Description
 from striate.models.network import Network
 from striate.models.table import architecture
-from striate.pictures.decode import decode, from_memory
+from striate.pictures.decode import decode, from_memory, path_of
 from striate.pictures.geometry import Geometry
 from striate.pictures.preprocess import Preprocess
+from striate.pictures.remarks import Remark
 from striate.tasks import task_named
 from striate.tasks.task import Meter, Task
 
-Picture: TypeAlias = str | Path | NDArray[Any] | Image
-"""A file, an array (``[H, W]`` or ``[H, W, C]``; bytes, 16 bits or floats in 0..1; colours as RGB), or a PIL image."""
+Picture: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image
+"""A file's path or its bytes, an array (``[H, W]`` or ``[H, W, C]``; uint8, uint16 or floats in 0..1; colours as RGB),
+or a PIL image.
+"""
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -112,22 +114,24 @@ def outputs(
             yield batch, result
 
 
-def prepared(picture: Picture, preprocess: Preprocess) -> tuple[NDArray[np.uint8], Geometry]:
-    """One picture as a network sees it, uint8 ``[H, W, C]``, and how it came to that.
+def prepared(picture: Picture, preprocess: Preprocess) -> tuple[NDArray[np.uint8], Geometry, Remark]:
+    """One picture as a network sees it, uint8 ``[H, W, C]``, how it came to that, and what was odd about it.
 
     Raises:
         DecodeError: the file cannot be read.
         DataError: an array is no picture, or it is something else altogether.
     """
-    if isinstance(picture, str | Path):
-        name = printable(picture)
-        decoded = decode(Path(picture), preprocess.channels, preprocess.shorter_side, name=name)
+    if isinstance(picture, str | os.PathLike):
+        path = path_of(picture)
+        decoded = decode(path, preprocess.channels, preprocess.shorter_side, name=printable(path))
+    elif isinstance(picture, bytes | bytearray | memoryview):
+        decoded = decode(bytes(picture), preprocess.channels, preprocess.shorter_side, name="the picture's bytes")
     elif isinstance(picture, np.ndarray | Image):
         decoded = from_memory(picture, preprocess.channels, preprocess.shorter_side)
     else:
-        raise DataError(f"a picture is a path, an array or a PIL image, not {type(picture).__name__}")
+        raise DataError(f"a picture is a path, a file's bytes, an array or a PIL image, not {type(picture).__name__}")
     geometry = preprocess.geometry(decoded.geometry)
-    return preprocess.prepare(decoded, geometry), geometry
+    return preprocess.prepare(decoded, geometry), geometry, decoded.remark
 
 
 def task_of(description: Description) -> Task:

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from striate import modelfile
 from striate.base.atomic import output_error, replace_file
-from striate.base.errors import DataError, DecodeError, OutputError
+from striate.base.errors import DataError, DecodeError, ModelError, OutputError
 from striate.base.hardware import cores
 from striate.data.names import printable
 from striate.inference import Picture, answering, device_named, evaluating, prepared, task_of
 from striate.models.network import Network
-from striate.pictures.decode import PICTURE_SUFFIXES, decode
+from striate.pictures.decode import PICTURE_SUFFIXES, decode, path_of
 from striate.pictures.geometry import Geometry
+from striate.pictures.remarks import Remarks
 from striate.tasks.task import Task
 
 BATCH_SIZE = 16
@@ -31,7 +32,7 @@ BATCH_SIZE = 16
 def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], None] | None = None) -> "Predictor":
     """Load a model file, a run folder's best model, or a pretrained network by its name.
 
-    ``on_notice`` is told before pretrained weights are fetched, and why a network cannot be folded.
+    ``on_notice`` is told before pretrained weights are fetched, and what a `Predictor` has to say.
 
     Raises:
         ModelFileError: it is none of these, or is damaged, or is newer than this version.
@@ -48,7 +49,9 @@ def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], 
 class Predictor:
     """A network with all that it needs to answer: how pictures are prepared, and what its outputs mean.
 
-    It answers with the weights that the network has when it first does.
+    It answers with the weights that the network has when it first does. ``on_notice`` is told why a network cannot be
+    folded, and once for all pictures of a call what was odd about them (`striate.pictures.remarks`); a copy tells
+    nobody.
     """
 
     def __init__(
@@ -60,12 +63,16 @@ class Predictor:
         on_notice: Callable[[str], None] | None = None,
     ) -> None:
         self.description = description
+        self._on_notice = on_notice
         self.task = task_of(description)
         self.device = device_named(device)
         self.network = network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._modules = tuple(self.network.modules())
         with evaluating(self._modules):
             self._answer = answering(self.network, self.device, on_notice)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_on_notice": None}  # a listener stays where it listens
 
     @overload
     def __call__(self, pictures: Picture, *, top: int | None = None) -> Any: ...
@@ -84,13 +91,15 @@ class Predictor:
 
         Raises:
             DecodeError: a picture cannot be read.
-            DataError: the folder holds no pictures, or an array is no picture.
+            DataError: the folder holds no pictures, an array is no picture, or a path is empty.
+            ModelError: ``top`` is no whole number from 1.
         """
-        if isinstance(pictures, str | Path) and _is_folder(Path(pictures)):
-            return self.stream(pictures_in(Path(pictures)), top=top)
-        if isinstance(pictures, Sequence) and not isinstance(pictures, str):
+        if isinstance(pictures, str | os.PathLike) and is_folder(path_of(pictures)):
+            return self.stream(pictures_in(pictures), top=top)
+        if isinstance(pictures, Sequence) and not isinstance(pictures, str | bytes | bytearray | memoryview):
             return [prediction for _, prediction in self.stream(pictures, top=top)]
-        return next(self.stream([pictures], top=top))[1]
+        ((_, prediction),) = self.stream([pictures], top=top)
+        return prediction
 
     def stream(
         self,
@@ -103,8 +112,16 @@ class Predictor:
 
         Args:
             on_unreadable: called instead of raising for a picture that cannot be read, which is then left out.
+
+        Raises, with the first answer:
+            DataError, ModelError: as if the pictures were given to the predictor itself.
         """
+        if top is not None and (isinstance(top, bool) or not hasattr(top, "__index__") or top < 1):
+            raise ModelError(
+                f"top is {top!r}; expected how many of the most probable answers are wanted, or None for all"
+            )
         todo = iter(pictures)
+        remarks = Remarks()
         with ThreadPoolExecutor(cores()) as pool:
             coming = self._prepared(pool, list(itertools.islice(todo, BATCH_SIZE)))
             while coming:
@@ -112,7 +129,9 @@ class Predictor:
                 good = []
                 for picture, future in coming:
                     try:
-                        good.append((picture, *future.result()))
+                        *ready, remark = future.result()
+                        good.append((picture, *ready))
+                        remarks.add(_name(picture), remark)
                     except DecodeError as error:
                         if on_unreadable is None:
                             yield from self._answered(good, top)  # whoever reads along has what came before
@@ -120,6 +139,9 @@ class Predictor:
                         on_unreadable(error)
                 yield from self._answered(good, top)
                 coming = following
+        if self._on_notice is not None:
+            for sentence in remarks.sentences():
+                self._on_notice(sentence)
 
     def outputs(self, images: Tensor) -> Tensor:
         """Prepared pictures, uint8 ``[N, C, H, W]``, to the network's raw outputs, float32 ``[N, ...]``.
@@ -173,19 +195,20 @@ def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str)
     return files
 
 
-def pictures_in(folder: Path) -> Iterator[Path]:
+def pictures_in(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """The picture files below a folder, sorted within each, hidden ones left out; found while they are asked for.
 
     What is not a folder is itself the one picture, as far as can be told before it is read.
 
     Raises:
-        DataError: there is none, or a folder cannot be read.
+        DataError: there is none, a folder cannot be read, or its path is empty.
     """
+    folder = path_of(folder)
 
     def refuse(error: OSError) -> None:
         raise DataError(f"{printable(error.filename)}: cannot be read: {error.strerror}")
 
-    if not _is_folder(folder):
+    if not is_folder(folder):
         yield folder
         return
     found = False
@@ -199,8 +222,13 @@ def pictures_in(folder: Path) -> Iterator[Path]:
         raise DataError(f"{printable(folder)}: holds no pictures")
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, as far as can be told."""
     try:
         return S_ISDIR(path.stat().st_mode)
-    except OSError:  # whoever reads it will say why
+    except (OSError, ValueError):  # whoever reads it will say why
         return False
+
+
+def _name(picture: Picture) -> str:
+    return printable(path_of(picture)) if isinstance(picture, str | os.PathLike) else "one without a path"

@@ -1,7 +1,9 @@
 """A model file that answers: whatever a picture is, one answer; a folder of any size, a stream."""
 
+import copy
 import io
 import itertools
+import pickle
 import shutil
 
 import numpy as np
@@ -215,13 +217,20 @@ def test_a_damaged_pil_image_is_an_unreadable_picture(predictor, tmp_path):
     ("picture", "words"),
     [
         (3, "not int"),
-        (b"bytes", "not bytes|cannot|no such file|not int"),
+        (b"bytes", "the picture's bytes: not a picture: it is a text file"),
+        (b"", "the picture's bytes: it is empty"),
+        ("", "path is empty"),
+        ([""], "path is empty"),
+        ("a\0b.png", "null byte"),
+        (io.BytesIO(b"bytes"), "a file's bytes.* not BytesIO"),
         ({"a": 1}, "not dict"),
         (np.zeros((2, 4, 4, 3), np.uint8), "shape"),
         (np.zeros(7, np.uint8), "shape"),
         (np.zeros((0, 5, 3), np.uint8), "no pixels"),
         (np.full((4, 4), 300.0), "floats from 0 to 300"),
-        (np.full((4, 4), np.nan), "nan"),
+        (np.full((4, 4), np.nan), "16 of its 16 numbers are NaN or infinite"),
+        (np.ma.masked_greater(np.zeros((4, 4)), -1), "mask is not used"),
+        (Image.new("I", (4, 4), 248), "32-bit integers"),
         (np.zeros((4, 4), np.int64), "int64"),
         (np.zeros((4, 4, 7), np.uint8), "7 bands"),
     ],
@@ -277,3 +286,80 @@ def test_what_comes_before_an_unreadable_picture_is_answered(predictor, folder, 
     assert next(answered)[0] == first
     with pytest.raises(DecodeError, match="broken"):
         next(answered)
+
+
+class Named:
+    """A path of somebody's own."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return self.path
+
+
+def test_a_files_bytes_and_any_path_are_pictures(predictor, folder):
+    path = min(folder.iterdir())
+    data = path.read_bytes()
+    pictures = [data, bytearray(data), memoryview(data), Named(str(path)), Named(bytes(path))]
+    expected = predictor(path)
+    for each in (*predictor(pictures), *map(predictor, pictures)):
+        assert close(each, expected, 1e-5)
+    assert [found for found, _ in predictor(Named(str(folder)))] == sorted(folder.iterdir())
+
+
+def test_nothing_is_not_the_current_folder(predictor, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert len(list(predictor("."))) == len(list(folder.iterdir()))
+    for pictures in (lambda: predictor(""), lambda: predictor(Named("")), lambda: list(pictures_in(""))):
+        with pytest.raises(DataError, match=r"path is empty.*'\.'"):
+            pictures()
+
+
+@pytest.mark.parametrize("top", [0, -1, 2.5, True, "3", np.float32(2)])
+def test_top_is_a_number_of_answers(predictor, folder, top):
+    pixels = drawn(40, 36)
+    for ask in (
+        lambda: predictor(pixels, top=top),
+        lambda: predictor([pixels], top=top),
+        lambda: next(predictor(folder, top=top)),
+        lambda: next(predictor.stream([pixels], top=top)),
+    ):
+        with pytest.raises(ModelError, match=r"top is .*expected how many"):
+            ask()
+    assert len(predictor(pixels, top=np.int64(2))) == 2
+
+
+def without_end(image):
+    file = io.BytesIO()
+    image.save(file, "JPEG")
+    return file.getvalue()[:-2]
+
+
+def test_what_was_odd_is_told_once(tmp_path):
+    heard = []
+    whole = predictor_for(PREPROCESS)
+    predictor = Predictor(whole.network, whole.description, on_notice=heard.append)
+    for number in range(BATCH_SIZE + 1):
+        Image.fromarray(drawn(40, 36, number)[:, :, 0].astype(np.uint16) * 16).save(tmp_path / f"{number}.png")
+    list(predictor(tmp_path))
+    assert len(heard) == 1 and f"the 16-bit pictures ({BATCH_SIZE + 1}) use less than a sixteenth" in heard.pop()
+    Image.fromarray(drawn(40, 36)[:, :, 0].astype(np.uint16) * 257).save(tmp_path / "bright.png")
+    list(predictor(tmp_path))
+    assert heard == []  # so the others are only dark
+    predictor(drawn(40, 36)[:, :, 0].astype(np.uint16))
+    assert "16-bit" in heard.pop()
+    data = without_end(Image.fromarray(drawn(40, 36)))
+    assert close(predictor(data), predictor(data + b"\xff\xd9"), 1e-7)
+    assert "lack their end marker" in heard.pop() and heard == []
+
+
+def test_a_listener_is_not_copied():
+    """It may be a closure, which cannot be."""
+    whole = predictor_for(PREPROCESS)
+    predictor = Predictor(whole.network, whole.description, on_notice=lambda text: None)
+    state = predictor.__getstate__()
+    assert state["_on_notice"] is None and state["network"] is predictor.network
+    state.pop("_answer")  # has a test of its own
+    pickle.dumps(state)
+    copy.deepcopy(state)

@@ -2,40 +2,41 @@
 
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from striate.base.errors import DecodeError
+from striate.base.errors import DataError, DecodeError
 from striate.cli.console import answer, answer_json, say
-from striate.data.names import printable
-from striate.predictor import load, pictures_in, written
+from striate.data.names import counted, printable
+from striate.pictures.decode import path_of
+from striate.predictor import is_folder, load, pictures_in, written
 
 
 def predict(
     model: Annotated[str, Parameter(help="a model file, a run folder, or a name such as efficientnet_lite0")],
-    images: Annotated[Path, Parameter(help="pictures, or folders of them")],
+    images: Annotated[str, Parameter(help="pictures, or folders of them")],
     /,
-    *more: Annotated[Path, Parameter(help="more pictures, or folders of them")],
+    *more: Annotated[str, Parameter(help="more pictures, or folders of them")],
     top: Annotated[int, Parameter(help="how many of the most probable answers to show", validator=Number(gte=1))] = 3,
     out: Annotated[
         Path | None, Parameter(help="folder for what an answer shows: pictures with it drawn, masks")
     ] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
-    skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
+    strict: Annotated[bool, Parameter(help="stop at the first picture that cannot be read", negative="")] = False,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
     quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
 ) -> None:
     """Say what is on pictures."""
     predictor = load(model, device=device, on_notice=None if quiet else say)
-    paths = (path for each in (images, *more) for path in pictures_in(each))
-
-    def unreadable(error: DecodeError) -> None:
-        if not quiet:
-            say(f"left out: {error}")
-
+    given = [path_of(each) for each in (images, *more)]
+    paths = (path for each in given for path in pictures_in(each))
+    alone = len(given) == 1 and not is_folder(given[0])
+    unreadable: list[DecodeError] = []
+    answered = 0
     taken: set[str] = set()
 
     def free_name(path: Path) -> str:
@@ -45,7 +46,8 @@ def predict(
         return name
 
     rows: list[dict[str, Any]] = []
-    for picture, prediction in predictor.stream(paths, on_unreadable=unreadable if skip_unreadable else None):
+    for picture, prediction in predictor.stream(paths, on_unreadable=None if strict or alone else unreadable.append):
+        answered += 1
         path = Path(str(picture))
         files = written(predictor.task, path, prediction, out, free_name(path)) if out else {}
         if json:
@@ -53,5 +55,15 @@ def predict(
         else:
             named = f" ({', '.join(files.values())})" if files else ""
             answer(f"{printable(str(path))}: {predictor.task.as_text(prediction, top)}{named}")
+    if unreadable and not answered:
+        raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
+    if unreadable and not quiet:
+        of = f"{len(unreadable)} of {counted(answered + len(unreadable), 'picture')}"
+        say(_told(f"left out {of} that cannot be read (--strict stops at the first)", unreadable))
     if json:
-        answer_json({"predictions": rows})
+        missing = [{"image": str(error.path), "reason": error.reason} for error in unreadable]
+        answer_json({"predictions": rows, "unreadable": missing})
+
+
+def _told(what: str, errors: Sequence[DecodeError]) -> str:
+    return "\n".join((f"{what}:", *(f"  {error}" for error in errors)))

@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import PIL
 import simplejpeg
@@ -28,6 +30,7 @@ from striate.data.names import counted, listed, printable
 from striate.data.records import Dataset, Record, occurring_in
 from striate.pictures.decode import read_header
 from striate.pictures.preprocess import Preprocess
+from striate.pictures.remarks import Remark, Remarks
 
 Progress = Callable[[int, int], None]
 
@@ -117,9 +120,13 @@ class _Memory:
 
 
 def _decoders() -> dict[str, str | None]:
-    """What reads pictures here, in which versions; None for a codec that is not there, or could not be loaded now."""
+    """What reads pictures here, in which versions; None for a codec that is not there, or could not be loaded now.
+
+    ``rules`` change with what of it we accept.
+    """
     codecs = {name: features.version(name) for name in _CODECS}
-    return {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__, **codecs}
+    codecs["pillow-heif"] = version("pillow-heif") if find_spec("pillow_heif") else None
+    return {"rules": "2", "pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__, **codecs}
 
 
 def hash_files(paths: Sequence[Path], *, root: Path, workers: int) -> list[bytes]:
@@ -154,12 +161,14 @@ def check_readable(
     cache: PictureCache,
     workers: int,
     progress: Progress | None = None,
+    remarks: Remarks | None = None,
 ) -> list[DecodeError]:
     """Find all pictures that cannot be read, in the data set's order; each error's path is its record's name.
 
     Pictures that fit into the cache are decoded through it, which fills it; of more than that only the headers are
     read. Files whose verdict is remembered are not opened again, and where the fault may not be the file's it is asked
-    twice. A picture without a hash (`hash_files`) counts as unreadable. ``progress(done, total)`` is called as it goes.
+    twice. A picture without a hash (`hash_files`) counts as unreadable. ``progress(done, total)`` is called as it goes;
+    ``remarks`` hear what was odd about pictures that were decoded, now or when their verdict was found.
     """
     records = [record for record in dataset.records if isinstance(record.handle, Path)]
     memory = _Memory(dataset.root)
@@ -169,8 +178,12 @@ def check_readable(
     done = len(records) - len(unknown)
     fits = bool(unknown) and cache.fits(estimate_bytes([records[position] for position in unknown], preprocess, cache))
 
+    odd: dict[str, Remark] = {}
+
     def attempt(position: int) -> tuple[str, bool]:
-        return _try_pixels(records[position], preprocess, cache) if fits else _try_header(records[position], memory)
+        return (
+            _try_pixels(records[position], preprocess, cache, odd) if fits else _try_header(records[position], memory)
+        )
 
     for position, (reason, lasting) in zip(unknown, _in_threads(attempt, unknown, workers), strict=True):
         if not lasting:
@@ -178,10 +191,15 @@ def check_readable(
         reasons[position] = reason
         if lasting:
             memory.learn(records[position], whole if fits else "header", reason)
+        if remark := odd.get(records[position].name):
+            memory.learn(records[position], "remark", remark)
         done += 1
         if progress is not None:
             progress(done, len(records))
     memory.save()
+    if remarks is not None:
+        for record in records:
+            remarks.add(record.name, odd.get(record.name) or cast(Remark, memory.verdict(record, "remark") or ""))
     return [
         DecodeError(record.name, reason or _LOST)
         for record, reason in zip(records, reasons.values(), strict=True)
@@ -207,9 +225,15 @@ def estimate_bytes(records: Sequence[Record], preprocess: Preprocess, cache: Pic
     return sum(sizes) * len(records) // max(len(sizes), 1)
 
 
-def _try_pixels(record: Record, preprocess: Preprocess, cache: PictureCache) -> tuple[str, bool]:
-    """Decode the picture into the cache; the verdict as in `_verdict`."""
-    return _verdict(lambda: cache.picture(record, preprocess))
+def _try_pixels(
+    record: Record, preprocess: Preprocess, cache: PictureCache, odd: dict[str, Remark]
+) -> tuple[str, bool]:
+    """Decode the picture into the cache, and note in ``odd`` what was odd; the verdict as in `_verdict`."""
+
+    def read() -> None:
+        odd[record.name] = cache.picture(record, preprocess).remark
+
+    return _verdict(read)
 
 
 def _try_header(record: Record, memory: _Memory) -> tuple[str, bool]:

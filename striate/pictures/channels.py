@@ -1,5 +1,6 @@
 """Colour: whatever bands a picture has, to uint8 in the channels that a network wants."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -35,8 +36,11 @@ def to_channels(pixels: NDArray[Any], channels: Channels) -> Pixels:
     The result may share memory with ``pixels``.
 
     Raises:
-        DataError: the bands do not fit, or the numbers are of another type or range.
+        DataError: the bands do not fit, the numbers are of another type or range, or some of them are masked.
     """
+    if np.ma.is_masked(pixels):
+        raise DataError("it is a masked array, whose mask is not used; fill what is masked: picture.filled(value)")
+    pixels = np.asarray(pixels)  # numpy.matrix would stay two-dimensional, and numpy.repeat crash
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3:
@@ -81,7 +85,10 @@ def _to_bytes(pixels: NDArray[Any]) -> Pixels:
         return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if pixels.dtype.kind == "f":
         low, high = float(np.min(pixels, initial=0.0)), float(np.max(pixels, initial=0.0))
-        if not (low >= 0 and high <= 1):  # written so that NaN fails
+        if not math.isfinite(low + high):
+            bad = pixels.size - int(np.isfinite(pixels).sum())
+            raise DataError(f"{bad} of its {pixels.size} numbers are NaN or infinite, where 0 to 1 was expected")
+        if low < 0 or high > 1:
             raise DataError(f"its numbers are floats from {low:g} to {high:g}, where 0 to 1 was expected; rescale them")
         return np.rint(pixels * 255).astype(np.uint8)
     raise DataError(f"its numbers are {pixels.dtype}, where uint8, uint16, bool or floats in 0..1 were expected")

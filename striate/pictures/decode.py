@@ -12,7 +12,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from striate.base.errors import DataError, DecodeError
 from striate.pictures.channels import Channels, Pixels, to_channels, with_pillow
+from striate.pictures.depth import is_wide, refuse_integers, remark_on
 from striate.pictures.geometry import Geometry, Shrunk
+from striate.pictures.heif import open_heif
+from striate.pictures.jpeg import END, has_end, lacks_only_its_end
+from striate.pictures.remarks import Remark
 from striate.pictures.suspects import looks_like
 
 # Pillow's own bound, so that both decoders refuse alike; 13,377 squared. A small file can claim to be far larger.
@@ -33,7 +37,7 @@ PICTURE_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
         *(".webp", ".avif", ".jp2", ".j2k", ".pbm", ".pgm", ".ppm", ".pnm"),
-        # Pillow cannot read these, but the owner of a telephone must hear so rather than see them passed over.
+        # Read with pillow-heif; without it the owner of a telephone must hear so rather than see them passed over.
         *(".heic", ".heif"),
     }
 )
@@ -65,12 +69,16 @@ _WHOLE = Shrunk(1)
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Upright pixels, uint8 ``[h, w, C]``, the photograph's own upright size, and how it was reduced to them."""
+    """Upright pixels, uint8 ``[h, w, C]``, the photograph's own upright size, and how it was reduced to them.
+
+    ``remark`` is for `Remarks`, which tell the user.
+    """
 
     pixels: Pixels
     height: int
     width: int
     shrunk: Shrunk = _WHOLE
+    remark: Remark = ""
 
     @property
     def geometry(self) -> Geometry:
@@ -87,6 +95,7 @@ def read_header(source: Path | bytes, name: str | None = None) -> Header:
         DecodeError: it cannot be read or is no picture.
     """
     with _explained(source, name), _open(_checked(source)) as image:
+        refuse_integers(image)
         orientation = _orientation(image)
         width, height = image.size
         pages = _pages(image)
@@ -115,14 +124,14 @@ def decode(
         data = _checked(source)
         if isinstance(data, Path):
             data = data.read_bytes()
-        with _open(data) as image:
-            factor = shrink_factor(image.height, image.width, shorter_side)
-            pixels = None
-            if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-                pixels = _decode_jpeg(data, image, channels, factor)
-            if pixels is None:
-                pixels = _decode_by_pillow(image, channels, factor)
-            return _upright(pixels, image.size, factor, _orientation(image))
+        try:
+            return _decode(data, channels, shorter_side)
+        except UnidentifiedImageError:
+            raise
+        except (ValueError, OSError):
+            if not lacks_only_its_end(data):
+                raise
+            return replace(_decode(data + END, channels, shorter_side), remark="no end marker")
 
 
 def from_memory(picture: Image.Image | NDArray[Any], channels: Channels, shorter_side: int | None = None) -> Decoded:
@@ -138,11 +147,24 @@ def from_memory(picture: Image.Image | NDArray[Any], channels: Channels, shorter
         pixels = to_channels(picture, channels)
         height, width = pixels.shape[:2]
         factor = shrink_factor(height, width, shorter_side)
-        return Decoded(_reduced(pixels, factor), height, width, Shrunk(factor))
+        remark = remark_on(np.asarray(picture), picture.dtype.kind == "u" and picture.dtype.itemsize == 2)
+        return Decoded(_reduced(pixels, factor), height, width, Shrunk(factor), remark)
     with _explained(b"", str(getattr(picture, "filename", "") or "the PIL image")):
         factor = shrink_factor(*picture.size, shorter_side)
-        pixels = _decode_by_pillow(picture, channels, factor)
-        return _upright(pixels, picture.size, factor, _orientation(picture))
+        pixels, remark = _decode_by_pillow(picture, channels, factor)
+        return _upright(pixels, picture.size, factor, _orientation(picture), remark)
+
+
+def path_of(name: str | os.PathLike[str]) -> Path:
+    """The path that is meant; pathlib takes "" for the current folder, but who gives it has forgotten a name.
+
+    Raises:
+        DataError: it is empty.
+    """
+    text = os.fsdecode(name)
+    if not text:
+        raise DataError("a picture's path is empty; name a file, or a folder (the current one is '.')")
+    return Path(text)
 
 
 def read_indices(source: Path, name: str | None = None) -> NDArray[np.uint8]:
@@ -168,6 +190,21 @@ def shrink_factor(height: int, width: int, shorter_side: int | None) -> int:
     return 1
 
 
+def _decode(data: bytes, channels: Channels, shorter_side: int | None) -> Decoded:
+    with _open(data) as image:
+        factor = shrink_factor(image.height, image.width, shorter_side)
+        pixels: Pixels | None = None
+        remark: Remark = ""
+        if image.format in ("JPEG", "MPO"):
+            if image.mode in ("L", "RGB"):
+                pixels = _decode_jpeg(data, image, channels, factor)
+            if pixels is None and not has_end(data):
+                raise ValueError("premature end of JPEG file")  # Pillow takes what comes instead of it for pixels
+        if pixels is None:
+            pixels, remark = _decode_by_pillow(image, channels, factor)
+        return _upright(pixels, image.size, factor, _orientation(image), remark)
+
+
 def _decode_jpeg(data: bytes, image: Image.Image, channels: Channels, factor: int) -> Pixels | None:
     """Decode by libjpeg-turbo, or None where Pillow should try (odd subsampling, stray bytes and the like)."""
     if channels in ("grey", "rgb", "bgr"):
@@ -186,18 +223,20 @@ def _decode_jpeg(data: bytes, image: Image.Image, channels: Channels, factor: in
     return pixels if colour == "BGR" else to_channels(pixels, channels)
 
 
-def _decode_by_pillow(image: Image.Image, channels: Channels, factor: int) -> Pixels:
+def _decode_by_pillow(image: Image.Image, channels: Channels, factor: int) -> tuple[Pixels, Remark]:
     pages = _pages(image) if isinstance(channels, int) else 1
+    wide = is_wide(image)
     if pages > 1:
         bands = []
         for page in range(pages):
             image.seek(page)
             bands.append(_array(image, alpha=False))
         image.seek(0)
-        pixels = to_channels(np.stack(bands, axis=2), channels)
+        numbers = np.stack(bands, axis=2)
     else:
-        pixels = to_channels(_array(image, alpha=not isinstance(channels, int)), channels)
-    return _reduced(pixels, factor)
+        numbers = _array(image, alpha=not isinstance(channels, int))
+    pixels = to_channels(numbers, channels)
+    return _reduced(pixels, factor), remark_on(numbers, wide)
 
 
 def _reduced(pixels: Pixels, factor: int) -> Pixels:
@@ -206,6 +245,7 @@ def _reduced(pixels: Pixels, factor: int) -> Pixels:
 
 def _array(image: Image.Image, alpha: bool) -> NDArray[Any]:
     """One frame as `to_channels` takes it; ``alpha`` is False where bands are wanted as they are."""
+    refuse_integers(image)
     image.load()
     mode = _plain_mode(image, alpha)
     array = np.asarray(image if image.mode == mode else image.convert(mode))
@@ -262,14 +302,14 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _upright(pixels: Pixels, stored: tuple[int, int], factor: int, orientation: int) -> Decoded:
+def _upright(pixels: Pixels, stored: tuple[int, int], factor: int, orientation: int, remark: Remark = "") -> Decoded:
     """Undo the turn that the camera noted: EXIF 2.32, tag 274, says where the first row and column belong.
 
     ``pixels`` are as the file stores them, ``stored`` is their width and height before they were reduced by ``factor``.
     """
     width, height = stored
     if orientation == 1:
-        return Decoded(pixels, height, width, Shrunk(factor))
+        return Decoded(pixels, height, width, Shrunk(factor), remark)
     if orientation >= 5:  # rows are columns
         pixels = pixels.transpose(1, 0, 2)
         height, width = width, height
@@ -278,7 +318,7 @@ def _upright(pixels: Pixels, stored: tuple[int, int], factor: int, orientation: 
         pixels = pixels[::-1]
     if shrunk.left:
         pixels = pixels[:, ::-1]
-    return Decoded(np.ascontiguousarray(pixels), height, width, shrunk)
+    return Decoded(np.ascontiguousarray(pixels), height, width, shrunk, remark)
 
 
 def _checked(source: Path | bytes) -> Path | bytes:
@@ -299,7 +339,10 @@ def _checked(source: Path | bytes) -> Path | bytes:
 
 def _open(data: Path | bytes) -> Image.Image:
     """Read the header; the pixels come later."""
-    image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_FORMATS)
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_FORMATS)
+    except UnidentifiedImageError:
+        image = open_heif(data)
     _refuse_bomb(*image.size)
     return image
 

@@ -3,6 +3,8 @@
 import struct
 from pathlib import Path, PurePath
 
+from striate.pictures import heif
+
 _START = 512  # bytes that are looked at
 
 # The first bytes of files that turn up among pictures, and what to say of them.
@@ -15,9 +17,7 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MM\0*", "it begins like a TIFF picture, but one that is damaged or of a kind that Pillow cannot read"),
     (8, b"WEBP", "it begins like a WebP picture but is truncated or damaged"),
     (4, b"ftypavi", "it begins like an AVIF picture but is truncated or damaged"),
-    (4, b"ftyphei", "it is a HEIC photograph, which Pillow cannot read; convert it to JPEG"),
-    (4, b"ftyphev", "it is a HEIC photograph, which Pillow cannot read; convert it to JPEG"),
-    (4, b"ftypmif1", "it is a HEIC photograph, which Pillow cannot read; convert it to JPEG"),
+    *((4, mark, heif.MISSING) for mark in heif.MARKS),
     (4, b"ftyp", "not a picture: it is a film"),
     (0, b"%PDF", "not a picture: it is a PDF document"),
     (0, b"%!PS", "not a picture: it is a PostScript document"),

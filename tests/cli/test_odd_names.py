@@ -54,7 +54,7 @@ def test_names_that_would_move_the_cursor(train, striate, photos):
     assert not re.search(r"[^\n -~]", answer.out + answer.err)
     (photos / HOSTILE / f"{HOSTILE}.jpg").write_text("no picture")
     train(photos).refuses(f"  {SHOWN}/{SHOWN}.jpg: not a picture")
-    striate("predict", "run", photos, "--json").refuses(f"{SHOWN}/{SHOWN}.jpg: not a picture")
+    striate("predict", "run", photos, "--strict", "--json").refuses(f"{SHOWN}/{SHOWN}.jpg: not a picture")
     striate("predict", "run", f"{HOSTILE}.png").refuses(f"{SHOWN}.png: there is no such file")
 
 

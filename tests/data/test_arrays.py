@@ -92,6 +92,17 @@ class TestNpz:
         assert dataset.channels == 1
         assert [int(pixels(record)[0, 0]) for record in dataset.records] == expected
 
+    @pytest.mark.parametrize(("most", "said"), [(1, 1), (4095, 1), (4096, 0), (65535, 0)])
+    def test_a_sixteenth_of_16_bits_is_told(self, tmp_path: Path, most: int, said: int) -> None:
+        x = np.zeros((4, 3, 3), np.uint16)
+        x[1, 2, 2] = most
+        dataset = open_data(
+            npz(tmp_path / "d.npz", x_train=x, y_train=[0, 1, 0, 1], x_test=x // 2, y_test=[0, 1, 0, 1])
+        )
+        sentences = [notice for notice in dataset.notices if "sixteenth" in notice]
+        assert len(sentences) == said
+        assert all("the 16-bit pictures (8) use less than a sixteenth" in sentence for sentence in sentences)
+
     def test_many_bands(self, tmp_path: Path) -> None:
         x = RNG.integers(0, 256, (4, 6, 6, 7), dtype=np.uint8)
         assert open_data(npz(tmp_path / "d.npz", x=x, y=np.array([0, 1, 0, 1]))).channels == 7

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import PIL
 import pytest
 import simplejpeg
@@ -18,6 +19,7 @@ from PIL import Image, features
 
 from striate.base.errors import DataError, DecodeError
 from striate.data import PictureCache, check_readable, hash_files, open_data, scan, skip_unreadable
+from striate.data.reading import readable
 from striate.data.records import Dataset
 from striate.pictures import decode
 from striate.pictures.preprocess import Preprocess
@@ -327,3 +329,24 @@ def test_what_was_remembered_before_there_were_decoders(photos: Path, monkeypatc
         dataset = open_data(photos)
     assert [record.content for record in dataset.records] == hashes
     assert check(dataset)[0] == []
+
+
+@pytest.mark.parametrize("settled", [0, 1 << 62], ids=["remembered", "too young to be"])
+def test_what_is_odd_is_told_each_time(photos: Path, monkeypatch: pytest.MonkeyPatch, settled: int) -> None:
+    monkeypatch.setattr(scan, "_SETTLED_NS", settled)
+    for number, path in enumerate(sorted(photos.glob("*/*.jpg"))):
+        path.write_bytes(path.read_bytes()[:-2] + b"\xff" * (number % 2))
+    for number in range(2):
+        Image.fromarray(np.full((9, 9), 4000 + number, np.uint16)).save(photos / "disc" / f"{number}.png")
+    for _ in range(2):
+        dataset, _ = readable(open_data(photos), PREPROCESS, skip=False)
+        endless, dim = dataset.notices[-2:]
+        assert endless.startswith("JPEG files that lack their end marker, but no pixels") and "disc/0000.jpg" in endless
+        assert dim.startswith("the 16-bit pictures (2) use less than a sixteenth of the range")
+
+
+def test_another_package_for_heic_is_asked(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = scan._decoders()
+    monkeypatch.setattr(scan, "find_spec", lambda name: name)
+    monkeypatch.setattr(scan, "version", lambda name: "1.0")
+    assert before["pillow-heif"] is None and scan._decoders() == {**before, "pillow-heif": "1.0"}

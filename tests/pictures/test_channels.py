@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -68,7 +71,11 @@ def test_bool_and_floats_use_the_whole_range():
         (np.zeros((2, 2), np.int32), "grey", "int32"),
         (np.array([[0.0, 255.0]]), "grey", "floats from 0 to 255"),
         (np.array([[-0.5, 1.0]]), "grey", "floats from -0.5 to 1"),
-        (np.array([[np.nan, 1.0]]), "grey", "floats from nan"),
+        (np.array([[np.nan, 1.0]]), "grey", "^1 of its 2 numbers are NaN or infinite, where 0 to 1 was expected$"),
+        (np.array([[0.5, np.inf, -np.inf]]), "grey", "^2 of its 3 numbers are NaN or infinite"),
+        (np.array([[0.5, np.nan, 300]]), "grey", "^1 of its 3 numbers"),
+        (np.ma.masked_less(np.eye(2, dtype=np.uint8), 1), "grey", r"mask is not used.*picture\.filled"),
+        (np.ma.masked_invalid(np.array([[np.nan, 1.0]])), "rgb", "mask is not used"),
     ],
 )
 def test_what_does_not_fit_is_refused(pixels, channels, message):
@@ -95,3 +102,26 @@ def test_pillow_gets_views_right():
     view = RGB[1:6, ::-1]
     blurred = with_pillow(view, lambda image: image.filter(ImageFilter.BoxBlur(0)))
     assert (blurred == view).all()
+
+
+@pytest.mark.parametrize("channels", ["grey", "luma", "rgb", "bgr", 1])
+def test_kinds_of_arrays_that_numpy_has_besides_are_arrays(channels, tmp_path):
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    expected = to_channels(grey, channels)
+    kept = np.memmap(tmp_path / "grey", np.uint8, "w+", shape=(3, 4))
+    kept[:] = grey
+    for each in (np.ma.masked_array(grey), grey.view(np.recarray), kept):
+        found = to_channels(each, channels)
+        assert type(found) is np.ndarray and (found == expected).all()
+
+
+def test_a_matrix_is_a_picture():
+    """In a process of its own: numpy.repeat frees a matrix twice, which ends it."""
+    code = (
+        "import numpy as np; from striate.pictures.channels import to_channels\n"
+        "grey = np.arange(12, dtype=np.uint8).reshape(3, 4)\n"
+        "for kind in ('grey', 'luma', 'rgb', 'bgr', 1):\n"
+        "    assert (to_channels(np.asmatrix(grey), kind) == to_channels(grey, kind)).all()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

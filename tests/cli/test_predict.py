@@ -1,0 +1,107 @@
+"""``striate predict`` of pictures that can and cannot be read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TEXT = "not a picture: it is a text file named .jpg"
+
+
+@pytest.fixture
+def spoilt(photos):
+    """24 pictures, and two among them that are none."""
+    (photos / "disc" / "0005a.jpg").write_text("no picture")
+    (photos / "square" / "empty.png").write_bytes(b"")
+    return photos
+
+
+def test_a_folder_goes_on_past_what_cannot_be_read(striate, run, spoilt):
+    answer = striate("predict", run, spoilt)
+    assert answer.code == 0 and answer.out.count("\n") == 24
+    assert answer.err == (
+        "left out 2 of 26 pictures that cannot be read (--strict stops at the first):\n"
+        f"  {spoilt}/disc/0005a.jpg: {TEXT}\n  {spoilt}/square/empty.png: it is empty (0 bytes)\n"
+    )
+
+
+def test_json_lists_what_cannot_be_read(striate, run, spoilt):
+    answer = striate("predict", run, spoilt, "--json", "--quiet")
+    assert (answer.code, answer.err) == (0, "") and set(answer.json) == {"predictions", "unreadable"}
+    assert len(answer.json["predictions"]) == 24
+    assert answer.json["unreadable"] == [
+        {"image": f"{spoilt}/disc/0005a.jpg", "reason": TEXT},
+        {"image": f"{spoilt}/square/empty.png", "reason": "it is empty (0 bytes)"},
+    ]
+    assert striate("predict", run, spoilt / "disc" / "0000.jpg", "--json").json["unreadable"] == []
+
+
+def test_strict_stops_at_the_first(striate, run, spoilt):
+    answer = striate("predict", run, spoilt, "--strict")
+    assert answer.code == 2 and answer.out.count("\n") == 6
+    assert answer.err == f"striate: {spoilt}/disc/0005a.jpg: {TEXT}\n"
+    striate("predict", run, spoilt, "--strict", "--json").refuses(f"disc/0005a.jpg: {TEXT}")
+
+
+def test_one_picture_that_cannot_be_read_is_an_error(striate, run, spoilt):
+    for words in ([], ["--strict"], ["--quiet"], ["--json"]):
+        answer = striate("predict", run, spoilt / "disc" / "0005a.jpg", *words)
+        answer.refuses()
+        assert answer.err == f"striate: {spoilt}/disc/0005a.jpg: {TEXT}\n"
+
+
+def test_of_several_named_pictures_one_must_be_answered(striate, run, spoilt):
+    good, bad = spoilt / "disc" / "0000.jpg", spoilt / "disc" / "0005a.jpg"
+    for pictures in ((bad, "nowhere.jpg", good), (good, bad, "nowhere.jpg")):
+        answer = striate("predict", run, *pictures)
+        assert answer.code == 0 and answer.out.startswith(f"{good}: ") and answer.out.count("\n") == 1
+        assert "left out 2 of 3 pictures" in answer.err and "nowhere.jpg: there is no such file" in answer.err
+    for words in ([], ["--json"], ["--quiet"]):
+        striate("predict", run, bad, "nowhere.jpg", *words).refuses(
+            "none of 2 pictures can be read", TEXT, "no such file"
+        )
+
+
+def test_a_folder_where_none_can_be_read(striate, run, spoilt):
+    for picture in (spoilt / "disc").iterdir():
+        picture.write_text("no picture")
+    answer = striate("predict", run, spoilt / "disc", "--json")
+    answer.refuses("none of 13 pictures can be read", f"disc/0000.jpg: {TEXT}")
+
+
+def test_skip_unreadable_is_gone(striate, run, photos):
+    striate("predict", run, photos, "--skip-unreadable").refuses("Unknown option", "--skip-unreadable")
+    striate("predict", run, photos, "--strikt").refuses("Did you mean --strict?")
+
+
+def test_no_name_is_not_the_current_folder(striate, run, photos):
+    for pictures in (("",), (photos, ""), ("", photos)):
+        answer = striate("predict", run, *pictures)
+        answer.refuses("path is empty", "the current one is '.'")
+    assert striate("predict", run, ".").code == 0
+
+
+def test_a_picture_without_end_marker_is_answered_and_told(striate, run, photos):
+    pictures = sorted((photos / "disc").glob("*.jpg"))
+    expected = striate("predict", run, photos / "disc", "--json").json["predictions"]
+    for path in pictures:
+        path.write_bytes(path.read_bytes()[:-2])
+    answer = striate("predict", run, photos / "disc", "--json")
+    assert answer.json == {"predictions": expected, "unreadable": []}
+    assert answer.err.count("\n") == 1 and f"({len(pictures)}): {pictures[0]}, " in answer.err
+    assert striate("predict", run, photos / "disc", "--quiet").err == ""
+    pictures[0].write_bytes(pictures[0].read_bytes()[:-1])
+    assert "left out 1 of 12 pictures" in striate("predict", run, photos / "disc").err
+
+
+def test_12_bit_pictures_are_told(striate, run):
+    for number in range(3):
+        Image.fromarray(np.full((24, 24), 4000 + number, np.uint16)).save(f"{number}.png")
+    answer = striate("predict", run, ".")
+    assert answer.code == 0 and answer.err.startswith("the 16-bit pictures (3) use less than a sixteenth of the range")
+
+
+def test_a_photograph_of_a_telephone(striate, run, photos):
+    Path("IMG_1.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    striate("predict", run, "IMG_1.heic").refuses("IMG_1.heic: it is a HEIC photograph", "pip install 'striate[heif]'")
