@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def file(tmp_path: Path) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are read in this process: starting another for each costs a second."""
 
-    def read(path: Path, *, config: Path | None = None) -> Foreign:
+    def read(path: Path, *, config: Path | None = None, state: str | None = None) -> Foreign:
         arrays = {name: tensor.numpy() for name, tensor in load_file(path).items()}
         return Foreign(path, "safetensors", "safetensors", arrays, hashlib.sha256(path.read_bytes()).hexdigest())
 
@@ -91,6 +92,20 @@ def test_a_file_of_torch(tmp_path: Path) -> None:
     torch.save({"state_dict": {f"module.{n}": t for n, t in build("lenet5", classes=10).state_dict().items()}}, path)
     result = import_weights(path, "lenet5", OUT(tmp_path), classes="digits", preprocess=DIGITS)
     assert result.origin == "torch" and modelfile.describe(OUT(tmp_path)).classes.names == tuple("0123456789")
+
+
+def test_which_of_two_sets_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.pth"
+    raw, averaged = (build("lenet5", classes=3, seed=seed).state_dict() for seed in (1, 2))
+    torch.save({"state_dict": raw, "state_dict_ema": averaged, "args": Namespace(out=tmp_path)}, path)
+    with pytest.raises(WeightsError, match=r"theirs.pth: holds more than one .*--state state_dict_ema, or in Python"):
+        import_weights(path, "lenet5", OUT(tmp_path), classes=3, preprocess=DIGITS)
+    assert not OUT(tmp_path).exists()
+    for state, tensors in (("state_dict", raw), ("state_dict_ema", averaged)):
+        result = import_weights(path, "lenet5", OUT(tmp_path), classes=3, preprocess=DIGITS, state=state, force=True)
+        network, description = modelfile.load(OUT(tmp_path))
+        assert result.state == result.as_json()["state"] == description.provenance["state"] == state
+        assert all(torch.equal(tensor, tensors[name]) for name, tensor in network.state_dict().items())
 
 
 def test_a_published_file_is_known(bring, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

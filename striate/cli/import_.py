@@ -51,6 +51,9 @@ def import_(
         Path | None, Parameter(name="--try", help="labelled pictures on which every kind of preprocessing is measured")
     ] = None,
     config: Annotated[Path | None, Parameter(help="description that a darknet file needs; default FILE.cfg")] = None,
+    state: Annotated[
+        str | None, Parameter(help="which entry to take of a file that holds several sets of weights")
+    ] = None,
     licence: Annotated[str | None, Parameter(help="of the weights, kept in the model file")] = None,
     fresh_head: Annotated[
         bool, Parameter(help="random layers that answer, for other classes than the file's", negative="")
@@ -71,6 +74,7 @@ def import_(
         changes=_changes(flags),
         data=data,
         config=config,
+        state=state,
         licence=licence,
         fresh_head=fresh_head,
         force=force,
@@ -125,7 +129,8 @@ def _lines(result: Imported) -> list[str]:
     out, decision = printable(result.out), result.decision
     (height, width), kind = decision.preprocess.size, decision.kind or "its own"
     pictures = f"pictures of {height}x{width} {decision.preprocess.channels}, preprocessing {kind} ({decision.chosen})"
+    taken = "" if result.state is None else f", from the entry {printable(result.state)}"
     return [
-        f"wrote {out}: {result.model}, {len(result.classes)} classes, {pictures}",
+        f"wrote {out}: {result.model}, {len(result.classes)} classes, {pictures}{taken}",
         f"next: striate predict {out} PICTURE",
     ]

@@ -39,6 +39,7 @@ class Imported:
     Fields:
         out: the model file that was written.
         source, source_sha256, origin, container: the foreign file, and whose format it is.
+        state: the entry of it that was taken, None where it holds nothing but one set of tensors.
         scheme: whose names and layouts its arrays have, a key of `SCHEMES`.
         model: the network that the weights are of; ``asked`` is the one that was asked for.
         decision: how pictures are prepared for them, who decided, and what was tried.
@@ -50,6 +51,7 @@ class Imported:
     source_sha256: str
     origin: str
     container: str
+    state: str | None
     scheme: str
     model: str
     asked: str
@@ -61,8 +63,9 @@ class Imported:
 
     def as_json(self) -> dict[str, Any]:
         """The result as ``striate import --json`` prints it."""
-        names = ("source_sha256", "origin", "container", "scheme", "model", "asked", "licence", "seconds")
+        names = ("source_sha256", "origin", "container", "state", "scheme", "model", "asked", "licence")
         return {name: getattr(self, name) for name in names} | {
+            "seconds": self.seconds,
             "out": str(self.out),
             "source": str(self.source),
             "classes": len(self.classes),
@@ -86,6 +89,7 @@ def import_weights(
     changes: Mapping[str, Any] | None = None,
     data: str | Path | None = None,
     config: str | Path | None = None,
+    state: str | None = None,
     licence: str | None = None,
     fresh_head: bool = False,
     force: bool = False,
@@ -104,7 +108,7 @@ def import_weights(
             published file, else what ``data`` shows to be best.
         changes: fields of the preprocessing that are to be others.
         data: labelled pictures on which every kind of preprocessing is measured, on ``device``.
-        config: the description that a darknet file needs.
+        config, state: the description that a darknet file needs; the entry of a file with several sets of weights.
         licence: of the weights, to be kept in the model file. None takes that of the published file.
         fresh_head: begin the layers that answer afresh, for other classes than the file's.
         force: replace ``out`` if it exists.
@@ -117,8 +121,7 @@ def import_weights(
     started, file, out, changes = time.monotonic(), Path(file), Path(out), changes or {}
     _check_words(model, preprocess, changes, fresh_head=fresh_head, classes=classes, data=data)
     _check_out(out, file, force=force)
-    wanted = None if classes is None else classes_from(classes)
-    foreign = read(file, config=config)
+    wanted, foreign = None if classes is None else classes_from(classes), read(file, config=config, state=state)
     published, row = recognised(foreign.sha256, file.name) or (None, None)
     names = wanted or _published_classes(foreign, model, row)
     placed = place(foreign, model, classes=len(names), fresh_head=fresh_head)
@@ -154,6 +157,7 @@ def _result(
         source_sha256=foreign.sha256,
         origin=foreign.origin,
         container=foreign.container,
+        state=foreign.facts.get("wrapper"),
         scheme=placed.scheme,
         model=placed.model,
         asked=asked,
@@ -178,6 +182,7 @@ def _description(result: Imported, placed: Placed) -> modelfile.Description:
         provenance={
             "origin": result.origin,
             "container": result.container,
+            "state": result.state,
             "scheme": result.scheme,
             "source": printable(result.source.name),
             "source_sha256": result.source_sha256,

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from striate.base.errors import ModelError, WeightsError
-from striate.models.table import NO_ARGUMENTS, architecture, build
+from striate.models.table import MODELS, NO_ARGUMENTS, architecture, build
 from striate.weights.class_lists import class_list
-from striate.weights.fitting import fit_channels, head_parameters, load_state
+from striate.weights.fitting import fit_channels, head_parameters, load_state, misfits
+from striate.weights.memory import by_our_names
 from striate.weights.pretrained import has_pretrained, none_of, pretrained_name, pretrained_part
 
 if TYPE_CHECKING:
@@ -31,10 +33,12 @@ def create(
     """Build a network for ``classes`` (a number, or their names; None takes its usual number), with or without weights.
 
     ``weights`` is None (fresh ones), ``"pretrained"``, or a ``.safetensors`` file with the network's own tensors, such
-    as a model file. The head is fresh when the weights were made for other classes: another number, or names that
-    are not the pretrained ones. The pretrained weights of a head on a backbone are its backbone's, unless there are any
-    of the whole. When weights were made for other channels than ``in_channels`` (None takes the network's usual ones),
-    each channel of the first convolution gets the sum over the old ones, divided by the new number of channels.
+    as a model file, or with those of the same network of another library (see `load_into`; how pictures must be
+    prepared for them, `import_weights` can find out). The head is fresh when the weights were made for other classes:
+    another number, or names that are not the pretrained ones. The pretrained weights of a head on a backbone are its
+    backbone's, unless there are any of the whole. When weights were made for other channels than ``in_channels`` (None
+    takes the network's usual ones), each channel of the first convolution gets the sum over the old ones, divided by
+    the new number of channels.
     ``seed`` fixes what is fresh, and ``arguments`` are for the network's builder; see `striate.models.build`.
     ``on_notice`` is told before pretrained weights are fetched that are not here yet.
 
@@ -53,6 +57,12 @@ def create(
     if classes is None:
         classes = row.classes
     number = classes if isinstance(classes, int) else len(classes)
+    if number == 0:
+        raise ModelError(
+            f"classes is 0: {name} always ends in layers that answer. What they read is "
+            f"network.run(images, stop=BLOCK), where BLOCK is the one before 'head' in network.blocks, and the maps "
+            "are network.features(images)"
+        )
     network = build(name, classes=number, in_channels=in_channels, seed=seed, arguments=arguments)
     if weights is None:
         return network
@@ -60,9 +70,11 @@ def create(
         tensors, fresh_head = _pretrained(name, network, classes, on_notice)
         source = f"the pretrained weights of {pretrained_name(name)}"
     else:
-        tensors, source = _from_file(Path(weights)), str(weights)
-        wanted = network.state_dict()
-        fresh_head = any(n in tensors and tensors[n].shape != wanted[n].shape for n in head_parameters(network))
+        tensors, source = _from_file(Path(weights), name), str(weights)
+        wanted, head = network.state_dict(), head_parameters(network)
+        fresh_head = any(n in tensors and tensors[n].shape != wanted[n].shape for n in head)
+        if name in MODELS and misfits(network, fit_channels(network, tensors), skip=head if fresh_head else ()):
+            tensors, fresh_head = by_our_names(tensors, name, network, Path(weights))
     load_state(network, fit_channels(network, tensors), source=source, skip_head=fresh_head)
     return network
 
@@ -87,15 +99,17 @@ def _pretrained(
     return tensors, not same
 
 
-def _from_file(path: Path) -> "Mapping[str, Tensor]":
+def _from_file(path: Path, model: str) -> "Mapping[str, Tensor]":
     from safetensors import SafetensorError
 
     from striate.weights.tensorfiles import open_tensors
 
     if path.suffix != ".safetensors":
+        out = path.with_name(f"{path.stem}.safetensors")
         raise WeightsError(
-            f"{path}: weights are read from .safetensors files; use weights='pretrained' for published ones, and "
-            "striate import for files of other frameworks"
+            f"{path}: weights are read from .safetensors files; use weights='pretrained' for published ones. A file of "
+            f"another framework becomes one by: striate import {quote(str(path))} --model {model} --out "
+            f"{quote(str(out))}"
         )
     try:
         with open_tensors(path) as file:

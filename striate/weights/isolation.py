@@ -92,7 +92,9 @@ class ReadingProcess:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def read(self, path: Path, *, config: Path | None = None, origin: Origin | None = None) -> Foreign:
+    def read(
+        self, path: Path, *, config: Path | None = None, origin: Origin | None = None, state: str | None = None
+    ) -> Foreign:
         """Read one file; with ``origin`` it is taken for that format, whatever it looks like.
 
         Raises:
@@ -106,6 +108,7 @@ class ReadingProcess:
             "path": os.path.abspath(path),  # noqa: PTH100 - the link itself, its target may have another name
             "config": None if config is None else os.path.abspath(config),  # noqa: PTH100
             "origin": origin,
+            "state": state,
             "seconds": seconds,
             "memory": MEMORY + 6 * size if self._memory is None else self._memory,
         }

@@ -39,12 +39,44 @@ def test_import_in_words(striate, theirs):
 def test_import_in_json_and_then_predict(striate, theirs, photos):
     answer = striate("import", theirs, *WORDS, "--json", "--licence", "MIT")
     result = answer.json
-    assert answer.code == 0 and set(result) == documented()
+    assert answer.code == 0 and set(result) == documented() | {"state"}
     assert (result["model"], result["origin"], result["licence"]) == ("lenet5", "torch", "MIT")
     assert (result["out"], result["source"], result["classes"]) == ("ours.safetensors", "theirs.pth", 2)
     assert result["preprocess"]["unit"] == 1.0 and (result["best"], result["tried"]) == (None, [])
     rows = striate("predict", "ours.safetensors", photos / "disc", "--json").json["predictions"]
     assert len(rows) == 12 and {each["name"] for each in rows[0]["classes"]} == {"0", "1"}
+
+
+def test_two_sets_of_weights_in_one_file(striate, theirs):
+    import torch
+
+    state = torch.load(theirs, weights_only=True)
+    averaged = {name: tensor + 1 for name, tensor in state.items()}
+    torch.save({"model": state, "model_ema": {f"module.{name}": each for name, each in averaged.items()}}, "two.pth")
+    refused = striate("import", "two.pth", *WORDS)
+    refused.refuses(
+        "two.pth: holds more than one set", "model (10 tensors), model_ema (10 tensors)", "--state model_ema"
+    )
+    answer = striate("import", "two.pth", *WORDS, "--state", "model_ema")
+    assert answer.code == 0 and "preprocessing raw (given), from the entry model_ema\n" in answer.out
+    result = striate("import", "two.pth", *WORDS, "--state", "model", "--force", "--json").json
+    assert result["state"] == "model"
+    striate("import", "two.pth", *WORDS, "--state", "ema", "--force").refuses("no tensors under 'ema'", "model_ema (10")
+    Path("x.weights").write_bytes(b"1")
+    Path("x.cfg").write_text("[net]\n")
+    striate("import", "x.weights", *WORDS, "--state", "ema", "--force").refuses("darknet", "leave --state out")
+
+
+def test_a_prefix_that_only_some_names_have(striate, theirs):
+    import torch
+
+    state = torch.load(theirs, weights_only=True)
+    torch.save({f"model.{name}": each for name, each in state.items()} | {"loss.weight": torch.ones(2)}, "some.pth")
+    striate("import", "some.pth", *WORDS).refuses("10 of its 11 tensors begin with 'model.'", "--state model takes")
+    assert striate("import", "some.pth", *WORDS, "--state", "model").code == 0
+    torch.save({f"somebodys.{name}": each for name, each in state.items()}, "all.pth")
+    striate("import", "all.pth", *WORDS, "--force").refuses("10 of its 10 tensors begin with 'somebodys.'")
+    assert striate("import", "all.pth", *WORDS, "--state", "somebodys", "--force").code == 0
 
 
 def test_every_field_of_the_preprocessing_has_a_flag(striate, theirs):
@@ -137,5 +169,16 @@ def test_help_names_every_flag(striate):
     answer = striate("import", "--help")
     assert answer.code == 0
     flags = ("--model", "--classes", "--preprocess", "--try", "--licence", "--fresh-head", "--force", "--out", "-o")
-    flags += ("--config", "--channels", "--unit", "--mean", "--scale", "--size", "--resize", "--crop", "--border")
+    flags += (
+        "--config",
+        "--state",
+        "--channels",
+        "--unit",
+        "--mean",
+        "--scale",
+        "--size",
+        "--resize",
+        "--crop",
+        "--border",
+    )
     assert all(flag in answer.out for flag in flags)

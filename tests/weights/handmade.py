@@ -2,8 +2,10 @@
 
 import re
 import struct
+from argparse import Namespace
 from collections import OrderedDict
 from io import BytesIO
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -144,8 +146,9 @@ def torch_files(rng: np.random.Generator) -> dict[str, bytes]:
         ]
     )
     wrapped = {"epoch": 3, "best": 0.5, "state_dict": state, "optimizer": {"state": {}, "param_groups": [{"lr": 0.1}]}}
+    args = Namespace(lr=0.1, out=PurePosixPath("runs"), best=np.float64(0.5), kind=np.arange(2))
     files = {}
-    for name, value in (("plain", state), ("wrapped", wrapped)):
+    for name, value in (("plain", state), ("wrapped", wrapped), ("arguments", {"model": state, "args": args})):
         for container in ("zip", "legacy"):
             buffer = BytesIO()
             torch.save(value, buffer, _use_new_zipfile_serialization=container == "zip")

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from striate.base.errors import ModelError, WeightsError
 from striate.models import HEADS, build
-from striate.weights import PRETRAINED, conversion, create, imagenet_classes, load_state
+from striate.weights import PRETRAINED, as_named, conversion, create, imagenet_classes, load_state
 from striate.weights import pretrained as table
 from striate.weights.pretrained import (
     by_name,
@@ -128,9 +128,40 @@ def test_a_file_of_another_network_lists_what_does_not_fit(tmp_path: Path) -> No
     path = tmp_path / "lenet.safetensors"
     save_file(build("lenet5", classes=10).state_dict(), path)
     with pytest.raises(
-        WeightsError, match=r"does not fit FashionCNN: \d+ missing \(conv1.weight, .*unexpected \(c1.bias"
+        WeightsError,
+        match=r"lenet.safetensors: does not fit fashion_cnn .*: \d+ missing \(conv1.weight, .*unexpected \(c1",
     ):
         create("fashion_cnn", classes=10, weights=path)
+
+
+def test_a_file_by_other_peoples_names(tmp_path: Path) -> None:
+    path = tmp_path / "mv2.safetensors"
+    trained = build("mobilenet_v2", classes=5, seed=3)
+    save_file(as_named(trained, "torchvision"), path)
+    assert same_tensors(create("mobilenet_v2", classes=5, weights=path), trained) == set(trained.state_dict())
+    other = create("mobilenet_v2", classes=4, weights=path, seed=1)
+    head = {"classifier.weight", "classifier.bias"}
+    assert same_tensors(other, trained) == set(trained.state_dict()) - head
+    assert torch.equal(other.classifier.weight, build("mobilenet_v2", classes=4, seed=1).classifier.weight)
+    assert create("mobilenet_v2", classes=4, weights=path, in_channels=1).conv_stem.weight.shape == (32, 1, 3, 3)
+    save_file({f"model.{name}": each for name, each in trained.state_dict().items()}, path)
+    assert same_tensors(create("mobilenet_v2", classes=5, weights=path), trained) == set(trained.state_dict())
+    with pytest.raises(WeightsError, match=r"mv2\.safetensors: does not fit resnet18 of .*missing .*unexpected"):
+        create("resnet18", weights=path)
+
+
+def test_other_kinds_of_files_are_pointed_to_import(tmp_path: Path) -> None:
+    with pytest.raises(
+        WeightsError, match=r"by: striate import '/x y/mv2\.pth' --model mobilenet_v2 --out '/x y/mv2\.saf"
+    ):
+        create("mobilenet_v2", weights="/x y/mv2.pth")
+
+
+def test_no_classes_are_no_headless_network() -> None:
+    with pytest.raises(ModelError, match=r"classes is 0: resnet18 always ends .*stop=BLOCK.*network\.features"):
+        create("resnet18", classes=0)
+    network = create("resnet18", classes=3)
+    assert network.run(torch.zeros(1, 3, 64, 64), stop="pool").shape == (1, 512)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -29,11 +30,10 @@ from striate.weights.pretrained import (
     recognised,
     sets_for,
 )
-from striate.weights.schemes.lukemelas import from_lukemelas
+from striate.weights.schemes.lukemelas import names
 
 NAME = "efficientnet_lite0"
 pytestmark = pytest.mark.usefixtures("one_reader")
-LITE0_UNITS = (1, 2, 2, 3, 3, 4, 1)
 ROWS = [(name, row) for name in dict.fromkeys((*PRETRAINED, *FURTHER)) for row in sets_for(name)]
 
 
@@ -103,9 +103,21 @@ def test_what_can_be_had_by_name_and_what_is_said_of_the_others() -> None:
 # EfficientNet-Lite0's names
 
 
-def test_every_tensor_has_a_name_of_ours() -> None:
+@pytest.fixture(scope="module")
+def place_of() -> Callable[[str], str | None]:
+    """Our name of a tensor of theirs; None if it has none."""
+    ours = {theirs: layer for layer, theirs in names(build(NAME)).items()}
+
+    def found(name: str) -> str | None:
+        layer, _, leaf = name.rpartition(".")
+        return f"{ours[layer]}.{leaf}" if layer in ours else None
+
+    return found
+
+
+def test_every_tensor_has_a_name_of_ours(place_of: Callable[[str], str | None]) -> None:
     theirs = torch.load(original(NAME, PRETRAINED[NAME]), weights_only=True)
-    ours = [from_lukemelas(name, LITE0_UNITS) for name in theirs]
+    ours = [place_of(name) for name in theirs]
     assert len(set(ours)) == len(theirs) == 296
     assert set(ours) == set(build(NAME).state_dict())
 
@@ -122,16 +134,13 @@ def test_every_tensor_has_a_name_of_ours() -> None:
         ("_blocks.15._project_conv.weight", "stage7.0.conv_pwl.weight"),
         ("_bn1.weight", "bn2.weight"),
         ("_fc.bias", "classifier.bias"),
+        ("_blocks.16._bn1.bias", None),
+        ("_blocks.0._expand_conv.weight", None),
+        ("fc.weight", None),
     ],
 )
-def test_names(theirs: str, ours: str) -> None:
-    assert from_lukemelas(theirs, LITE0_UNITS) == ours
-
-
-@pytest.mark.parametrize("name", ["_blocks.16._bn1.bias", "_blocks.0._expand_conv.weight", "fc.weight"])
-def test_names_without_a_place(name: str) -> None:
-    with pytest.raises(WeightsError, match="the tensor"):
-        from_lukemelas(name, LITE0_UNITS)
+def test_names(theirs: str, ours: str | None, place_of: Callable[[str], str | None]) -> None:
+    assert place_of(theirs) == ours
 
 
 # Found, verified, converted once
@@ -150,10 +159,10 @@ def test_converted_once_and_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_the_tensors_are_those_of_the_original() -> None:
+def test_the_tensors_are_those_of_the_original(place_of: Callable[[str], str | None]) -> None:
     theirs = torch.load(original(NAME, PRETRAINED[NAME]), weights_only=True)
     ours = pretrained_tensors(NAME)
-    assert all(torch.equal(ours[from_lukemelas(name, LITE0_UNITS)], tensor) for name, tensor in theirs.items())
+    assert all(torch.equal(ours[place_of(name)], tensor) for name, tensor in theirs.items())
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])

@@ -127,9 +127,13 @@ def _read(request: dict[str, Any], limits: Limits) -> dict[str, Any]:
     origin: Origin = request["origin"] or recognise(path, config)
     if config is not None and origin != "darknet":
         raise WeightsError(f"is a file of {origin}, which needs no configuration; only darknet's do")
+    state = request.get("state")
+    if state is not None and origin not in ("torch", "safetensors"):
+        raise WeightsError(f"is a file of {origin}, which holds one set of weights; leave --state out")
     reader = limits.reader(origin)
     limits.set_memory(request["memory"])
-    contents = reader.read(path, config or path.with_suffix(".cfg")) if origin == "darknet" else reader.read(path)
+    further = [config or path.with_suffix(".cfg")] if origin == "darknet" else [] if state is None else [state]
+    contents = reader.read(path, *further)
     _lay_down(contents)
     return {
         "origin": origin,

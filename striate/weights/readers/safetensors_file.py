@@ -10,6 +10,7 @@ from safetensors import SafetensorError, deserialize
 
 from striate.base.errors import WeightsError
 from striate.weights.readers import Contents
+from striate.weights.readers.choosing import WHOLE, chosen, stripped
 
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 _SIGNED = {"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1"}
@@ -17,13 +18,15 @@ _UNSIGNED = {"U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
 _KINDS = _FLOATS | _SIGNED | _UNSIGNED
 
 
-def read(path: Path) -> Contents:
-    """Every tensor of the file, in the order of their bytes.
+def read(path: Path, state: str | None = None) -> Contents:
+    """Every tensor of the file, or those whose names begin with ``state`` and a dot, in the order of their bytes.
 
-    Facts: ``metadata``, the file's own words about itself (names and texts).
+    Facts: ``metadata``, the file's own words about itself (names and texts); ``wrapper``, which is ``state``, and
+    ``prefix``, what was taken off all names (`striate.weights.readers.choosing.PREFIXES`).
 
     Raises:
-        WeightsError: the file is truncated or damaged, or has numbers of a kind that is not read (8 bits and fewer).
+        WeightsError: the file is truncated or damaged, has numbers of a kind that is not read (8 bits and fewer), or
+            no such tensors.
     """
     raw = path.read_bytes()
     try:
@@ -34,7 +37,8 @@ def read(path: Path) -> Contents:
     (length,) = struct.unpack("<Q", raw[:8])
     metadata = json.loads(raw[8 : 8 + length]).get("__metadata__") or {}
     arrays = {name: _array(name, view) for name, view in tensors}
-    return Contents("safetensors", arrays, {"metadata": metadata})
+    prefix, named = stripped(arrays if state is None else chosen({WHOLE: arrays}, state)[1])
+    return Contents("safetensors", named, {"metadata": metadata, "wrapper": state, "prefix": prefix})
 
 
 def _array(name: str, view: dict[str, Any]) -> np.ndarray:

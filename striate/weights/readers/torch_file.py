@@ -3,17 +3,35 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 
 from striate.base.errors import WeightsError
 from striate.weights.readers import Contents
+from striate.weights.readers.choosing import WHOLE, chosen, described, rivals, stripped
 from striate.weights.readers.zip_archive import entries
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema", "ema")
-PREFIXES = ("module.", "_orig_mod.")
+
+# Classes of what training scripts save beside the tensors, their arguments and random states. None of them is made:
+# an object of ours that holds nothing stands for each, or an empty dict where the pickle goes on to fill one.
+UNREAD = (
+    "argparse.Namespace",
+    *(f"pathlib.{kind}" for kind in ("Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")),
+    *(f"pathlib._local.{kind}" for kind in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")),
+    *(f"numpy.{core}.multiarray.{made}" for core in ("_core", "core") for made in ("scalar", "_reconstruct")),
+    *(f"numpy.{kind}" for kind in ("ndarray", "dtype", "bool", "bool_", "float16", "float32", "float64")),
+    *(f"numpy.{kind}" for kind in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")),
+    *(f"datetime.{kind}" for kind in ("datetime", "date", "time", "timedelta", "timezone")),
+    *(f"builtins.{kind}" for kind in ("slice", "range", "frozenset", "list", "dict", "int", "float", "bool", "str")),
+)
+UNREAD_DICTS = (
+    "collections.defaultdict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+)
 
 _LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # a pickle of the number that torch.save began with
 _SHOWN = 6
@@ -24,18 +42,19 @@ _KINDS = {
 }
 
 
-def read(path: Path) -> Contents:
+def read(path: Path, state: str | None = None) -> Contents:
     """The tensors of a state dict, alone or in the wrapping of a training script.
 
-    The wrapping is looked for under `WRAPPERS` in their order, then as the only entry that is a dict of tensors; what
-    lies beside it (the epoch, an optimizer's state) is left. `PREFIXES`, which DataParallel and torch.compile add, go
-    where every name has them.
+    ``state`` says which entry to take. None looks for it under `WRAPPERS` in their order, then as the only one that is
+    a dict of tensors, and refuses where another could be meant as well; what lies beside it (the epoch, an optimizer's
+    state) is left. What wrappers put before the names, `striate.weights.readers.choosing.PREFIXES`, goes where every
+    name has it.
 
     Facts: ``wrapper`` (the key that was unwrapped, dots between several, or None), ``prefix`` (what was taken off the
     names, or ""), ``others`` (what was left, by its key).
 
     Raises:
-        WeightsError: the file is damaged, holds more than tensors and plain values, or no state dict.
+        WeightsError: the file is damaged, holds more than tensors and plain values, no state dict, or several.
     """
     with path.open("rb") as file:
         head = file.read(len(_LEGACY))
@@ -43,12 +62,11 @@ def read(path: Path) -> Contents:
     if container == "zip":
         _check_archive(path)
     loaded = _loaded(path, whole=head.startswith((b"PK", _LEGACY)))
-    state, wrapper, others = _unwrapped(loaded)
-    tensors = {name: value for name, value in state.items() if isinstance(name, str) and _is_tensor(value)}
-    others += [str(name)[:100] for name in state if name not in tensors]
-    prefix = _prefix(tensors)
-    _check(tensors, path.stat().st_size)
-    arrays = {name.removeprefix(prefix): _array(tensor) for name, tensor in tensors.items()}
+    tensors, wrapper, others = _unwrapped(loaded, state)
+    prefix, named = stripped(tensors)
+    others += [name for name in tensors if prefix and not name.startswith(prefix)]
+    _check(named, path.stat().st_size)
+    arrays = {name: _array(tensor) for name, tensor in named.items()}
     return Contents(container, arrays, {"wrapper": wrapper, "prefix": prefix, "others": others})
 
 
@@ -71,9 +89,30 @@ def _check_archive(path: Path) -> None:
         )
 
 
+class _Nothing:
+    """Stands for an object of `UNREAD`, whatever it is made from."""
+
+    def __new__(cls, *_parts: object) -> Self:
+        return super().__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        """Keep nothing of it."""
+
+
+class _EmptyDict:
+    """Makes an empty dict in place of one of `UNREAD_DICTS`."""
+
+    def __new__(cls, *_parts: object) -> dict[Any, Any]:  # type: ignore[misc]
+        return {}
+
+
+_STANDING_IN: list[Any] = [(_Nothing, name) for name in UNREAD] + [(_EmptyDict, name) for name in UNREAD_DICTS]
+
+
 def _loaded(path: Path, *, whole: bool) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_STANDING_IN):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (MemoryError, RecursionError):
         raise
     # The file's bytes are instructions, and damaged ones end in any exception there is.
@@ -115,8 +154,15 @@ def _wanted(text: str) -> str | None:
 # Finding the state dict
 
 
-def _unwrapped(loaded: Any) -> tuple[Mapping[Any, Any], str | None, list[str]]:
-    """The dict of tensors, the keys that led to it, and what lay beside."""
+Tensors = dict[str, torch.Tensor]
+
+
+def _unwrapped(loaded: Any, state: str | None) -> tuple[Tensors, str | None, list[str]]:
+    """The tensors, the keys that led to them, and what lay beside."""
+    sets = _sets(loaded)
+    if state is not None:
+        path, taken = chosen(sets, state)
+        return dict(taken), path, [other for other in sets if other not in (path, WHOLE)]
     keys: list[str] = []
     others: list[str] = []
     for _ in range(_DEEPEST):  # a damaged file may hold a dict that holds itself
@@ -124,14 +170,40 @@ def _unwrapped(loaded: Any) -> tuple[Mapping[Any, Any], str | None, list[str]]:
             raise WeightsError(f"holds a {type(loaded).__name__} where a dict of names and tensors was expected")
         key = _wrapping(loaded)
         if key is None and _has_tensors(loaded):
-            return loaded, ".".join(keys) or None, others
+            tensors = _tensors(loaded)
+            if meant := rivals(tensors, sets):
+                each = described({".".join(keys) or WHOLE: tensors} | {path: sets[path] for path in meant})
+                raise WeightsError(
+                    f"holds more than one set of weights for the same network: {each}; say which to take, as in "
+                    f"--state {meant[0]}, or in Python state={meant[0]!r}"
+                )
+            return tensors, ".".join(keys) or None, others + [str(name)[:100] for name in loaded if name not in tensors]
         if key is None:
             break
         others += [str(name)[:100] for name in loaded if name != key]
         keys.append(key)
         loaded = loaded[key]
     shown = ", ".join(str(name)[:50] for name in list(loaded)[:_SHOWN]) or "nothing"
-    raise WeightsError(f"holds no state dict; its entries are {shown}. Looked for: tensors, or {', '.join(WRAPPERS)}")
+    inside = f"; --state takes one of {described(sets)}" if sets else ""
+    raise WeightsError(
+        f"holds no state dict; its entries are {shown}. Looked for: tensors, or {', '.join(WRAPPERS)}{inside}"
+    )
+
+
+def _sets(loaded: Any) -> dict[str, Tensors]:
+    """Every dict of tensors in the file by the keys that lead to it."""
+    found: dict[str, Tensors] = {}
+    seen: set[int] = set()  # a damaged file may hold a dict in itself, or in very many places
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), loaded)]
+    for keys, value in waiting:
+        if not isinstance(value, Mapping):
+            continue
+        if _has_tensors(value):
+            found[".".join(keys) or WHOLE] = _tensors(value)
+        if id(value) not in seen and len(keys) < _DEEPEST:
+            seen.add(id(value))
+            waiting += [((*keys, name), inner) for name, inner in value.items() if isinstance(name, str)]
+    return found
 
 
 def _wrapping(loaded: Mapping[Any, Any]) -> str | None:
@@ -157,11 +229,8 @@ def _wraps(value: Mapping[Any, Any]) -> bool:
     return any(isinstance(value.get(name), Mapping) and _has_tensors(value[name]) for name in WRAPPERS)
 
 
-def _prefix(names: Mapping[str, Any]) -> str:
-    prefix = ""
-    while more := [each for each in PREFIXES if names and all(name.startswith(prefix + each) for name in names)]:
-        prefix += more[0]
-    return prefix
+def _tensors(value: Mapping[Any, Any]) -> Tensors:
+    return {name: inner for name, inner in value.items() if isinstance(name, str) and _is_tensor(inner)}
 
 
 # Numbers

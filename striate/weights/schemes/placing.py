@@ -1,6 +1,7 @@
 """Foreign arrays to a network of ours: the scheme that leaves nothing over, or a list of what is left."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from striate.models.network import Network
+
+
+MEMORY = "memory"
+"""The container of weights that are in no file: what is wrong with them is said in Python's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +160,44 @@ def _complaint(attempt: _Attempt, foreign: Foreign, model: str) -> str:
         head = _head(network)
         shapes = _answering(attempt)
         if not shapes:
+            mend = "leave them as they are: skip_head=True"
+            if foreign.container != MEMORY:
+                mend = "ask for fresh ones, to be trained: --fresh-head, or fresh_head=True"
             return (
                 f"{foreign.path}: fits {meant} but for the layers that answer, which it does not have "
-                f"({', '.join(head)}; {read}); ask for fresh ones, to be trained: "
-                f"--fresh-head, or fresh_head=True"
+                f"({', '.join(head)}; {read}); {mend}"
             )
         rest = [shape[1:] for shape in shapes] == [wanted[name].shape[1:] for name in head]
         answers = {tuple(shape[:1]) for shape in shapes}
         (found, *_) = answers.pop() if rest and len(answers) == 1 and () not in answers else (network.classes,)
         if found != network.classes:
+            if foreign.container == MEMORY:
+                return (
+                    f"{foreign.path}: answer with {found} classes, the network with {network.classes}; make it for "
+                    f"{found}, or leave the layers that answer as they are: skip_head=True"
+                )
             return (
                 f"{foreign.path}: the file answers with {found} classes, {network.classes} were asked for; "
                 f"give --classes {found}"
             )
-    return f"{foreign.path}: does not fit {meant} of {network.classes} classes, {read}: {attempt.misfits}"
+    hint = _hint(attempt, foreign, model)
+    return f"{foreign.path}: does not fit {meant} of {network.classes} classes, {read}: {attempt.misfits}{hint}"
+
+
+def _hint(attempt: _Attempt, foreign: Foreign, model: str) -> str:
+    """That the tensors fit, or nearly so, without a word that stands before most names; scripts keep others beside."""
+    words = Counter(name.partition(".")[0] for name in foreign.arrays if "." in name)
+    word, count = max(words.items(), key=lambda item: item[1], default=("", 0))
+    under = {
+        name.removeprefix(f"{word}."): each for name, each in foreign.arrays.items() if name.startswith(f"{word}.")
+    }
+    if 2 * count < len(foreign.arrays) or not under:
+        return ""
+    without = _closest(replace(foreign, arrays=under), model, attempt.network.classes, fresh_head=True)
+    if 2 * len(without.misfits) >= len(attempt.misfits):
+        return ""
+    how = "give those alone" if foreign.container == MEMORY else f"--state {word} takes those"
+    return f". {count} of its {len(foreign.arrays)} tensors begin with '{word}.'; {how}, without it"
 
 
 def _head(network: "Network") -> list[str]:

@@ -1,6 +1,6 @@
 """What schemes of names share: arrays under new names with none of them lost, and our layers in the order they run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +34,12 @@ def renamed(foreign: Foreign, network: "Network", rename: Callable[[str], str | 
     return tensors
 
 
+def by_names(foreign: Foreign, network: "Network", names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Every array as a tensor; ``names`` has the names of our layers in the file."""
+    ours = {theirs: layer for layer, theirs in names.items()}
+    return renamed(foreign, network, ours.get)
+
+
 def shared_tensor(array: np.ndarray) -> Tensor:
     """The array as a tensor over the same memory where that is possible: networks may have half a gigabyte."""
     if array.flags.writeable and array.flags.c_contiguous:
@@ -53,6 +59,11 @@ def layers_in_order(network: "Network") -> list[str]:
             if any(True for _ in _own_numbers(module)):
                 found[inner] = None
     return list(found)
+
+
+def same_names(network: "Network") -> dict[str, str]:
+    """Each of our layers under its own name: so many libraries call theirs."""
+    return {layer: layer for layer in layers_in_order(network)}
 
 
 def units_in_order(network: "Network") -> list[str]:
@@ -78,8 +89,13 @@ def reshaped(tensor: Tensor, wanted: Tensor) -> Tensor:
     return tensor
 
 
-def move_epsilons(network: "Network", tensors: dict[str, Tensor], *, theirs: float) -> dict[str, Tensor]:
-    """The tensors with batch norms moved from their epsilon to that of our layers; evaluation answers the same."""
+def move_epsilons(
+    network: "Network", tensors: dict[str, Tensor], *, theirs: float, back: bool = False
+) -> dict[str, Tensor]:
+    """The tensors with batch norms moved from their epsilon to that of our layers; evaluation answers the same.
+
+    ``back`` moves from ours to theirs.
+    """
     moved = dict(tensors)
     for path, module in network.named_modules():
         if not isinstance(module, nn.BatchNorm2d) or module.eps == theirs:
@@ -87,9 +103,8 @@ def move_epsilons(network: "Network", tensors: dict[str, Tensor], *, theirs: flo
         gamma, variance = tensors.get(f"{path}.weight"), tensors.get(f"{path}.running_var")
         if gamma is None or variance is None or gamma.shape != variance.shape:
             continue  # whoever compares says what is missing
-        moved[f"{path}.weight"], moved[f"{path}.running_var"] = move_epsilon(
-            gamma, variance, theirs=theirs, ours=module.eps
-        )
+        start, end = (module.eps, theirs) if back else (theirs, module.eps)
+        moved[f"{path}.weight"], moved[f"{path}.running_var"] = move_epsilon(gamma, variance, theirs=start, ours=end)
     return moved
 
 

@@ -212,3 +212,40 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
         ),
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How a library calls the layers of some networks of ours, which answer there as they do here.
+
+    ``names`` is ``module:function``: our network to the names of its layers there, by ours. ``epsilon`` is that of
+    their batch norms where ours is another.
+    """
+
+    models: tuple[str, ...]
+    names: str
+    epsilon: float | None = None
+
+
+_SAME_NAMES = "striate.weights.schemes.renaming:same_names"
+_STAGED_NAMES = "striate.weights.schemes.timm:staged_names"
+_NUMBERED_NAMES = "striate.weights.schemes.torchvision:numbered_names"
+
+NAMINGS: Mapping[str, tuple[Naming, ...]] = MappingProxyType(
+    {
+        "torchvision": (
+            Naming((*_RESNET, "googlenet_bn"), _SAME_NAMES),
+            Naming(("alexnet_single", *_VGG, *_VGG_BN, *_SQUEEZENET, "mobilenet_v2"), _NUMBERED_NAMES),
+        ),
+        "timm": (
+            Naming(_RESNET, _SAME_NAMES),
+            Naming((*_LITE, "mobilenet_v2"), _STAGED_NAMES),
+            Naming(("mobilenet_v1_symmetric",), _STAGED_NAMES, epsilon=1e-5),
+            Naming(("xception",), _SAME_NAMES, epsilon=1e-5),
+            Naming(("se_resnet18", "se_resnet34", *_SE_BOTTLENECK), "striate.weights.schemes.timm:cadene_names"),
+        ),
+        "transformers": (Naming((*_RESNET, *_RESNET_2015), "striate.weights.schemes.transformers:names"),),
+        "lukemelas": (Naming(_LITE, "striate.weights.schemes.lukemelas:names"),),
+    }
+)
+"""Our networks by the names of PyTorch's libraries, which is `SCHEMES` the other way round."""

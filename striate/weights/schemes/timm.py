@@ -20,52 +20,43 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from striate.weights.foreign import Foreign
-from striate.weights.schemes.renaming import move_epsilons, renamed
+from striate.weights.schemes.renaming import by_names, layers_in_order, move_epsilons, renamed, same_names
 
 if TYPE_CHECKING:
     from striate.models.network import Network
 
-_EPSILON = 1e-5  # torch's own
+EPSILON = 1e-5  # torch's own
 
-_UNIT = re.compile(r"blocks\.(\d{1,4})\.(\d{1,4})\.(conv_pw|conv_dw|conv_pwl|bn1|bn2|bn3)")
-_OUTSIDE = frozenset(("conv_stem", "bn1", "conv_head", "bn2", "classifier"))
-
-_CADENE = {"layer0.conv1": "conv1", "layer0.bn1": "bn1", "last_linear": "fc"}
-_CADENE_UNIT = re.compile(r"(layer[1-4]\.\d{1,4}\.)(se_module\.)?(conv[123]|bn[123]|downsample\.[01]|fc[12])")
+_CADENE = {"conv1": "layer0.conv1", "bn1": "layer0.bn1", "fc": "last_linear"}
 
 
 def efficientnet(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
     """``tf_efficientnet_lite``: the epsilon is the original's, which is ours."""
-    return renamed(foreign, network, _staged)
+    return by_names(foreign, network, staged_names(network))
 
 
 def mobilenet(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
     """MobileNetV1 and V2."""
-    return move_epsilons(network, renamed(foreign, network, _staged), theirs=_EPSILON)
+    return move_epsilons(network, efficientnet(foreign, network), theirs=EPSILON)
 
 
 def legacy_seresnet(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
     """Residual networks with squeeze-and-excitation, of Cadene and of timm's ``legacy`` names."""
-    return move_epsilons(network, renamed(foreign, network, _without_modules), theirs=_EPSILON)
+    return move_epsilons(network, by_names(foreign, network, cadene_names(network)), theirs=EPSILON)
 
 
 def legacy_xception(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
-    """Xception of Cadene and of timm's ``legacy`` names."""
-    tensors = renamed(foreign, network, lambda layer: _CADENE.get(layer, layer))
-    return move_epsilons(network, tensors, theirs=_EPSILON)
+    """Xception of timm's ``legacy`` names, and of Cadene's, whose last layer is called otherwise."""
+    ours = {**same_names(network), "last_linear": "fc"}
+    return move_epsilons(network, renamed(foreign, network, ours.get), theirs=EPSILON)
 
 
-def _staged(layer: str) -> str | None:
-    if layer in _OUTSIDE:
-        return layer
-    found = _UNIT.fullmatch(layer)
-    return f"stage{int(found[1]) + 1}.{int(found[2])}.{found[3]}" if found else None
+def staged_names(network: "Network") -> dict[str, str]:
+    """Our layers by timm's names: ``stage1.1`` is ``blocks.0.1``."""
+    unit = re.compile(r"stage(\d+)\.")
+    return {layer: unit.sub(lambda found: f"blocks.{int(found[1]) - 1}.", layer) for layer in layers_in_order(network)}
 
 
-def _without_modules(layer: str) -> str | None:
-    if layer in _CADENE:
-        return _CADENE[layer]
-    found = _CADENE_UNIT.fullmatch(layer)
-    if found is None or bool(found[2]) != found[3].startswith("fc"):
-        return None
-    return f"{found[1]}{'se.' if found[2] else ''}{found[3]}"
+def cadene_names(network: "Network") -> dict[str, str]:
+    """Our layers by Cadene's names, which timm kept in its ``legacy_seresnet``."""
+    return {layer: _CADENE.get(layer, layer.replace(".se.", ".se_module.")) for layer in layers_in_order(network)}

@@ -11,10 +11,10 @@ timm's VGG has convolutions where others have the first two dense layers; their 
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from striate.weights.foreign import Foreign
-from striate.weights.schemes.renaming import layers_in_order, move_epsilons, renamed, reshaped
+from striate.weights.schemes.renaming import layers_in_order, move_epsilons, renamed, reshaped, units_in_order
 
 if TYPE_CHECKING:
     from striate.models.network import Network
@@ -37,6 +37,31 @@ def convert(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
     tensors = renamed(foreign, network, table.get)
     tensors = {name: reshaped(tensor, wanted[name]) if name in wanted else tensor for name, tensor in tensors.items()}
     return move_epsilons(network, tensors, theirs=_EPSILON)
+
+
+def numbered_names(network: "Network") -> dict[str, str]:
+    """Our layers by the names that they have in today's torchvision."""
+    layers = layers_in_order(network)
+    if units := units_in_order(network):  # MobileNetV2
+        theirs = ["features.0.0", "features.0.1"]
+        for number, unit in enumerate(units, start=1):
+            last = sum(layer.startswith(f"{unit}.") for layer in layers) // 2 - 1
+            inner = [f"{pair}.{part}" for pair in range(last) for part in (0, 1)] + [str(last), str(last + 1)]
+            theirs += [f"features.{number}.conv.{each}" for each in inner]
+        theirs += [f"features.{len(units) + 1}.0", f"features.{len(units) + 1}.1", "classifier.1"]
+        return dict(zip(layers, theirs, strict=True))
+    table: dict[str, str] = {}
+    part, number = "features", 0
+    for path in (path for block in network.blocks.values() for path in block):
+        module = network.get_submodule(path)
+        if part == "features" and isinstance(module, nn.Flatten | nn.Dropout):
+            part, number = "classifier", 0
+        if isinstance(module, nn.Flatten):
+            continue
+        inside = (layer for layer in layers if layer == path or layer.startswith(f"{path}."))
+        table |= {layer: f"{part}.{number}{layer.removeprefix(path)}" for layer in inside}
+        number += 2 if isinstance(module, nn.BatchNorm2d) else 1  # ours has its activation in it
+    return table
 
 
 def _place(layer: str) -> tuple[tuple[int, int], ...] | None:

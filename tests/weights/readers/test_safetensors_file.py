@@ -32,7 +32,7 @@ def test_every_kind_of_number(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file(tensors, path, {"who": "me"})
     contents = safetensors_file.read(path)
-    assert contents.facts == {"metadata": {"who": "me"}}
+    assert contents.facts == {"metadata": {"who": "me"}, "wrapper": None, "prefix": ""}
     assert set(contents.arrays) == set(tensors)
     for kind in (*floats, *wholes):
         array = contents.arrays[str(kind)]
@@ -51,7 +51,21 @@ def test_a_file_by_hand(tmp_path: Path) -> None:
     header = {"s": {"dtype": "I64", "shape": [], "data_offsets": [0, 8]}}
     contents = safetensors_file.read(write(tmp_path / "a", header, struct.pack("<q", -5)))
     assert contents.arrays["s"].shape == () and contents.arrays["s"] == -5
-    assert contents.facts == {"metadata": {}}
+    assert contents.facts["metadata"] == {}
+
+
+def test_prefixes_and_a_part_of_the_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"backbone.x.w": torch.ones(2), "backbone.y.w": torch.ones(3)}, path)
+    contents = safetensors_file.read(path)
+    assert set(contents.arrays) == {"x.w", "y.w"} and contents.facts["prefix"] == "backbone."
+    save_file({"mine.w": torch.ones(2), "theirs.w": torch.ones(3)}, path)
+    assert set(safetensors_file.read(path).arrays) == {"mine.w", "theirs.w"}
+    contents = safetensors_file.read(path, state="theirs")
+    assert {name: array.shape for name, array in contents.arrays.items()} == {"w": (3,)}
+    assert contents.facts["wrapper"] == "theirs"
+    with pytest.raises(WeightsError, match=r"under 'their'\. Did you mean 'theirs'\?"):
+        safetensors_file.read(path, state="their")
 
 
 def test_numbers_that_are_not_read(tmp_path: Path) -> None:

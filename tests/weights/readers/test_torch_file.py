@@ -2,10 +2,15 @@
 
 import os
 import pickle
+import random
 import struct
 import zipfile
-from collections import OrderedDict
-from pathlib import Path
+from argparse import Namespace
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -65,7 +70,6 @@ def test_bfloat16_is_exact(tmp_path: Path) -> None:
     ("wrapped", "wrapper", "others"),
     [
         ({"epoch": 3, "state_dict": STATE, "optimizer": {"state": {}}}, "state_dict", ["epoch", "optimizer"]),
-        ({"model": STATE, "model_ema": {"b.weight": torch.zeros(9)}}, "model", ["model_ema"]),
         ({"model": {"state_dict": STATE, "arch": "x"}, "lr": 0.1}, "model.state_dict", ["lr", "arch"]),
         ({"model_state_dict": STATE}, "model_state_dict", []),
         ({"ema": STATE, "step": 1}, "ema", ["step"]),
@@ -80,16 +84,102 @@ def test_wrappings_are_taken_off_and_told(tmp_path: Path, wrapped: dict, wrapper
     assert contents.facts == {"wrapper": wrapper, "prefix": "", "others": others}
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+PREFIX_CASES = ("module.", "_orig_mod.", "module._orig_mod.", "model.", "net.", "backbone.", "student.", "encoder.")
+
+
+@pytest.mark.parametrize("prefix", [*PREFIX_CASES, "module.model.", "student.backbone."])
 def test_a_prefix_goes_when_every_name_has_it(tmp_path: Path, prefix: str) -> None:
     contents = torch_file.read(save({prefix + name: tensor for name, tensor in STATE.items()}, tmp_path))
     assert list(contents.arrays) == ["b.weight", "a.bias"]
     assert contents.facts["prefix"] == prefix
 
 
-def test_a_prefix_stays_when_one_name_lacks_it(tmp_path: Path) -> None:
-    contents = torch_file.read(save({"module.a": torch.ones(1), "b": torch.ones(1)}, tmp_path))
-    assert list(contents.arrays) == ["module.a", "b"]
+@pytest.mark.parametrize("prefix", PREFIX_CASES)
+def test_a_prefix_stays_when_one_name_lacks_it(tmp_path: Path, prefix: str) -> None:
+    contents = torch_file.read(save({f"{prefix}a": torch.ones(1), "b": torch.ones(1)}, tmp_path))
+    assert list(contents.arrays) == [f"{prefix}a", "b"]
+
+
+def test_averaged_weights_as_torch_averages_them(tmp_path: Path) -> None:
+    """Its counter stands beside the names, without their prefix."""
+    averaged = torch.optim.swa_utils.AveragedModel(nn.Linear(3, 2))
+    contents = torch_file.read(save(averaged.state_dict(), tmp_path))
+    assert list(contents.arrays) == ["weight", "bias"]
+    assert contents.facts == {"wrapper": None, "prefix": "module.", "others": ["n_averaged"]}
+
+
+# Several sets of weights
+
+OTHER = OrderedDict((name, tensor + 1) for name, tensor in STATE.items())
+TRIO = {"state_dict": STATE, "state_dict_ema": OTHER, "epoch": 3}
+
+
+def test_which_of_two_must_be_said(tmp_path: Path) -> None:
+    for file, names in (
+        (TRIO, ("state_dict", "state_dict_ema")),
+        ({"model": STATE, "model_ema": OTHER}, ("model", "model_ema")),
+        ({"model": {f"module.{n}": t for n, t in STATE.items()}, "ema": {"shadow": OTHER}}, ("model", "ema.shadow")),
+        ({"model": {"state_dict": STATE, "state_dict_ema": OTHER}}, ("model.state_dict", "model.state_dict_ema")),
+        ({"state_dict": STATE, "best_so_far": OTHER}, ("state_dict", "best_so_far")),
+        ({**STATE, "ema": OTHER}, (".", "ema")),
+    ):
+        path = save(file, tmp_path)
+        said = refusal(path)
+        assert "more than one set of weights" in said
+        assert all(f"{name} (2 tensors)" in said for name in names)
+        assert said.count("--state") == said.count("state='") == 1
+        for name in names:
+            contents = torch_file.read(path, state=name)
+            assert contents.facts["wrapper"] == name
+            first = contents.arrays["b.weight"][0, 0]
+            assert first == (1 if contents.arrays["a.bias"][0] == 2 else 0)
+        values = [torch_file.read(path, state=name).arrays["a.bias"][0] for name in names]
+        assert sorted(values) == [1, 2]
+
+
+def test_what_cannot_be_meant_instead_is_left(tmp_path: Path) -> None:
+    """Other names or shapes are of another network; an optimizer's averages are none; the same dict twice is one."""
+    for beside in (
+        {"discriminator": {"c.weight": torch.ones(2)}},
+        {"metrics": {"top1": torch.tensor(0.9)}},
+        {"model_ema": {"b.weight": torch.zeros(9)}},
+        {"optimizer": {"exp_avg": OTHER}},
+        {"model": STATE},
+    ):
+        contents = torch_file.read(save({"state_dict": STATE, **beside}, tmp_path))
+        assert contents.facts["wrapper"] == "state_dict" and contents.arrays["a.bias"][0] == 1
+
+
+@pytest.mark.filterwarnings("ignore")  # torch has much to say of nested tensors
+def test_odd_tensors_in_two_sets_are_refused_in_words(tmp_path: Path) -> None:
+    for odd in (torch.nested.nested_tensor([torch.ones(2)]), torch.eye(3).to_sparse(), torch.ones(2, device="meta")):
+        refusal(save({"state_dict": {"w": odd}, "ema": {"w": odd.clone()}}, tmp_path))
+
+
+def test_a_state_that_is_not_there(tmp_path: Path) -> None:
+    path = save(TRIO, tmp_path)
+    with pytest.raises(
+        WeightsError, match=r"under 'state_dict_emma'. Did you mean 'state_dict_ema'\? There is state_d"
+    ):
+        torch_file.read(path, state="state_dict_emma")
+    with pytest.raises(WeightsError, match="one set of tensors, whose names begin with b, a"):
+        torch_file.read(save(STATE, tmp_path), state="model")
+    assert "--state takes one of net (2 tensors), best (2 tensors)" in refusal(
+        save({"net": STATE, "best": OTHER}, tmp_path)
+    )
+
+
+def test_a_state_may_be_what_names_begin_with(tmp_path: Path) -> None:
+    """Lightning's files: the network, and beside it a loss with weights of its own, in one dict."""
+    both = {f"model.{n}": t for n, t in STATE.items()} | {f"teacher.{n}": t for n, t in OTHER.items()}
+    path = save({"state_dict": both, "epoch": 1}, tmp_path)
+    for state, wrapper in (("teacher", "state_dict.teacher"), ("state_dict.teacher", "state_dict.teacher")):
+        contents = torch_file.read(path, state=state)
+        assert list(contents.arrays) == ["b.weight", "a.bias"] and contents.arrays["a.bias"][0] == 2
+        assert contents.facts["wrapper"] == wrapper
+    path = save({"state_dict": both, "ema": both | {"x": torch.ones(1)}}, tmp_path)
+    with pytest.raises(WeightsError, match=r"more than one 'teacher': state_dict\.teacher .*ema\.teacher"):
+        torch_file.read(path, state="teacher")
 
 
 # More than tensors
@@ -185,12 +275,106 @@ def test_quantised_tensors_are_refused(tmp_path: Path) -> None:
     )
 
 
+# What training scripts save beside the tensors
+
+HARMLESS = {
+    "arguments": Namespace(lr=0.1, out=Path("runs/1"), inner=Namespace(size=torch.Size([3])), kind=np.float32),
+    "paths": [Path("a"), PurePosixPath("b"), PureWindowsPath("c")],
+    "numbers": [np.float64(0.5), np.int64(3), np.bool_(True), np.str_("x"), np.float32(1), 1 + 2j],
+    "arrays": [np.arange(3), np.array(["a", None], dtype=object), np.dtype("float32")],
+    "random": [random.getstate(), torch.get_rng_state()],
+    "times": [datetime(2026, 1, 2, tzinfo=UTC), timedelta(3)],
+    "containers": [defaultdict(list, {"a": [1]}), OrderedDict(a=1), {1, 2}, frozenset([3]), range(3), slice(1)],
+    "torchs": [torch.device("cpu"), torch.float32, torch.Size([2])],
+}
+
+
 @BOTH
-@pytest.mark.parametrize("value", [np.float64(0.5), Path("x")], ids=["numpy", "path"])
-def test_an_object_beside_the_tensors_is_refused_by_its_class(tmp_path: Path, zipped: bool, value: object) -> None:
-    said = refusal(save({"state_dict": STATE, "best": value}, tmp_path, zipped))
-    assert "scalar" in said or "Path" in said
-    assert "pickle of more than tensors" in said
+@pytest.mark.parametrize("kind", HARMLESS)
+def test_harmless_objects_beside_the_tensors_are_left(tmp_path: Path, zipped: bool, kind: str) -> None:
+    contents = torch_file.read(save({"model": STATE, "args": HARMLESS[kind]}, tmp_path, zipped))
+    assert list(contents.arrays) == ["b.weight", "a.bias"]
+    assert contents.facts == {"wrapper": "model", "prefix": "", "others": ["args"]}
+
+
+MADE: list[str] = []
+
+
+class Watched(Namespace):
+    """Namespace's own name is allowed; this one's is not, however it is made."""
+
+    def __init__(self, **values: object) -> None:
+        MADE.append("init")
+        super().__init__(**values)
+
+    def __setstate__(self, state: dict) -> None:
+        MADE.append("setstate")
+        self.__dict__.update(state)
+
+
+class WatchedPath(type(Path())):  # type: ignore[misc]
+    """A path that does something when it is made."""
+
+    def __new__(cls, *parts: object) -> "WatchedPath":
+        MADE.append("path")
+        return super().__new__(cls, *parts)
+
+
+@BOTH
+@pytest.mark.parametrize("make", [lambda: Watched(lr=1), lambda: WatchedPath("x")], ids=["namespace", "path"])
+def test_a_class_over_an_allowed_one_is_refused(tmp_path: Path, zipped: bool, make: Callable[[], object]) -> None:
+    path = save({"model": STATE, "args": make()}, tmp_path, zipped)
+    MADE.clear()
+    said = refusal(path)
+    assert ".Watched" in said and "would run code of its author" in said
+    assert MADE == []
+    torch.load(path, weights_only=False)
+    assert MADE  # it does what it should, where it may
+
+
+@BOTH
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_command_inside_allowed_objects_is_refused(tmp_path: Path, zipped: bool, depth: int) -> None:
+    mark = tmp_path / "mark"
+    args: object = Bomb(mark)
+    for _ in range(depth):
+        args = Namespace(inner=args)
+    assert "system" in refusal(save({"model": STATE, "args": args}, tmp_path, zipped))
+    assert not mark.exists()
+
+
+def string(text: str) -> bytes:
+    """A text as a pickle has it."""
+    return b"X" + struct.pack("<I", len(text.encode())) + text.encode()
+
+
+def test_no_allowed_name_reaches_the_object_of_that_name(tmp_path: Path) -> None:
+    """By hand: what pickles make and set of allowed names are objects of ours, whatever they are given."""
+    mark = tmp_path / "mark"
+    hidden = string(pickle.dumps(Bomb(mark), protocol=2).decode("latin-1")) + string("latin1")
+    whole = save({"model": STATE, "args": "MARKER"}, tmp_path).read_bytes()
+    for calls in (
+        # numpy's scalar of objects unpickles its bytes; its dtype and ndarray take states that they do not check.
+        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n%b\x85Rc_codecs\nencode\n(%btRtR" % (string("O8"), hidden),
+        b"cargparse\nNamespace\n)\x81}(%bK\x01ub" % string("__class__"),
+        b"cnumpy\nndarray\n(K\x00K\x00tR}(K\x01K\x02ub",
+        b"c__builtin__\nslice\n(K\x01tRK\x01b",
+        b"cpathlib\nPosixPath\n(NNtR",
+    ):
+        path = tmp_path / "hand.pth"
+        with zipfile.ZipFile(BytesIO(whole)) as source, zipfile.ZipFile(path, "w") as made:
+            for entry in source.infolist():
+                data = source.read(entry)
+                if entry.filename.endswith("data.pkl"):
+                    assert string("MARKER") in data
+                    data = data.replace(string("MARKER"), calls)
+                made.writestr(entry.filename, data)
+        assert list(torch_file.read(path).arrays) == ["b.weight", "a.bias"]
+    assert not mark.exists()
+
+
+def test_arrays_in_place_of_tensors_are_not_taken_for_weights(tmp_path: Path) -> None:
+    assert "no state dict; its entries are w" in refusal(save({"w": np.ones(3)}, tmp_path))
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
