@@ -1,7 +1,7 @@
 """A model file against a data set."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,8 @@ Pictures = Literal["train", "val", "test", "all"]
 class Evaluation:
     """The figures of a model on pictures; ``as_json`` has the keys of ``docs/json.md``.
 
-    ``split`` says which pictures they are: "test", "val", "train" or "all"; ``summary`` is the figures in a phrase.
+    ``split`` says which pictures they are: "test", "val", "train" or "all"; ``summary`` is the figures in a phrase,
+    ``details`` are lines that say more, ``rows`` a result a picture, with its name as ``image``.
     """
 
     task: str
@@ -37,11 +38,19 @@ class Evaluation:
     seconds: float
     figures: Mapping[str, Any]
     summary: str
+    details: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def wrong(self) -> list[Mapping[str, Any]]:
+        """The rows of the pictures that were answered wrongly; empty where answers are not right or wrong."""
+        return [row for row in self.rows if not row.get("right", True)]
 
     def as_json(self) -> dict[str, Any]:
         """The evaluation as ``striate evaluate --json`` prints it."""
         own = {name: getattr(self, name) for name in ("task", "model", "data", "split", "images", "seconds")}
-        return own | {name: value for name, value in self.figures.items() if name != "images"}
+        figures = {name: value for name, value in self.figures.items() if name != "images"}
+        return own | figures | {"wrong": self.wrong}
 
 
 def evaluate(
@@ -74,6 +83,8 @@ def evaluate(
         for text in dataset.notices:
             on_notice(text)
     name, records = _chosen(dataset, description, task, split)
+    if on_notice and name == "all" and description.provenance.get("data") == fingerprint(dataset):
+        on_notice("the pictures that the model learnt from are among these, so the figures will flatter")
     records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -87,7 +98,9 @@ def evaluate(
         ahead=prepares_ahead(where),
         cache=cache,
     )
-    figures = measure(network, task, description.preprocess, loader.epoch(0), where).figures()
+    meter = measure(network, task, description.preprocess, loader.epoch(0), where)
+    figures = meter.figures()
+    rows = [{"image": record.name, **row} for record, row in zip(records, meter.rows(), strict=True)]
     return Evaluation(
         task=description.task,
         model=str(model),
@@ -97,6 +110,8 @@ def evaluate(
         seconds=time.monotonic() - started,
         figures=figures,
         summary=task.summary(figures),
+        details=tuple(task.details(figures, rows)),
+        rows=rows,
     )
 
 

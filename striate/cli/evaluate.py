@@ -1,5 +1,7 @@
 """``striate evaluate``."""
 
+import csv
+import io
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,6 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from striate import evaluation
+from striate.base.atomic import write_text
 from striate.cli.console import answer, answer_json, say
 
 
@@ -25,6 +28,7 @@ def evaluate(
         int | None, Parameter(help="threads that prepare pictures", validator=Number(gte=0, lte=1024))
     ] = None,
     skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
+    wrong: Annotated[Path | None, Parameter(help="CSV file for all pictures that were answered wrongly")] = None,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
     quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
 ) -> None:
@@ -39,8 +43,21 @@ def evaluate(
         skip_unreadable=skip_unreadable,
         on_notice=None if quiet else say,
     )
+    if wrong:
+        _write_wrong(wrong, result)
     if json:
         answer_json(result.as_json())
         return
     which = {"all": "all pictures"}.get(result.split, f"the {result.split} split")
     answer(f"{which}, {result.images} pictures: {result.summary}")
+    for line in result.details:
+        answer(line)
+
+
+def _write_wrong(path: Path, result: evaluation.Evaluation) -> None:
+    columns = [name for name in (result.rows[0] if result.rows else {}) if name != "right"]
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, extrasaction="ignore")
+    table.writeheader()
+    table.writerows(result.wrong)
+    write_text(path, text.getvalue())

@@ -3,7 +3,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from striate.data.targets import ClassIndex
 from striate.pictures.geometry import Geometry
 from striate.recipe import ClassifySettings, Recipe
 from striate.tasks.classify_defaults import default_model, default_recipe
+from striate.tasks.classify_details import details
 from striate.tasks.classify_meter import ClassifyMeter, class_indices, wilson_interval
 from striate.tasks.task import Loss, require_targets, shown
 
@@ -224,6 +225,9 @@ class Classify:
     def brief(self, figures: Mapping[str, Any]) -> str:
         """``top-1 0.912, loss 0.310``."""
         return f"top-1 {shown(figures['top1'])}, loss {shown(figures['loss'])}"
+
+    def details(self, figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+        return details(figures, rows)
 
     def summary(self, figures: Mapping[str, Any]) -> str:
         """``top-1 0.912, with 95 % confidence between 0.870 and 0.940; loss 0.310``."""

@@ -1,6 +1,6 @@
 """The contract that every task fulfils."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -177,6 +177,9 @@ class Task(Protocol):
 
     def brief(self, figures: Mapping[str, Any]) -> str:
         """The figures of a meter in a few words, for the line of an epoch."""
+
+    def details(self, figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+        """Lines that say more than the summary; ``rows`` are the meter's, each with the picture's name as ``image``."""
 
     def summary(self, figures: Mapping[str, Any]) -> str:
         """The figures of a meter in one phrase for a terminal, with how sure they are."""

@@ -1,5 +1,6 @@
 """The verbs as they should go: what stands on stdout and on stderr, the keys of docs/json.md, exit codes, signals."""
 
+import csv
 import json
 import re
 import shutil
@@ -292,3 +293,15 @@ def test_a_size_is_one_number_or_two(train, photos, word, size) -> None:
 @pytest.mark.parametrize("word", ["big", "32x", "x32", "32x32x3", "3.5"])
 def test_a_size_that_is_none(train, photos, word) -> None:
     train(photos, "--size", word).refuses(f"--size is '{word}', expected pixels", "240x320")
+
+
+def test_evaluate_lists_what_was_answered_wrongly(striate, photos, run, tmp_path):
+    answer = striate("evaluate", run, photos, "--split", "all", "--wrong", tmp_path / "wrong.csv", "--json")
+    rows = list(csv.DictReader((tmp_path / "wrong.csv").read_text().splitlines()))
+    assert [row["image"] for row in rows] == [row["image"] for row in answer.json["wrong"]]
+    assert len(rows) == answer.json["images"] - round(answer.json["top1"] * answer.json["images"])
+    assert all(row["true"] != row["answered"] and (photos / row["image"]).is_file() for row in rows)
+    assert "learnt from are among these" in answer.err
+    assert striate("evaluate", run, photos, "--wrong", tmp_path / "none" / "wrong.csv").code == 2
+    told = striate("evaluate", run, photos).out.splitlines()
+    assert told[2].split() == ["class", "pictures", "recall", "precision"]

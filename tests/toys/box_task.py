@@ -1,7 +1,7 @@
 """Toy task: finds objects, at most one for each place of a grid whose places are ``STRIDE`` pixels apart."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
@@ -159,6 +159,9 @@ class FindBoxes:
 
     def brief(self, figures: Mapping[str, Any]) -> str:
         return f"mean IoU {shown(figures['mean_iou'])}"
+
+    def details(self, figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+        return [f"{len(rows)} pictures"]
 
     def summary(self, figures: Mapping[str, Any]) -> str:
         return self.brief(figures)

@@ -1,6 +1,6 @@
 """Toy task: a class for each pixel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
@@ -115,6 +115,9 @@ class CutOut:
 
     def brief(self, figures: Mapping[str, Any]) -> str:
         return f"pixel accuracy {figures['pixel_accuracy']:.3f}"
+
+    def details(self, figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+        return [f"{len(rows)} pictures"]
 
     def summary(self, figures: Mapping[str, Any]) -> str:
         return self.brief(figures)

@@ -1,0 +1,60 @@
+"""What a person asks when figures are in: which classes, which confusions, which pictures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from striate.data.names import counted
+
+MOST_CLASSES, MOST_CONFUSIONS, MOST_PICTURES = 40, 5, 10
+
+
+def details(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Lines: a table of the classes, the largest confusions in words, the wrong pictures that were surest.
+
+    ``rows`` are a meter's, each with the picture's name under ``image``. Of more than 40 classes those are shown that
+    are recognised worst.
+    """
+    classes = [row for row in figures["per_class"] if row["images"] or row["precision"] is not None]
+    shown = sorted(classes, key=_recall)[:MOST_CLASSES] if len(classes) > MOST_CLASSES else classes
+    table = [("class", "pictures", "recall", "precision")]
+    table += [(row["name"], str(row["images"]), _share(row["recall"]), _share(row["precision"])) for row in shown]
+    widths = [max(len(line[column]) for line in table) for column in range(4)]
+    yield ""
+    for name, *numbers in table:
+        cells = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
+        yield "  ".join([name.ljust(widths[0]), *cells])
+    if len(shown) < len(classes):
+        yield f"and {counted(len(classes) - len(shown), 'class', 'classes')} that are recognised better"
+    yield from _confusions(figures)
+    yield from _surest([row for row in rows if not row["right"]])
+
+
+def _recall(row: Mapping[str, Any]) -> float:
+    return 1.0 if row["recall"] is None else row["recall"]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _confusions(figures: Mapping[str, Any]) -> Iterator[str]:
+    names = [row["name"] for row in figures["per_class"]]
+    pairs = [
+        (count, names[true], names[answered], sum(row))
+        for true, row in enumerate(figures["confusion"])
+        for answered, count in enumerate(row)
+        if count and true != answered
+    ]
+    if pairs:
+        yield ""
+        yield "taken for another most often:"
+        for count, true, answered, of in sorted(pairs, key=lambda pair: (-pair[0], pair[1:3]))[:MOST_CONFUSIONS]:
+            yield f"  {true} for {answered}: {count} of {of}"
+
+
+def _surest(wrong: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if wrong:
+        yield ""
+        yield f"wrong: {counted(len(wrong), 'picture')}; the surest of them:"
+        for row in sorted(wrong, key=lambda row: -row["probability"])[:MOST_PICTURES]:
+            yield f"  {row['image']}: {row['answered']} {row['probability']:.1%}, is {row['true']}"
