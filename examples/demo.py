@@ -29,6 +29,7 @@ def main() -> None:
             changes={"split": [0.7, 0.1, 0.2]},  # Of a tenth, 179 digits, the figure would be uncertain by 2 points.
             out=run,
             force=True,
+            progress=True,  # A line an epoch on stderr, which is the default; "rich" shows a bar, False nothing.
         )
     test = result.test
     assert test is not None

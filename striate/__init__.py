@@ -6,7 +6,8 @@
     >>> predictor("dog.jpg").name                                # doctest: +SKIP
     'dog'
 
-Names are resolved on first use, so that importing the package loads neither torch nor numpy.
+Names are resolved on first use, so that importing the package loads neither torch nor numpy; so are the rooms
+`striate.layers`, `striate.ops`, `striate.models`, `striate.data` and `striate.weights`.
 """
 
 import importlib
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _OFFERS = {
-    "train": "striate.training.run",
+    "train": "striate.cli.watched",
     "evaluate": "striate.evaluation",
     "load": "striate.predictor",
     "create": "striate.weights.create",
@@ -32,10 +33,19 @@ _OFFERS = {
     "StriateError": "striate.base.errors",
 }
 
+_VERBS = ("train", "evaluate", "load", "create", "import_weights", "open_data")
+_ROOMS = ("data", "layers", "models", "ops", "weights")
+
 __all__ = [*_OFFERS, "__version__"]  # noqa: PLE0604 - all are strings
 
 if TYPE_CHECKING:
+    from striate import data as data
+    from striate import layers as layers
+    from striate import models as models
+    from striate import ops as ops
+    from striate import weights as weights
     from striate.base.errors import StriateError as StriateError
+    from striate.cli.watched import train as train
     from striate.data.augmentation import Augmentation as Augmentation
     from striate.data.sources import open_data as open_data
     from striate.evaluation import evaluate as evaluate
@@ -48,17 +58,20 @@ if TYPE_CHECKING:
     from striate.recipe import Recipe as Recipe
     from striate.recipe import Stage as Stage
     from striate.training.result import Result as Result
-    from striate.training.run import train as train
     from striate.weights.create import create as create
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"striate.{name}")
     if name not in _OFFERS:
         raise AttributeError(f"module 'striate' has no attribute {name!r}")
     value = getattr(importlib.import_module(_OFFERS[name]), name)
+    if name in _VERBS:
+        value = importlib.import_module("striate.cli.verbs").Verb(value)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_ROOMS])

@@ -105,7 +105,7 @@ def test_the_json_has_the_keys_of_the_docs(photos, trained):
     values = json.loads(json.dumps(evaluate(trained.run, photos).as_json()))
     assert list(values) == [
         *("task", "model", "data", "split", "images", "seconds"),
-        *("top1", "top5", "loss", "ece", "interval", "per_class", "confusion"),
+        *("top1", "top5", "loss", "ece", "interval", "per_class", "confusion", "wrong"),
     ]
     assert values["model"] == str(trained.run) and values["data"] == str(photos)
 

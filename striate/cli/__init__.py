@@ -1,9 +1,17 @@
 """The command line: words in, words out; one file a verb.
 
-The console and the progress bars live here and nowhere else.
+The console and the progress bars live here and nowhere else; `verbs` and `watched` are for programs instead of people.
 Offers main, which runs one command line.
 """
 
-from striate.cli.app import main
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (``sys.argv`` without its first word if None); returns the exit code."""
+    from striate.cli import app  # programs that pass by need no command line
+
+    return app.main(arguments)
+
 
 __all__ = ["main"]

@@ -20,12 +20,19 @@ app = App(
     help_epilogue="Start with: striate train FOLDER, where FOLDER holds one folder of pictures a class.",
     suppress_keyboard_interrupt=False,  # main says what was saved, and exits with the signal's own code
 )
-app.command("striate.cli.train:train", name="train", help="Train a network on a folder of pictures.")
-app.command("striate.cli.evaluate:evaluate", name="evaluate", help="Measure a model on labelled pictures.")
-app.command("striate.cli.predict:predict", name="predict", help="Say what is on pictures.")
-app.command("striate.cli.models:models", name="models", help="List the networks, or one network's layers.")
-app.command("striate.cli.import_:import_", name="import", help="Turn another framework's weights into a model file.")
-app.command("striate.cli.bench:bench", name="bench", help="Measure how fast this machine trains and answers.")
+VERBS = {
+    "train": ("train:train", "Train a network on a folder of pictures.", None),
+    "evaluate": ("evaluate:evaluate", "Measure a model on labelled pictures.", None),
+    "predict": ("predict:predict", "Say what is on pictures.", "[OPTIONS] MODEL IMAGES [MORE...]"),
+    "models": ("models:models", "List the networks, or one network's layers.", "[OPTIONS] [NAME]"),
+    "import": ("import_:import_", "Turn another framework's weights into a model file.", None),
+    "bench": ("bench:bench", "Measure how fast this machine trains and answers.", "[OPTIONS] [MODELS...]"),
+}
+"""Where each verb's function is, what it does, and its arguments where cyclopts would call them ARGS."""
+
+for verb, (place, what, arguments) in VERBS.items():
+    usage = f"Usage: striate {verb} {arguments}" if arguments else None
+    app.command(f"striate.cli.{place}", name=verb, help=what, help_epilogue="", usage=usage)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

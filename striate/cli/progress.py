@@ -1,9 +1,10 @@
-"""The progress of a run: a live bar on a terminal, else a plain line an epoch."""
+"""The progress of a run: a live bar on a terminal or in a notebook, else a plain line an epoch."""
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -13,27 +14,35 @@ from striate.data.names import counted, listed
 from striate.recipe import Stage
 from striate.training.events import EpochDone, Event, KernelsBuilding, Notice, RunStarted, Saved, StepDone
 
+CACHE = "pictures are decoded once and kept for the next epochs, in up to {:.1f} GiB of this machine's free memory"
 WITHOUT_KERNELS = "STRIATE_NATIVE=off trains without them, up to four times as slow"
 
 
 class TrainingProgress:
-    """Shows the events of a run; a context manager, whose instance is the callback for them."""
+    """Shows the events of a run; a context manager, whose instance is the callback for them.
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
+    ``progress`` "rich" is a bar on a terminal and lines elsewhere, True lines, False nothing; in notebooks that can
+    show a bar both are one. ``resume`` is what a stopped run goes on by.
+    """
+
+    def __init__(self, progress: bool | Literal["rich"], *, resume: str = "--resume") -> None:
+        self._quiet, self._resume = not progress, resume
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._epochs = 0
         self._done = 0
         self._quarter = -1
-        if not quiet and sys.stderr.isatty():
+        console = Console(stderr=True)
+        notebook = console.is_jupyter and find_spec("ipywidgets") is not None  # by which rich shows what changes
+        if progress and (notebook or (progress == "rich" and sys.stderr is not None and sys.stderr.isatty())):
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TextColumn("{task.fields[speed]}"),
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
+                console=console,
                 transient=True,
+                redirect_stdout=False,  # what a program prints there is its own
             )
 
     def __enter__(self) -> Self:
@@ -63,9 +72,8 @@ class TrainingProgress:
             case EpochDone():
                 self._line(_epoch_line(event))
             case Saved():
-                self._line(
-                    f"stopped in epoch {event.epoch + 1} after step {event.step}; saved; --resume goes on from there"
-                )
+                place = f"epoch {event.epoch + 1} after step {event.step}"
+                self._line(f"stopped in {place}; saved; {self._resume} goes on from there")
 
     def _line(self, text: str) -> None:
         if self._bar:
@@ -96,7 +104,7 @@ class TrainingProgress:
         if event.classes:
             self._line(f"{counted(len(event.classes), 'class', 'classes')}: {listed(event.classes, most=10)}")
         self._line(f"{event.precision} on {event.device} with {counted(event.threads, 'thread')}: {event.reason}")
-        self._line(f"decoded pictures are kept in up to {event.cache_budget / 2**30:.1f} GiB of memory")
+        self._line(CACHE.format(event.cache_budget / 2**30))
         if any(stage.freeze for stage in event.recipe.stages):
             self._line(_frozen_line(event.recipe.stages))
         if event.epoch or event.step:

@@ -5,7 +5,7 @@ import functools
 import operator
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -13,10 +13,23 @@ from cyclopts import Parameter
 from striate import recipe as recipes
 from striate.base.fields import annotated
 from striate.cli.sizes import SIZE, sides
+from striate.data.records import Classes
+from striate.data.sources import SOURCES
 from striate.recipe import SECTIONS, SETTINGS, Recipe
+from striate.tasks import task_named
 
 OWN = ("stages", "settings", *SECTIONS)
 """Fields that are no flag as they stand: stages come from a file, the others are tables, which are taken apart."""
+
+
+def _metrics() -> list[str]:
+    """The figures that ``metric`` may name; of several tasks, whose they are."""
+    figures = {task: list(task_named(task, Classes(())).directions) for task in SETTINGS}
+    return [f"{' '.join(names)} ({task})" if len(figures) > 1 else ", ".join(names) for task, names in figures.items()]
+
+
+CHOICES: Mapping[str, Callable[[], Iterable[str]]] = {"format": lambda: SOURCES, "metric": _metrics}
+"""Fields that a table decides the values of, and those."""
 
 
 def all_flags() -> type:
@@ -32,18 +45,22 @@ def _made(tasks: Sequence[tuple[str, type]]) -> type:
             owners.setdefault(name, {})[table] = kind
             if len(owners[name]) > 1 and not owners[name].keys() <= dict(tasks).keys():
                 raise TypeError(f"{kind.__name__}.{name} is called like another field of the recipe; only tasks share")
-    flags = [_flag(name, owners[name]) for name in owners if name not in OWN]
+    flags = [_flag(name, owners[name], dict(tasks)) for name in owners if name not in OWN]
     made = dataclasses.make_dataclass("RecipeFlags", flags, frozen=True, kw_only=True)
     made.__module__ = __name__
     return made
 
 
-def _flag(name: str, owners: Mapping[str, type]) -> tuple[str, Any, Any]:
+def _flag(name: str, owners: Mapping[str, type], tasks: Mapping[str, type]) -> tuple[str, Any, Any]:
     """The flag for a field that one table has, or several tasks, with what it means for each."""
-    meanings = {table: recipes.description(owner, name) for table, owner in owners.items()}
-    text = "; ".join(f"{task}: {each}" for task, each in meanings.items())
-    if len(set(meanings.values())) == 1:
-        (text,) = set(meanings.values())
+    meanings: dict[str, list[str]] = {}
+    for table, owner in owners.items():
+        meanings.setdefault(recipes.description(owner, name), []).append(table)
+    text = "; ".join(
+        f"{', '.join(tables)}: {each}" if tables[0] in tasks else each for each, tables in meanings.items()
+    )
+    if name in CHOICES:
+        text = f"{text}: {', '.join(CHOICES[name]())}"
     kind = functools.reduce(operator.or_, (_bare(annotated(owner)[name][0]) for owner in owners.values()))
     if name == "task":
         kind = Literal[tuple(SETTINGS)]

@@ -39,7 +39,7 @@ def train(
     flags: Annotated[Any, Parameter(name="*", group="Recipe")] = None,
 ) -> None:
     """Train a network on a folder of pictures, and measure it on pictures that it never saw."""
-    with TrainingProgress(quiet=quiet) as progress:
+    with TrainingProgress(False if quiet else "rich") as progress:
         result = train_run(
             data,
             epochs=epochs,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.base.errors import ModelError
+from striate.layers.windows import check_window
 from striate.ops import convolution, transposed
 from striate.ops.axes import Paddings, Size, each_axis
 
@@ -22,15 +23,16 @@ class _Windowed(nn.Module):
         in_channels: int,
         out_channels: int,
         kernel_size: Size,
-        *,
         stride: Size = 1,
+        padding: Paddings = "valid",
+        *,
         dilation: Size = 1,
         groups: int = 1,
-        padding: Paddings = "valid",
         bias: bool = True,
     ) -> None:
         super().__init__()
         name = type(self).__name__
+        check_window(name, self.axes, kernel_size, stride, dilation, padding)
         if min(in_channels, out_channels, groups) < 1 or in_channels % groups or out_channels % groups:
             raise ModelError(
                 f"{name}: {in_channels} channels in and {out_channels} out do not divide into {groups} groups; "
@@ -88,7 +90,7 @@ class Conv2d(_Convolution):
     otherwise, initialised like those of `torch.nn.Conv2d`, so state dicts are interchangeable.
 
     Raises:
-        ModelError: the channels do not divide into ``groups``.
+        ModelError: the channels do not divide into ``groups``, a number is below 1, or there is no such padding.
 
     Example:
         >>> import torch

@@ -1,7 +1,11 @@
 """Normalization over a batch and across channels as modules."""
 
+from typing import get_args
+
 from torch import Tensor, nn
 
+from striate.base.errors import ModelError
+from striate.base.nearest import did_you_mean
 from striate.ops.batch_normalization import Activation, batch_norm
 from striate.ops.normalization import ResponseNorm, local_response_normalization
 from striate.ops.recomputation import computed_again
@@ -34,6 +38,9 @@ class BatchNormAct2d(nn.BatchNorm2d):
     Parameters and statistics are those of `torch.nn.BatchNorm2d`, by the same names; ``act`` is ``"none"``, ``"relu"``
     or ``"relu6"``.
 
+    Raises:
+        ModelError: ``act`` is another.
+
     Example:
         >>> import torch
         >>> norm = BatchNormAct2d(8, act="relu")
@@ -47,6 +54,8 @@ class BatchNormAct2d(nn.BatchNorm2d):
 
     def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1, act: Activation = "none") -> None:
         super().__init__(channels, eps=eps, momentum=momentum)
+        if act not in (known := get_args(Activation)):
+            raise ModelError(f"BatchNormAct2d: act is {act!r}.{did_you_mean(act, known)} It is {', '.join(known)}")
         self.act: Activation = act
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:

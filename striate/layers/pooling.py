@@ -6,19 +6,27 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from striate.base.errors import ModelError
+from striate.layers.windows import check_window
 from striate.ops import pooling
 from striate.ops.axes import Paddings, Size
 
 
 class Pool(nn.Module):
-    """What all pools with a window have; ``stride`` is the window's size if None."""
+    """What all pools with a window have; ``stride`` is the window's size if None.
 
+    Raises:
+        ModelError: a number is below 1, or there is no such padding.
+    """
+
+    axes: ClassVar[int]
     function: ClassVar[Callable[..., Tensor]]
 
     def __init__(
-        self, kernel_size: Size, *, stride: Size | None = None, dilation: Size = 1, padding: Paddings = "valid"
+        self, kernel_size: Size, stride: Size | None = None, padding: Paddings = "valid", *, dilation: Size = 1
     ) -> None:
         super().__init__()
+        strides = kernel_size if stride is None else stride
+        check_window(type(self).__name__, self.axes, kernel_size, strides, dilation, padding, pools=True)
         self.kernel_size, self.stride, self.dilation, self.padding = kernel_size, stride, dilation, padding
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,6 +45,7 @@ class Pool(nn.Module):
 class MaxPool1d(Pool):
     """`striate.ops.max_pool1d`."""
 
+    axes = 1
     function = staticmethod(pooling.max_pool1d)
 
 
@@ -49,30 +58,35 @@ class MaxPool2d(Pool):
         torch.Size([1, 8, 4, 5])
     """
 
+    axes = 2
     function = staticmethod(pooling.max_pool2d)
 
 
 class MaxPool3d(Pool):
     """`striate.ops.max_pool3d`."""
 
+    axes = 3
     function = staticmethod(pooling.max_pool3d)
 
 
 class AveragePool1d(Pool):
     """`striate.ops.average_pool1d`: the mean of the real pixels."""
 
+    axes = 1
     function = staticmethod(pooling.average_pool1d)
 
 
 class AveragePool2d(Pool):
     """`striate.ops.average_pool2d`: the mean of the real pixels."""
 
+    axes = 2
     function = staticmethod(pooling.average_pool2d)
 
 
 class AveragePool3d(Pool):
     """`striate.ops.average_pool3d`: the mean of the real pixels."""
 
+    axes = 3
     function = staticmethod(pooling.average_pool3d)
 
 
@@ -80,7 +94,7 @@ class DepthPool(nn.Module):
     """`striate.ops.depth_max_pool` or, of kind ``"average"``, `striate.ops.depth_average_pool`, over channels.
 
     Raises:
-        ModelError: ``kind`` is neither.
+        ModelError: ``kind`` is neither, a number is below 1, or there is no such padding.
     """
 
     def __init__(
@@ -94,6 +108,8 @@ class DepthPool(nn.Module):
         super().__init__()
         if kind not in ("max", "average"):
             raise ModelError(f"DepthPool: kind is {kind!r}; it is 'max' or 'average'")
+        strides = kernel_size if stride is None else stride
+        check_window("DepthPool", 1, kernel_size, strides, 1, padding, pools=True)
         self.kernel_size, self.kind, self.stride, self.padding = kernel_size, kind, stride, padding
 
     def forward(self, x: Tensor) -> Tensor:

@@ -57,7 +57,8 @@ class LayerTable:
         for row in self.rows:
             counts = (f"{row.parameters:,}", f"{row.multiply_adds:,}")
             lines.append((row.block, row.path, row.what, _times(row.shape), *counts))
-        lines.append(("sum", "", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}"))
+        apart = "without auxiliary heads" if any(row.block == AUXILIARY for row in self.rows) else ""
+        lines.append(("sum", "", apart, "", f"{self.parameters:,}", f"{self.multiply_adds:,}"))
         widths = [max(len(line[column]) for line in lines) for column in range(6)]
         text = ""
         for line in lines:

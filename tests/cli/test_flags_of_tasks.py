@@ -62,6 +62,23 @@ def test_a_flag_of_two_tasks_stands_there_once_with_both_meanings(striate, guess
     assert "classify, guess" in said["--task"] and "[choices" in said["--task"]
 
 
+def test_a_flag_of_one_task_says_whose_it_is(striate, guess):
+    said = help_of(striate)
+    assert said["--guesses"].removeprefix(" INT").strip().startswith("guess: ")
+    assert said["--label-smoothing"].removeprefix(" FLOAT").strip().startswith("classify: ")
+    assert "classify" not in said["--seed"] + said["--crop"] + said["--format"]
+
+
+def test_flags_whose_values_a_table_decides_list_them(striate, monkeypatch):
+    assert ": folders, classes, idx, arrays" in " ".join(help_of(striate)["--format"].split())
+    assert ": top1, top5, loss, ece" in " ".join(help_of(striate)["--metric"].split())
+    with monkeypatch.context() as patch:
+        patch.setitem(TASKS, "guess", f"{__name__}:Guess")
+        patch.setitem(SETTINGS, "guess", GuessSettings)
+        said = " ".join(help_of(striate)["--metric"].split())
+        assert "top1 top5 loss ece (classify), top1 top5 loss ece (guess)" in said
+
+
 def test_flags_are_those_of_the_tasks_that_there_are(striate, monkeypatch):
     """Also where the command line was used before a task came."""
     assert "--guesses" not in help_of(striate)

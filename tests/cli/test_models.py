@@ -52,6 +52,12 @@ def test_one_network_in_words(striate):
     assert f"download {row.file} (1.6 MB) from https://github.com/ethereon/caffe-tensorflow/" in answer.out
 
 
+@pytest.mark.parametrize(("name", "apart"), [("googlenet", True), ("lenet5", False)])
+def test_the_sum_says_what_it_leaves_out(striate, name, apart):
+    sums = next(line for line in striate("models", name).out.splitlines() if line.startswith("sum"))
+    assert ("without auxiliary heads" in sums) == apart
+
+
 def test_weights_that_are_not_verified(striate):
     out = striate("models", "resnet101").out
     assert out.count("not verified: to be imported by hand") == 2

@@ -227,6 +227,19 @@ def test_help_is_an_answer(striate, words):
     assert answer.code == 0 and "striate" in answer.out and answer.err == ""
 
 
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "models", "import", "bench"])
+def test_help_names_arguments_alike_and_starts_nobody_who_has_started(striate, monkeypatch, verb):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert striate("--help").out.count("Start with: striate train FOLDER") == 1
+    shown = striate(verb, "--help").out
+    assert "Start with" not in shown
+    usage, *rest = shown.splitlines()
+    panel = "\n".join(rest).split("─ Arguments ")[1].split("╰")[0]
+    assert re.findall(
+        r"\b[A-Z]+\b", usage.replace("[OPTIONS]", "").replace("--model STR --out PATH", "")
+    ) == re.findall(r"^│[ *]+([A-Z]+)  ", panel, re.MULTILINE), shown
+
+
 def test_a_fault_of_ours_is_not_hidden(train, photos, monkeypatch):
     monkeypatch.setattr("striate.training.run.fingerprint", lambda dataset: 1 // 0)
     with pytest.raises(ZeroDivisionError):  # which ends the program with a traceback and exit code 1

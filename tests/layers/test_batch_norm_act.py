@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from striate.base.errors import ModelError
 from striate.layers import BatchNormAct2d
 from tests.ops.native.levels import computing_with, needs_kernels
 
@@ -65,6 +66,11 @@ def test_weights_are_torchs_by_name_and_kind() -> None:
 def test_it_says_what_it_is() -> None:
     assert "act='relu6'" in repr(BatchNormAct2d(6, act="relu6"))
     assert copy.deepcopy(BatchNormAct2d(6, act="relu6")).act == "relu6"
+
+
+def test_an_activation_that_there_is_not_is_refused_when_it_is_built() -> None:
+    with pytest.raises(ModelError, match=r"act is 'rel'. Did you mean 'relu'"):
+        BatchNormAct2d(6, act="rel")
 
 
 @pytest.mark.parametrize("shape", [(6,), (2, 6), (2, 6, 5), (2, 6, 5, 7, 3)])

@@ -52,6 +52,55 @@ def test_a_window_is_called_as_in_torch_so_that_other_tools_read_it():
         layers.Conv2d(3, 6, kernel_size=(5, 5, 5))
 
 
+@pytest.mark.parametrize(
+    "name", ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+)
+def test_stride_and_padding_stand_where_torch_has_them(name: str) -> None:
+    ours, theirs = getattr(layers, name)(3, 6, 3, 2, 1), getattr(nn, name)(3, 6, 3, 2, 1)
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 3, *[7] * int(name[-2]))
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_pools_take_stride_and_padding_where_torch_has_them(axes: int) -> None:
+    x = torch.randn(2, 3, *[7] * axes)
+    assert torch.equal(getattr(layers, f"MaxPool{axes}d")(3, 2, 1)(x), getattr(nn, f"MaxPool{axes}d")(3, 2, 1)(x))
+    theirs = getattr(nn, f"AvgPool{axes}d")(3, 2)(x)
+    torch.testing.assert_close(getattr(layers, f"AveragePool{axes}d")(3, 2)(x), theirs)
+
+
+WINDOWS = {
+    **{f"Conv{axes}d": (3, 6, 3) for axes in (1, 2, 3)},
+    **{f"ConvTranspose{axes}d": (3, 6, 3) for axes in (1, 2, 3)},
+    **{f"{kind}Pool{axes}d": (3,) for axes in (1, 2, 3) for kind in ("Max", "Average")},
+    "DepthwiseConv2d": (3, 3),
+    "SeparableConv2d": (3, 6, 3),
+    "DepthPool": (3,),
+    "ConvNormAct": (3, 6, 3),
+}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_what_is_no_window_is_refused_when_it_is_built(name: str) -> None:
+    build, given = getattr(layers, name), WINDOWS[name]
+    with pytest.raises(ModelError, match=r"\w: padding is 'samee'. Did you mean 'same'\? It can be 'same', 'valid'"):
+        build(*given, padding="samee")
+    for padding in (-1, 1.5, None, (1, 1), ((1, -1),) * 3):
+        with pytest.raises(ModelError, match=r"\w: padding is "):
+            build(*given, padding=padding)
+    for stride in (0, -1, 1.5, "2"):
+        with pytest.raises(ModelError, match=f"stride is {stride!r}; it is an integer from 1"):
+            build(*given, stride=stride, padding="same")
+    with pytest.raises(ModelError, match="kernel_size is 0; it is an integer from 1"):
+        build(*given[:-1], 0, padding="same")
+    if "Pool" in name:
+        assert build(*given, padding="ceil").padding == "ceil"
+    else:
+        with pytest.raises(ModelError, match="padding 'ceil' is for pools"):
+            build(*given, padding="ceil")
+
+
 @pytest.mark.parametrize(("shape", "groups"), [((64, 32, 3, 3), 1), ((128, 1, 5, 5), 128), ((128, 32, 3, 3), 4)])
 def test_he_keeps_the_size_of_gradients(shape: tuple[int, ...], groups: int) -> None:
     conv = Conv2d(shape[1] * groups, shape[0], shape[2], groups=groups, padding="same", bias=False)

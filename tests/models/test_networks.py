@@ -146,7 +146,8 @@ def test_the_table_is_the_kept_one_and_its_sums_are_the_published_ones(name: str
     counted = [line.split()[-2:] for line in steps if not line.startswith(AUXILIARY)]
     sums = tuple(sum(int(row[column].replace(",", "")) for row in counted) for column in (0, 1))
     assert sums == (PUBLISHED[name][0], PUBLISHED[name][2])
-    assert last.split() == ["sum", *(f"{total:,}" for total in sums)]
+    apart = ["without auxiliary heads"] if len(counted) < len(steps) else []
+    assert " ".join(last.split()) == " ".join(["sum", *apart, *(f"{total:,}" for total in sums)])
 
 
 class Computed(TorchDispatchMode):

@@ -1,0 +1,90 @@
+"""What a program that trains sees of it: lines by default, a bar where it asks, nothing where it says so."""
+
+import logging
+import sys
+import types
+
+import pytest
+import rich.console
+
+import striate
+from striate.cli.progress import TrainingProgress
+from striate.training.events import EpochDone, Notice, RunStarted, Saved
+
+QUICK = {"model": "lenet5", "epochs": 2, "workers": 0}
+
+
+@pytest.fixture
+def copied(photos):
+    """With an empty folder, of which a notice tells."""
+    (photos / "empty").mkdir()
+    return photos
+
+
+def test_by_default_a_run_says_its_notices_and_a_line_an_epoch(copied, tmp_path, capfd):
+    events = []
+    striate.train(copied, **QUICK, out=tmp_path / "run", on_event=events.append)
+    out, err = capfd.readouterr()
+    lines = err.splitlines()
+    assert out == "" and "\r" not in err and "\x1b" not in err
+    assert sum(line.startswith("epoch ") for line in lines) == 2
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert notices and all(text in lines for text in notices)
+    assert len([event for event in events if isinstance(event, EpochDone)]) == 2  # the listener hears them, too
+    assert any(isinstance(event, RunStarted) for event in events)
+    (kept,) = [line for line in lines if "GiB" in line]
+    assert kept.startswith("pictures are decoded once and kept") and kept.endswith("free memory")
+
+
+def test_a_run_can_be_mute(copied, tmp_path, capfd, caplog):
+    events = []
+    with caplog.at_level(logging.DEBUG):
+        striate.train(copied, **QUICK, out=tmp_path / "run", progress=False, on_event=events.append)
+    assert capfd.readouterr() == ("", "") and events
+    assert not [record for record in caplog.records if record.name.startswith("striate")]
+
+
+@pytest.mark.parametrize(
+    ("progress", "terminal", "notebook", "bar"),
+    [
+        (True, False, False, False),
+        (True, True, False, False),
+        ("rich", True, False, True),
+        ("rich", False, False, False),
+        (True, False, True, True),
+        ("rich", False, True, True),
+        (False, True, True, False),
+    ],
+)
+def test_where_there_is_a_bar(monkeypatch, progress, terminal, notebook, bar):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: notebook)
+    monkeypatch.setitem(sys.modules, "ipywidgets", module := types.ModuleType("ipywidgets"))
+    module.__spec__ = types.SimpleNamespace()
+    assert (TrainingProgress(progress)._bar is not None) == bar
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)  # rich would show nothing but a warning
+    if notebook:
+        assert TrainingProgress(progress)._bar is None
+
+
+def test_a_program_goes_on_by_an_argument_and_not_by_a_flag(tmp_path, capfd):
+    for progress in (TrainingProgress(True, resume="resume=True"), TrainingProgress(True)):
+        progress(Saved(tmp_path, 0, 2))
+    first, second = capfd.readouterr().err.splitlines()
+    assert first == "stopped in epoch 1 after step 2; saved; resume=True goes on from there"
+    assert second == "stopped in epoch 1 after step 2; saved; --resume goes on from there"
+
+
+def test_a_closed_stderr_stops_no_run(photos, tmp_path, monkeypatch):
+    with (tmp_path / "log").open("w") as closed:
+        pass
+    monkeypatch.setattr(sys, "stderr", closed)
+    assert striate.train(photos, **QUICK, out=tmp_path / "run").epochs == 2
+
+
+def test_what_a_listener_raises_comes_through(photos, tmp_path):
+    def listen(event):
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        striate.train(photos, **QUICK, out=tmp_path / "run", on_event=listen)
