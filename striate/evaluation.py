@@ -17,6 +17,7 @@ from striate.data.reading import readable
 from striate.data.records import Dataset, Record
 from striate.data.splits import fingerprint
 from striate.inference import device_named, measure, task_of
+from striate.ops.own_state import own_state
 from striate.tasks.task import Task
 
 Pictures = Literal["train", "val", "test", "all"]
@@ -53,6 +54,8 @@ class Evaluation:
         return own | figures | {"wrong": self.wrong}
 
 
+@own_state()
+@own_state()
 def evaluate(
     model: str | Path,
     data: str | Path,

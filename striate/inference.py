@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from striate.answering import FoldedNetwork, FoldingError
 from striate.base.errors import DataError, ModelError, ModelFileError
-from striate.base.hardware import cores
 from striate.data.names import printable
 from striate.data.records import Batch
 from striate.modelfile import Description
 from striate.models.network import Network
 from striate.models.table import architecture
+from striate.ops.own_state import fit_threads
 from striate.pictures.decode import decode, from_memory, path_of
 from striate.pictures.geometry import Geometry
 from striate.pictures.preprocess import Preprocess
@@ -42,7 +42,7 @@ def device_named(name: str) -> torch.device:
     """The device to compute on; "auto" takes CUDA, else Apple's MPS, else the CPU.
 
     Whatever the device, torch then uses a thread for each core that this process may use, or as many as the
-    environment's ``OMP_NUM_THREADS`` says, if that is fewer.
+    environment's ``OMP_NUM_THREADS`` says, if that is fewer; if somebody has told torch to use fewer, it still does.
 
     Raises:
         ModelError: there is no such device here.
@@ -55,8 +55,7 @@ def device_named(name: str) -> torch.device:
     if not available.get(kind, False) or (colon and not numbered):
         there = ", ".join(each for each, here in available.items() if here)
         raise ModelError(f"device {name!r} is not available here; there is {there} (and auto, which chooses)")
-    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    torch.set_num_threads(min(cores(), int(asked)) if asked.isdecimal() and int(asked) else cores())
+    fit_threads()
     return torch.device(name)
 
 

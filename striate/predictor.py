@@ -1,9 +1,11 @@
 """A model file that answers."""
 
+import copy
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
 from typing import Any, overload
@@ -21,6 +23,7 @@ from striate.base.hardware import cores
 from striate.data.names import printable
 from striate.inference import Picture, answering, device_named, evaluating, prepared, task_of
 from striate.models.network import Network
+from striate.ops.own_state import own_draws, own_modes
 from striate.pictures.decode import PICTURE_SUFFIXES, decode, path_of
 from striate.pictures.geometry import Geometry
 from striate.pictures.remarks import Remarks
@@ -42,8 +45,9 @@ def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], 
         >>> predictor("dog.jpg", top=3)                     # doctest: +SKIP
         (Answer(name='beagle', ...), Answer(name='basset', ...), Answer(...))
     """
-    network, description = modelfile.open_model(model, on_notice=on_notice)
-    return Predictor(network, description, device=device, on_notice=on_notice)
+    with own_draws(), own_modes():
+        network, description = modelfile.open_model(model, on_notice=on_notice)
+        return Predictor(network, description, device=device, on_notice=on_notice)
 
 
 class Predictor:
@@ -71,8 +75,14 @@ class Predictor:
         with evaluating(self._modules):
             self._answer = answering(self.network, self.device, on_notice)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_on_notice": None}  # a listener stays where it listens
+    def __reduce__(self) -> tuple[Callable[..., "Predictor"], tuple[Network, modelfile.Description]]:
+        """What a copy is made of; plans are made anew, and a listener stays where it listens.
+
+        Weights travel on the CPU: whoever reads them need not have the device to say that it is missing.
+        """
+        on_cpu = self.device.type == "cpu"
+        network = self.network if on_cpu else copy.deepcopy(self.network).to("cpu")
+        return partial(type(self), device=str(self.device)), (network, self.description)
 
     @overload
     def __call__(self, pictures: Picture, *, top: int | None = None) -> Any: ...
@@ -149,7 +159,7 @@ class Predictor:
         Raises:
             ModelError: the pictures have other channels or another size than the network takes.
         """
-        with torch.inference_mode(), evaluating(self._modules):
+        with own_modes(), torch.inference_mode(), evaluating(self._modules):
             return self._answer(self.description.preprocess.normalise(images.to(self.device))).float()
 
     def _prepared(self, pool: ThreadPoolExecutor, pictures: list[Picture]) -> list[tuple[Picture, Any]]:
@@ -161,8 +171,9 @@ class Predictor:
         if not batch:
             return
         pictures, images, geometries = zip(*batch, strict=True)
-        outputs = self.outputs(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))
-        predictions = self.task.decode(outputs, geometries)
+        with own_modes():  # not around the yield: whoever consumes must find his own
+            outputs = self.outputs(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))
+            predictions = self.task.decode(outputs, geometries)
         for picture, prediction in zip(pictures, predictions, strict=True):
             yield picture, prediction if top is None else self.task.most_probable(prediction, top)
 

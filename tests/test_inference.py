@@ -15,6 +15,7 @@ from striate.data import ArrayHandle, Classes, Loader, Record
 from striate.data.targets import ClassIndex
 from striate.inference import answering, device_named, evaluating, measure, outputs
 from striate.models import build
+from striate.ops.own_state import _Threads
 from striate.pictures.preprocess import Preprocess
 from striate.tasks.classify import Classify
 
@@ -115,6 +116,8 @@ def test_a_device_that_is_not_here():
     ("asked", "threads"), [(None, cores()), ("1", 1), ("1,4", 1), ("4096", cores()), ("x", cores()), ("0", cores())]
 )
 def test_as_many_threads_as_the_environment_asks_for_but_not_more_than_cores(monkeypatch, asked, threads):
+    monkeypatch.setattr(_Threads, "fitted", None)
+    torch.set_num_threads(cores())
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if asked is not None:
         monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", asked)

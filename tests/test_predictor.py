@@ -3,8 +3,12 @@
 import copy
 import io
 import itertools
+import os
 import pickle
 import shutil
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -354,12 +358,91 @@ def test_what_was_odd_is_told_once(tmp_path):
     assert "lack their end marker" in heard.pop() and heard == []
 
 
-def test_a_listener_is_not_copied():
-    """It may be a closure, which cannot be."""
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])  # noqa: S301 - our own
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("heard", [None, lambda text: None])
+def test_a_copy_answers_alike(copied, answered, heard):
     whole = predictor_for(PREPROCESS)
-    predictor = Predictor(whole.network, whole.description, on_notice=lambda text: None)
-    state = predictor.__getstate__()
-    assert state["_on_notice"] is None and state["network"] is predictor.network
-    state.pop("_answer")  # has a test of its own
-    pickle.dumps(state)
-    copy.deepcopy(state)
+    predictor, pixels = Predictor(whole.network, whole.description, on_notice=heard), drawn(40, 36)
+    if answered:
+        predictor(pixels)
+    twin = copied(predictor)
+    assert twin.network is not predictor.network and twin.device == predictor.device
+    assert (twin(pixels).probabilities == predictor(pixels).probabilities).all()
+    assert (copied(twin)(pixels).probabilities == predictor(pixels).probabilities).all()
+
+
+def test_a_copy_holds_no_more_than_the_weights():
+    predictor = predictor_for(PREPROCESS)
+    fresh = len(pickle.dumps(predictor))
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in predictor.network.state_dict().values())
+    predictor(drawn(40, 36))
+    assert len(pickle.dumps(predictor)) == fresh < 1.01 * weights
+
+
+def test_threads_with_two_sizes_get_the_answers_of_their_own():
+    """In the middle of one thread's first answer another asks for another size, which SAME pads otherwise."""
+    described = modelfile.Description(
+        "mobilenet_v1_025", {"classes": 7, "in_channels": 3}, "classify", Classes(NAMES), PREPROCESS
+    )
+    predictor = Predictor(build("mobilenet_v1_025", classes=7, seed=1).eval(), described)
+    images = [torch.randint(0, 256, (1, 3, side, side + 5), dtype=torch.uint8) for side in (32, 41)]
+    with torch.inference_mode():
+        expected = [predictor.network(PREPROCESS.normalise(each)) for each in images]
+    folded = predictor._answer
+
+    class Interrupted(type(folded)):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if others:
+                thread = threading.Thread(target=predictor.outputs, args=(others.pop(),))
+                thread.start()
+                thread.join()
+
+    folded.__class__, others = Interrupted, [images[1]]
+    for place in (0, 1, 0, 1):
+        answer = predictor.outputs(images[place])
+        torch.testing.assert_close(answer, expected[place], rtol=1e-3, atol=1e-6)
+    assert others == []
+
+
+FORKED = """
+import os, signal, sys, time
+import numpy as np
+import torch
+from striate import Predictor, Preprocess
+from striate.data.records import Classes
+from striate.modelfile import Description
+from striate.models import build
+
+name = sys.argv[1]
+arguments, preprocess = {"classes": 3, "in_channels": 3}, Preprocess(size=(64, 64))
+described = Description(name, arguments, "classify", Classes(tuple("abc")), preprocess)
+predictor = Predictor(build(name, classes=3, seed=0).eval(), described)
+torch.set_num_threads(2)  # so that OpenMP has threads which a child lacks
+pictures = [np.full((64, 64, 3), value, np.uint8) for value in range(0, 240, 30)]
+before = [each.probabilities for each in predictor(pictures)]
+child = os.fork()
+if child == 0:
+    after = [each.probabilities for each in predictor(pictures)]
+    again = [each.probabilities for each in Predictor(predictor.network, described)(pictures)]
+    same = np.allclose(before, after, atol=1e-6) and np.allclose(before, again, atol=1e-6)
+    os._exit(0 if same and torch.get_num_threads() == 1 else 3)
+end = time.monotonic() + 60
+while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < end:
+    time.sleep(0.05)
+if ended[0] == 0:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    sys.exit("the child hangs")
+assert torch.get_num_threads() == 2
+sys.exit(os.waitstatus_to_exitcode(ended[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
+def test_a_forked_process_answers(name):
+    told = {**os.environ, "OMP_NUM_THREADS": "2"}
+    ended = subprocess.run([sys.executable, "-c", FORKED, name], env=told, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr

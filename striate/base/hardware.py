@@ -13,6 +13,7 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _CGROUP = Path("/sys/fs/cgroup")
+_CPUS = Path("/sys/devices/system/cpu")
 _UNKNOWN_MEMORY = 4 << 30  # what we assume where the system tells nothing: a small laptop
 
 
@@ -44,6 +45,15 @@ def cores(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> int:
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quotas = [_quota(folder) for folder in _groups("cpu", proc, cgroup)]
     return max(1, min([affinity, *(math.ceil(quota) for quota in quotas if quota is not None)]))
+
+
+def physical_cores(*, cpus: Path = _CPUS) -> int:
+    """Return how many physical cores the scheduler gives this process: two threads of one core count once.
+
+    Where the system does not tell, all count.
+    """
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return len({_read(cpus / f"cpu{cpu}" / "topology" / "thread_siblings_list").strip() or str(cpu) for cpu in allowed})
 
 
 def processor(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> Processor:

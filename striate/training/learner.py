@@ -100,8 +100,10 @@ class Learner:
         for batch in batches:
             images = self.task.inputs(batch.images.to(self.device, non_blocking=True))
             targets = self.task.encode(batch, self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16):
+            low = self.dtype is torch.bfloat16
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=low, cache_enabled=True):
                 main, auxiliary = view(self.preprocess.normalise(images))
+            torch.clear_autocast_cache()  # inside a caller's autocast ours would keep the weights of the step before
             loss = self.task.loss(main, auxiliary, targets)
             (loss.total * (len(batch) / pictures)).backward()
             names = [record.name for record in batch.records]

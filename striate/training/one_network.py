@@ -42,6 +42,8 @@ def prepared(
 ) -> tuple[Network, Preprocess, Precision, Recipe]:
     """A network for these data before its first step, and a recipe that leaves nothing to a rule."""
     preprocess = resolving.preprocess_for(data, recipe)
+    if session.device.type != "cpu":  # whose generators nobody keeps where it is not used
+        torch.manual_seed(recipe.seed)
     network = resolving.network_for(data, recipe, task, preprocess, lambda text: session.tell(Notice(text)))
     precision = choose(recipe.precision, network, processor(), session.device)
     return network, preprocess, precision, resolving.complete(recipe, network, preprocess, precision.name)

@@ -128,7 +128,7 @@ def network_for(
     Raises:
         RecipeError: pictures of the recipe's size, or batches of one, do not fit it.
     """
-    torch.manual_seed(recipe.seed)
+    torch.default_generator.manual_seed(recipe.seed)
     network = create(
         recipe.model,
         classes=len(data.classes),

@@ -1,8 +1,9 @@
 """A run from a path to a result: data checked, recipe resolved, one network trained or one for each fold."""
 
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from striate.data.reading import readable
 from striate.data.records import Dataset
 from striate.data.splits import fingerprint, folds, split
 from striate.inference import device_named
+from striate.ops.own_state import own_draws, own_state
 from striate.recipe import Recipe
 from striate.tasks import task_named
 from striate.tasks.task import Task
@@ -66,6 +68,7 @@ def train(
 
     Raises:
         StriateError: data, recipe or folder are not usable; the message says what to do.
+        TrainingError: another thread of this process is training.
         RunStopped: a signal asked the run to stop; it has saved itself.
     """
     folder = Path(out) if out else None
@@ -75,7 +78,26 @@ def train(
     if format is not None:
         named["data"] = {**(changes or {}).get("data", {}), "format": format}
     overrides = resolving.overrides_from(recipe, {**(changes or {}), **named}, epochs)
-    return _trained(Path(data), overrides, controls, on_event or (lambda event: None))
+    with _alone(), own_state():
+        return _trained(Path(data), overrides, controls, on_event or (lambda event: None))
+
+
+_training = threading.RLock()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Within, no other thread trains: all threads draw from torch's one generator."""
+    if not _training.acquire(blocking=False):
+        raise TrainingError(
+            "striate.train: another thread of this process is training, and each would draw the other's random "
+            "numbers; wait for its end, or train in a process of its own (multiprocessing with 'spawn', or the "
+            "command striate train)"
+        )
+    try:
+        yield
+    finally:
+        _training.release()
 
 
 def _trained(
@@ -83,8 +105,14 @@ def _trained(
 ) -> Result:
     started = time.monotonic()
     device = device_named(controls.device)
+
+    def tell(event: Event) -> None:
+        with own_draws(device):  # whoever listens may draw, too
+            on_event(event)
+
     dataset, saved = _opened(data, overrides, controls)
     with ExitStack() as held:
+        held.enter_context(own_draws(device))
         folder = RunFolder(controls.out or next_free(data))
         if controls.out is not None:
             held.enter_context(folder.held())
@@ -94,13 +122,13 @@ def _trained(
         preprocess = resolving.preprocess_for(dataset, recipe)
         dataset, cache = readable(dataset, preprocess, skip=controls.skip_unreadable, every_class=task.every_class)
         for text in dataset.notices:
-            on_event(Notice(text))
+            tell(Notice(text))
         if controls.out is None:  # only now: while data are read there is nothing on the disk
             folder = held.enter_context(held_next(data))
         with interruptions() as interruption:
             workers = threads_for(controls.workers, device)
             known = fingerprint(dataset)
-            session = Session(folder.path, controls, device, workers, cache, on_event, interruption, known)
+            session = Session(folder.path, controls, device, workers, cache, tell, interruption, known)
             outcomes, pooled = _outcomes(dataset, recipe, folder, session)
         return _result(folder.path, recipe, outcomes, pooled, time.monotonic() - started)
 

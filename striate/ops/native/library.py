@@ -17,6 +17,7 @@ from striate.base.compiling import building, providing
 from striate.base.compiling.levels import Level, NoKernelsError, possible, wished
 from striate.base.errors import OutputError
 from striate.ops.native.tensors import is_fake
+from striate.ops.own_state import one_thread_in_children
 
 Count = building.Count
 
@@ -102,6 +103,7 @@ def _compared(level: Level, path: Path) -> Loaded:
 
 def opened(path: Path) -> Any:
     """The library of a file, with what its functions return where that is not an int."""
+    one_thread_in_children()  # the kernels and torch share OpenMP's threads
     library = ctypes.CDLL(str(path))
     for function in (library.pointwise_sums, library.windows_sums, library.winograd_parts):
         function.restype = ctypes.c_int64
