@@ -55,7 +55,6 @@ class Evaluation:
 
 
 @own_state()
-@own_state()
 def evaluate(
     model: str | Path,
     data: str | Path,
