@@ -43,6 +43,22 @@ def module(name: str) -> ModuleType:
     return made
 
 
+def without_later(text: str) -> str:
+    """A recipe's TOML without the fields that came later, and their comments."""
+    from striate.base.fields import came_later  # not before `module` may have put another recipe in its place
+    from striate.recipe import SECTIONS, SETTINGS, Recipe, Stage
+
+    owners = (Recipe, Stage, *SECTIONS.values(), *SETTINGS.values())
+    later_names = {name for owner in owners for name in came_later(owner)}
+    kept: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if line.partition(" =")[0] not in later_names:
+            kept.append(line)
+        elif kept[-1].startswith("#"):
+            kept.pop()
+    return "".join(kept)
+
+
 if __name__ == "__main__":
     module("striate.recipe")
     from striate.cli import main
