@@ -80,7 +80,7 @@ def evaluate(
     network, description = modelfile.open_model(model, on_notice=on_notice)
     task = task_of(description)
     dataset = task.checked(open_data(Path(data), format=format, settings=description.data))
-    dataset, cache = readable(dataset, description.preprocess, skip=skip_unreadable)
+    dataset, cache = readable(dataset, description.preprocess, skip=skip_unreadable, every_class=task.every_class)
     if on_notice:
         for text in dataset.notices:
             on_notice(text)

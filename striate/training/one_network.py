@@ -16,7 +16,6 @@ from striate.inference import measure
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
-from striate.tasks import task_named
 from striate.tasks.task import Task
 from striate.training import checkpoint, resolving
 from striate.training.events import EpochDone, KernelsBuilding, Notice, RunStarted, Saved
@@ -51,7 +50,7 @@ def prepared(
 
 def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session, *, fold: int | None) -> Outcome:
     """Train one network, or go on with it, and measure its best on the test split."""
-    task = task_named(recipe.task, data.classes).fitted(recipe, data.of_split("train"))
+    task = session.task.fitted(recipe, data.of_split("train"))
     network, preprocess, precision, recipe = prepared(data, recipe, task, session)
     if session.controls.extend and folder.started:
         recipe = _with_tail(folder, recipe, session.controls.extend)

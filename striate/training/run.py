@@ -128,7 +128,7 @@ def _trained(
         with interruptions() as interruption:
             workers = threads_for(controls.workers, device)
             known = fingerprint(dataset)
-            session = Session(folder.path, controls, device, workers, cache, tell, interruption, known)
+            session = Session(folder.path, task, controls, device, workers, cache, tell, interruption, known)
             outcomes, pooled = _outcomes(dataset, recipe, folder, session)
         return _result(folder.path, recipe, outcomes, pooled, time.monotonic() - started)
 
@@ -205,8 +205,7 @@ def _outcomes(
     """What the one training came to, or those of all folds and their figures pooled."""
     if recipe.folds:
         return _cross_validate(dataset, recipe, folder, session)
-    every_class = task_named(recipe.task, dataset.classes).every_class
-    parts = split(dataset, recipe.split, recipe.split_seed, every_class=every_class)
+    parts = split(dataset, recipe.split, recipe.split_seed, every_class=session.task.every_class)
     return [train_one(parts, recipe, folder, session, fold=None)], None
 
 
@@ -214,7 +213,7 @@ def _cross_validate(
     dataset: Dataset, recipe: Recipe, folder: RunFolder, session: Session
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """A run for each fold; every picture is predicted once, by a network that never saw it."""
-    task = task_named(recipe.task, dataset.classes).fitted(recipe, dataset.records)
+    task = session.task.fitted(recipe, dataset.records)
     pooled = task.meter()
     outcomes = []
     validation = recipe.split[1] / (recipe.split[0] + recipe.split[1])

@@ -8,6 +8,7 @@ import torch
 
 from striate.base.errors import TrainingError
 from striate.data.cache import PictureCache
+from striate.tasks.task import Task
 from striate.training.events import Event
 from striate.training.interruption import Interruption
 
@@ -42,11 +43,12 @@ class Controls:
 class Session:
     """What all runs of one call share.
 
-    ``run`` is the folder that the user knows, whose parts folds are; ``fingerprint`` that of the data; ``tell`` takes
-    events.
+    ``run`` is the folder that the user knows, whose parts folds are; ``task`` is to be fitted to each run;
+    ``fingerprint`` is that of the data; ``tell`` takes events.
     """
 
     run: Path
+    task: Task
     controls: Controls
     device: torch.device
     workers: int

@@ -103,7 +103,15 @@ class Workshop:
 
         description = modelfile.Description("lenet5", {"classes": 3, "in_channels": 1}, "classify", CLASSES, PREPROCESS)
         session = Session(
-            *(path, Controls(), torch.device("cpu"), self.workers, PictureCache(0), lambda event: None),
+            *(
+                path,
+                Classify(CLASSES),
+                Controls(),
+                torch.device("cpu"),
+                self.workers,
+                PictureCache(0),
+                lambda event: None,
+            ),
             interruption=Asking(stop),
             fingerprint="these",
         )
