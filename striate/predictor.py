@@ -18,7 +18,7 @@ from torch import Tensor
 
 from striate import modelfile
 from striate.base.atomic import output_error, replace_file
-from striate.base.errors import DataError, DecodeError, ModelError, OutputError
+from striate.base.errors import DataError, DecodeError, ModelError
 from striate.base.hardware import cores
 from striate.data.names import printable
 from striate.inference import Picture, answering, device_named, evaluating, prepared, task_of
@@ -186,20 +186,15 @@ def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str)
         the task draws; the others are the task's own.
 
     Raises:
-        OutputError: a file cannot be written, or the folder is the photograph's own.
+        OutputError: a file cannot be written.
     """
-    if folder.resolve() == picture.resolve().parent:
-        raise OutputError(
-            f"{printable(folder)}: holds the photograph {printable(picture.name)} itself; give another --out"
-        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from None
     files = dict(task.write(prediction, folder, name))
-    photograph = decode(picture, "rgb", name=printable(picture)).pixels
-    drawn = task.draw(prediction, photograph)
-    if drawn is not photograph:
+    drawn = task.draw(prediction, lambda: decode(picture, "rgb", name=printable(picture)).pixels)
+    if drawn is not None:
         files["drawn"] = f"{name}.drawn.png"
         with replace_file(folder / files["drawn"]) as partial:
             fromarray(drawn).save(partial, "png")

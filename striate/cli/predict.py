@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from striate.base.errors import DataError, DecodeError
+from striate.base.errors import DataError, DecodeError, OutputError
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted, printable
 from striate.pictures.decode import path_of
@@ -34,9 +34,11 @@ def predict(
     predictor = load(model, device=device, on_notice=None if quiet else say)
     given = [path_of(each) for each in (images, *more)]
     paths = (path for each in given for path in pictures_in(each))
+    if out:
+        _refuse_among_photographs(out, given)
     alone = len(given) == 1 and not is_folder(given[0])
     unreadable: list[DecodeError] = []
-    answered = 0
+    answered, wrote = 0, False
     taken: set[str] = set()
 
     def free_name(path: Path) -> str:
@@ -50,6 +52,7 @@ def predict(
         answered += 1
         path = Path(str(picture))
         files = written(predictor.task, path, prediction, out, free_name(path)) if out else {}
+        wrote = wrote or bool(files)
         if json:
             rows.append({"image": str(path), **predictor.task.as_json(prediction, top), **files})
         else:
@@ -57,12 +60,25 @@ def predict(
             answer(f"{printable(str(path))}: {predictor.task.as_text(prediction, top)}{named}")
     if unreadable and not answered:
         raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
+    if out and answered and not wrote and not quiet:
+        say(f"nothing was written into {printable(out)}: answers of {predictor.task.name} are text alone")
     if unreadable and not quiet:
         of = f"{len(unreadable)} of {counted(answered + len(unreadable), 'picture')}"
         say(_told(f"left out {of} that cannot be read (--strict stops at the first)", unreadable))
     if json:
         missing = [{"image": str(error.path), "reason": error.reason} for error in unreadable]
         answer_json({"predictions": rows, "unreadable": missing})
+
+
+def _refuse_among_photographs(out: Path, given: Sequence[Path]) -> None:
+    """See that nothing is written where photographs lie, or will be looked for while others are answered already."""
+    for each in given:
+        folder = each if is_folder(each) else each.absolute().parent
+        inside = out.resolve().is_relative_to(folder.resolve())
+        if inside and (is_folder(each) or out.resolve() == folder.resolve()):
+            raise OutputError(
+                f"{printable(out)}: lies where the photographs are, {printable(folder)}; give another --out"
+            )
 
 
 def _told(what: str, errors: Sequence[DecodeError]) -> str:

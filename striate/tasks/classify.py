@@ -3,7 +3,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -209,8 +209,8 @@ class Classify:
         """``daisy 97.1%, tulips 1.2%``."""
         return ", ".join(f"{answer.name} {answer.probability:.1%}" for answer in prediction.top(top))
 
-    def draw(self, prediction: Scores, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return picture
+    def draw(self, prediction: Scores, photograph: Callable[[], NDArray[np.uint8]]) -> None:
+        return None
 
     def write(self, prediction: Scores, folder: Path, name: str) -> Mapping[str, str]:
         return {}

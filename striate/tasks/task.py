@@ -1,6 +1,6 @@
 """The contract that every task fulfils."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -162,8 +162,8 @@ class Task(Protocol):
     def as_text(self, prediction: Any, top: int) -> str:
         """A prediction in one line for a terminal."""
 
-    def draw(self, prediction: Any, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The photograph, uint8 ``[H, W, 3]``, with what was found drawn on it; itself where nothing is drawn."""
+    def draw(self, prediction: Any, photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
+        """What was found drawn on the photograph, uint8 ``[H, W, 3]``, which is asked for; None: nothing is drawn."""
 
     def write(self, prediction: Any, folder: Path, name: str) -> Mapping[str, str]:
         """Write what of a prediction is a file, ``name.key.png`` for a JSON key such as ``mask``; keys to file names.

@@ -105,3 +105,10 @@ def test_12_bit_pictures_are_told(striate, run):
 def test_a_photograph_of_a_telephone(striate, run, photos):
     Path("IMG_1.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     striate("predict", run, "IMG_1.heic").refuses("IMG_1.heic: it is a HEIC photograph", "pip install 'striate[heif]'")
+
+
+def test_answers_that_are_text_alone_say_that_nothing_was_written(striate, run, photos, tmp_path):
+    answer = striate("predict", run, photos / "disc" / "0000.jpg", "--out", tmp_path / "out")
+    assert answer.code == 0 and answer.out.count("\n") == 1
+    assert "nothing was written into" in answer.err and "classify are text alone" in answer.err
+    assert list((tmp_path / "out").iterdir()) == []

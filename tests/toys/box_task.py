@@ -1,7 +1,7 @@
 """Toy task: finds objects, at most one for each place of a grid whose places are ``STRIDE`` pixels apart."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
@@ -144,8 +144,8 @@ class FindBoxes:
     def as_text(self, prediction: Sequence[Found], top: int) -> str:
         return f"{len(prediction)} objects"
 
-    def draw(self, prediction: Sequence[Found], picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        drawn = picture.copy()
+    def draw(self, prediction: Sequence[Found], photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        drawn = photograph().copy()
         for each in prediction:
             left, top, right, bottom = (max(0, round(edge)) for edge in each.xyxy)
             drawn[top:bottom, left:right, 1] = 255

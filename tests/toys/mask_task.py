@@ -1,6 +1,6 @@
 """Toy task: a class for each pixel."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
@@ -102,8 +102,8 @@ class CutOut:
     def as_text(self, prediction: NDArray[np.uint8], top: int) -> str:
         return ", ".join(f"{name} {share:.1%}" for name, share in self.as_json(prediction, top)["areas"].items())
 
-    def draw(self, prediction: NDArray[np.uint8], picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return (picture // 2 + COLOURS[prediction] // 2).astype(np.uint8)
+    def draw(self, prediction: NDArray[np.uint8], photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        return (photograph() // 2 + COLOURS[prediction] // 2).astype(np.uint8)
 
     def write(self, prediction: NDArray[np.uint8], folder: Path, name: str) -> Mapping[str, str]:
         with replace_file(folder / f"{name}.mask.png") as partial:

@@ -249,6 +249,9 @@ def test_pictures_of_one_name_have_files_of_their_own_and_photographs_stay(data,
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names) and len(set(names)) == 8
     assert main(["predict", str(trained["masks"]), str(folder / "sub" / "a.png"), "--out", str(folder / "sub")]) == 2
     assert [path.name for path in (folder / "sub").iterdir()] == ["a.png"]
+    # What is written among photographs would be looked for while the others are answered.
+    assert main(["predict", str(trained["masks"]), str(folder), "--out", str(folder / "z")]) == 2
+    assert "lies where the photographs are" in capsys.readouterr().err and not (folder / "z").exists()
 
 
 def test_a_figure_that_does_not_exist_steers_nothing(data, trained, tmp_path, monkeypatch, capsys):
