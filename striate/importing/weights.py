@@ -19,8 +19,9 @@ from striate.importing.classes import LISTS, classes_from
 from striate.importing.constants import check_kind, check_names
 from striate.importing.decision import Decision, Ways, decided, undecided, ways
 from striate.importing.trial import Trial, pictures, tried
+from striate.models.building import build
 from striate.models.network import Network
-from striate.models.table import MODELS, architecture, build
+from striate.models.table import MODELS, architecture
 from striate.pictures.preprocess import Preprocess
 from striate.weights.class_lists import class_list
 from striate.weights.fitting import head_parameters, load_state

@@ -5,7 +5,8 @@ Offers MODELS, Architecture, HEADS, Head, architecture, build; `striate.models.n
 TrainingView, parameter_count, and `striate.models.headed` Headed.
 """
 
+from striate.models.building import build
 from striate.models.heads import HEADS, Head
-from striate.models.table import MODELS, Architecture, architecture, build
+from striate.models.table import MODELS, Architecture, architecture
 
 __all__ = ["HEADS", "MODELS", "Architecture", "Head", "architecture", "build"]

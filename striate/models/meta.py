@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from striate.models.building import build
 from striate.models.network import Network
-from striate.models.table import build
 
 
 class _NothingToFill(TorchFunctionMode):

@@ -32,6 +32,7 @@ class Network(nn.Module):
     last and holds exactly the layers whose shape depends on the number of classes (with their dropout), so that
     what comes before it fits any classes. ``feature_info`` names the blocks after which ``features`` takes a map,
     finest first. ``size`` is the (height, width) that the network needs, or None if it takes any from ``smallest`` on.
+    ``built_as`` is the name by which `striate.models.build` made it, None if something else did.
     ``auxiliary`` maps a block's name to the path of the auxiliary head that reads the output of its last module while
     training; such heads depend on the classes too and belong to no block.
 
@@ -45,6 +46,8 @@ class Network(nn.Module):
         >>> list(network.blocks)
         ['stem', 'stage1', 'stage2', 'stage3', 'stage4', 'pool', 'head']
     """
+
+    built_as: str | None = None
 
     def __init__(
         self,

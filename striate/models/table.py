@@ -3,21 +3,14 @@
 A name is a row's, or that of a head (`striate.models.heads`), a stroke and a row's: ``head/backbone``.
 """
 
-import inspect
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, get_type_hints
 
 from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
 from striate.models.heads import HEADS
 from striate.pictures.preprocess import PREPROCESSING, Preprocess
-
-if TYPE_CHECKING:
-    from striate.models.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,9 +421,6 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
 )
 
 
-NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
-
-
 def architecture(name: str) -> Architecture:
     """The row of a network, or of a head on a backbone what can be said of it.
 
@@ -480,92 +470,3 @@ def counts(name: str) -> tuple[int, int]:
 
     table = layer_table(name)
     return table.parameters, table.multiply_adds
-
-
-def build(
-    name: str,
-    *,
-    classes: int | None = None,
-    in_channels: int | None = None,
-    seed: int | None = None,
-    arguments: Mapping[str, Any] = NO_ARGUMENTS,
-) -> "Network":
-    """Build a network with fresh weights, for ``classes`` answers and pictures of ``in_channels``.
-
-    ``classes`` None takes the network's own usual number (10 for lenet5, 1,000 for resnet18), ``in_channels`` None the
-    channels of its own preprocessing (grey for lenet5, RGB for resnet18). The same ``seed`` gives the same weights and
-    leaves torch's own random numbers as they were; None draws from those. ``arguments`` are further ones of the
-    network's builder (of a head on a backbone, the head's), of the kinds that JSON has.
-
-    Raises:
-        ModelError: no network has this name, ``classes`` or ``in_channels`` is below 1, the builder has no such
-            arguments or refuses their values, or the backbone lacks maps that the head reads.
-
-    Example:
-        >>> build("lenet5").output.out_features
-        10
-        >>> build("efficientnet_lite0", classes=5, arguments={"stochastic_depth": 0.2}).stage2[1].drop.rate
-        0.025
-    """
-    row = architecture(name)
-    number = row.classes if classes is None else classes
-    channels = row.preprocess.count if in_channels is None else in_channels
-    module, function = row.build.split(":")
-    builder = getattr(import_module(module), function)
-    further = _checked(name, builder, arguments)
-    import torch
-
-    with torch.random.fork_rng(devices=[], enabled=seed is not None):
-        if seed is not None:
-            torch.manual_seed(seed)
-        try:
-            return _built(name, builder, number, channels, further)
-        except (TypeError, ValueError, RuntimeError) as error:  # torch: sizes that it cannot allocate
-            said = str(error).splitlines()[0]
-            raise ModelError(
-                f"{name} cannot be built for {number} classes, with arguments {further}: {said}"
-            ) from error
-
-
-def _built(
-    name: str, builder: Callable[..., Any], classes: int, channels: int, further: Mapping[str, Any]
-) -> "Network":
-    backbone = architecture(name).backbone
-    if backbone is None:
-        return builder(classes=classes, in_channels=channels, **further)
-    from striate.models.headed import Headed
-
-    head = HEADS[name.rpartition("/")[0]]
-    network = build(backbone, classes=1, in_channels=channels, arguments=head.backbone_arguments)
-    strides = head.strides
-    offered = [info.stride for info in network.feature_info]
-    if missing := [stride for stride in strides or () if stride not in offered]:
-        raise ModelError(
-            f"{name}: the head reads maps of strides {strides}, and {backbone} has none of {missing}, only of "
-            f"{offered}; take a backbone that has them, such as resnet18"
-        )
-    features = tuple(info for info in network.feature_info if strides is None or info.stride in strides)
-    if classes < 1:
-        raise ModelError(f"{name}: classes is {classes}; it must be at least 1")
-    return Headed(network, builder(features, classes=classes, **further), features=features, classes=classes)
-
-
-def _checked(name: str, builder: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments as the builder's annotations want them: lists, which JSON has, become tuples."""
-    if not arguments:
-        return {}
-    from pydantic import TypeAdapter, ValidationError
-
-    own = [each.name for each in inspect.signature(builder).parameters.values() if each.kind is each.KEYWORD_ONLY]
-    known = [word for word in own if word not in ("classes", "in_channels")]
-    hints, checked = get_type_hints(builder), {}
-    for word, value in arguments.items():
-        if word not in known:
-            there = f"It has {', '.join(known)}" if known else "It has none but classes and in_channels"
-            raise ModelError(f"{name} has no argument {word!r}.{did_you_mean(word, known)} {there}")
-        try:
-            checked[word] = TypeAdapter(hints.get(word, Any)).validate_json(json.dumps(value), strict=True)
-        except (ValidationError, TypeError, ValueError) as error:
-            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-            raise ModelError(f"{name}: the argument {word} is {value!r}; {said}") from None
-    return checked

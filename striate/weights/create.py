@@ -6,7 +6,8 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from striate.base.errors import ModelError, WeightsError
-from striate.models.table import MODELS, NO_ARGUMENTS, architecture, build
+from striate.models.building import NO_ARGUMENTS, build
+from striate.models.table import MODELS, architecture
 from striate.weights.class_lists import class_list
 from striate.weights.fitting import fit_channels, head_parameters, load_state, misfits
 from striate.weights.memory import by_our_names

@@ -43,8 +43,8 @@ def load_into(network: "Network", state_dict: Mapping[str, Any], *, skip_head: b
     """
     from striate.weights.layouts import as_tensor
 
-    name, tensors, scheme = name_of(network), _arrays(state_dict, network), "own"
-    if name is None:  # a network that is no row of the table has its own names alone
+    name, tensors, scheme = network.built_as, _arrays(state_dict, network), "own"
+    if name is None or name not in MODELS:  # a network that is no row of the table has its own names alone
         tensors = {key: as_tensor(array) for key, array in tensors.items()}
     else:
         tensors, scheme = _by_our_names(tensors, name, network, Path("the weights given"), skip_head=skip_head)
@@ -68,7 +68,7 @@ def as_named(network: "Network", library: str) -> "dict[str, Tensor]":
         >>> list(as_named(build("squeezenet1_1"), "torchvision"))[:3]
         ['features.0.weight', 'features.0.bias', 'features.3.squeeze.weight']
     """
-    name = name_of(network)
+    name = network.built_as
     rows = {library: row for library, each in NAMINGS.items() for row in each if name in row.models}
     if library not in rows:
         has = f"; these have it: {', '.join(rows)}" if rows else ""
@@ -90,19 +90,6 @@ def as_named(network: "Network", library: str) -> "dict[str, Tensor]":
         tensors = move_epsilons(network, tensors, theirs=row.epsilon, back=True)
     split = {key: key.rpartition(".") for key in tensors}
     return {f"{theirs[layer]}.{leaf}": tensors[key] for key, (layer, _, leaf) in split.items()}
-
-
-def name_of(network: "Network") -> str | None:
-    """The key of `MODELS` whose builder makes such a network, but for what it learnt; None if none does."""
-    from striate.models.meta import build_on_meta
-
-    kind, mine = type(network), _build_of(network)
-    for name, row in MODELS.items():
-        if vars(import_module(row.build.partition(":")[0])).get(kind.__name__) is kind:
-            other = build_on_meta(name, classes=network.classes, in_channels=network.in_channels)
-            if _build_of(other) == mine:
-                return name
-    return None
 
 
 def by_our_names(
@@ -164,13 +151,3 @@ def _arrays(state_dict: object, network: "Network") -> dict[str, Any]:
             what = f"{name!r} is a {type(value).__name__}"
             raise WeightsError(f"the weights given: {what}; expected a name and a tensor or an array") from error
     return found if found.keys() <= network.state_dict().keys() else stripped(found)[1]
-
-
-def _build_of(network: "Network") -> tuple[object, ...]:
-    """What tells networks of one class apart: the shapes of their tensors, and how their windows stride and pad."""
-    windows = [
-        (path, str(module.stride), str(module.padding))
-        for path, module in network.named_modules()
-        if hasattr(module, "stride") and hasattr(module, "padding")
-    ]
-    return {name: tensor.shape for name, tensor in network.state_dict().items()}, windows

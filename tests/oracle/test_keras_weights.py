@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from striate.models.table import build
+from striate.models.building import build
 from striate.pictures.decode import decode
 from striate.pictures.preprocess import PREPROCESSING
 from striate.weights import load_state

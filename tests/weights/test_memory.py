@@ -1,5 +1,6 @@
 """Weights in memory: anybody's names into a network, a network's by anybody's names, and both after another."""
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -292,11 +293,11 @@ ALIKE += ("mobilenet_v1", "mobilenet_v1_symmetric", "mobilenet_v1_025", "mobilen
 @pytest.mark.parametrize(
     "model", [*ALIKE, *(pytest.param(m, marks=pytest.mark.slow) for m in MODELS if m not in ALIKE)]
 )
-def test_a_networks_name_is_read_off_it(model: str) -> None:
+def test_a_network_knows_the_name_by_which_it_was_built(model: str) -> None:
     arguments = {"stochastic_depth": 0.2} if model.startswith("efficientnet") else {}
     with torch.device("meta"):
         network = build(model, classes=7, in_channels=2, arguments=arguments)
-    assert memory.name_of(network) == model
+    assert network.built_as == model and copy.deepcopy(network).built_as == model
 
 
 def test_importing_the_room_loads_no_torch() -> None:

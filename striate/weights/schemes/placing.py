@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from striate.base.errors import WeightsError
-from striate.models.table import architecture, build
+from striate.models.building import build
+from striate.models.table import architecture
 from striate.weights.fitting import Misfits, head_parameters, misfits
 from striate.weights.foreign import Foreign
 from striate.weights.schemes.table import SCHEMES, Scheme

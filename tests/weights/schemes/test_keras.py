@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from striate.base.errors import WeightsError
-from striate.models.table import build
+from striate.models.building import build
 from striate.weights.foreign import Foreign
 from striate.weights.reading import read
 from striate.weights.schemes import SCHEMES, Placed, keras, place
