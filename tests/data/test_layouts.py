@@ -185,3 +185,17 @@ def test_loose_pictures_in_wrappers_are_reported(tmp_path: Path) -> None:
 )
 def test_split_names(names: str, splits: dict[str, str]) -> None:
     assert split_names(names.split()) == splits
+
+
+@pytest.mark.parametrize(
+    "layout", ["{images,masks}", "{train,val}/{images,masks}", "{imgs,gt}", "{train,test}/{photos,Labels}"]
+)
+def test_pictures_beside_their_masks_are_no_classes(tmp_path: Path, layout: str) -> None:
+    laid_out(tmp_path, layout)
+    with pytest.raises(DataError, match="holds pictures beside what reads as their masks .*--format classes"):
+        open_data(tmp_path)
+    assert len(open_data(tmp_path, format="classes").classes) == 2
+
+
+def test_a_third_class_beside_them_is_one(tmp_path: Path) -> None:
+    assert read(laid_out(tmp_path, "{images,masks,costumes}")).classes.names == ("costumes", "images", "masks")

@@ -27,6 +27,8 @@ _WORDS: dict[str, Split | None] = {
 _FILLING = "sets?|data|dataset|images?|imgs?|pictures?|photos?|splits?|folder"
 _GLUED = re.compile(f"({'|'.join(_WORDS)})({_FILLING})")  # trainset
 _MEANINGLESS = re.compile(rf"{_FILLING}|\d+")
+_PICTURES = {"image", "images", "imgs", "pictures", "photos", "inputs"}
+_MASKS = {"mask", "masks", "label", "labels", "annotations", "gt", "groundtruth", "segmentation", "segmentations"}
 _UNLABELLED = re.compile("pred|unlabel", re.IGNORECASE)
 
 
@@ -47,6 +49,7 @@ def splits_and_classes(tree: Folder) -> Tops:
     if vehicles or not splits:
         _refuse_one_too_high(tree)
         _refuse_alike(tree)
+        _refuse_masks(tree, tree)
         return {None: tree}
     if others:
         raise DataError(_mixed(tree, splits, others, named))
@@ -62,6 +65,8 @@ def splits_and_classes(tree: Folder) -> Tops:
         raise DataError(_flat(tree, list(tops.values()), flat[-1]))
     if len(tops) == 1:
         _refuse_one_too_high(next(iter(tops.values())), within=tree)
+    for folder in tops.values():
+        _refuse_masks(folder, tree)
     return tops
 
 
@@ -146,6 +151,16 @@ def _refuse_alike(tree: Folder) -> None:
         f"{root}: its folders ({_names(tree)}) all hold the same folders ({_listed(common)}), so they are {what}; or "
         f"{_as_classes(tree)} if each of them is a class"
     )
+
+
+def _refuse_masks(folder: Folder, tree: Folder) -> None:
+    """Refuse pictures beside their masks, which are no two classes."""
+    names = {child.name.lower() for child in folder.holding}
+    if len(names) == 2 and names & _PICTURES and names & _MASKS:
+        raise DataError(
+            f"{printable(folder.path)} holds pictures beside what reads as their masks ({_names(folder)}); these are data "
+            f"for segmentation, which is not there yet, and no classes; or {_as_classes(tree)} if each of them is one"
+        )
 
 
 def _innermost(folder: Folder) -> Folder:
