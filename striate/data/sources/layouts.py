@@ -49,7 +49,7 @@ def splits_and_classes(tree: Folder) -> Tops:
     if vehicles or not splits:
         _refuse_one_too_high(tree)
         _refuse_alike(tree)
-        _refuse_masks(tree, tree)
+        _refuse_masks(tree)
         return {None: tree}
     if others:
         raise DataError(_mixed(tree, splits, others, named))
@@ -66,7 +66,7 @@ def splits_and_classes(tree: Folder) -> Tops:
     if len(tops) == 1:
         _refuse_one_too_high(next(iter(tops.values())), within=tree)
     for folder in tops.values():
-        _refuse_masks(folder, tree)
+        _refuse_masks(folder)
     return tops
 
 
@@ -153,13 +153,14 @@ def _refuse_alike(tree: Folder) -> None:
     )
 
 
-def _refuse_masks(folder: Folder, tree: Folder) -> None:
+def _refuse_masks(folder: Folder) -> None:
     """Refuse pictures beside their masks, which are no two classes."""
     names = {child.name.lower() for child in folder.holding}
     if len(names) == 2 and names & _PICTURES and names & _MASKS:
         raise DataError(
-            f"{printable(folder.path)} holds pictures beside what reads as their masks ({_names(folder)}); these are data "
-            f"for segmentation, which is not there yet, and no classes; or {_as_classes(tree)} if each of them is one"
+            f"{printable(folder.path)} holds pictures beside what reads as their masks ({_names(folder)}); these are "
+            "data for segmentation, which is not there yet, and no classes; or "
+            f"{_as_classes(folder)} if each of them is one"
         )
 
 
