@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from striate.answering import FoldedNetwork, FoldingError
 from striate.base.errors import DataError, ModelError, ModelFileError
+from striate.base.turns import in_turns
 from striate.data.names import printable
 from striate.data.records import Batch
 from striate.modelfile import Description
@@ -151,8 +152,10 @@ def task_of(description: Description) -> Task:
 def measure(
     network: nn.Module, task: Task, preprocess: Preprocess, batches: Iterable[Batch], device: torch.device
 ) -> Meter:
-    """A meter that has seen all batches."""
+    """A meter that has seen all batches; on the CPU each in a turn, where several processes want the same cores."""
     meter = task.meter()
+    if device.type == "cpu":
+        batches = in_turns(batches, torch.get_num_threads())
     for batch, result in outputs(network, task, preprocess, batches, device):
         meter.add(result, batch)
     return meter

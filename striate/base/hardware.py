@@ -58,10 +58,7 @@ def physical_cores(*, cpus: Path = _CPUS) -> int:
 
 def processor(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> Processor:
     """Describe the processor, from ``/proc/cpuinfo`` where there is one; elsewhere the flags are False."""
-    fields: dict[str, str] = {}
-    for line in _read(proc / "cpuinfo").splitlines():
-        name, _, value = line.partition(":")
-        fields.setdefault(name.strip().lower(), value.strip())  # the first core speaks for all
+    fields = _first_core(proc)
     flags = instructions(proc=proc)
     return Processor(
         name=fields.get("model name") or platform.processor() or platform.machine() or "unknown processor",
@@ -71,6 +68,11 @@ def processor(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> Processor:
     )
 
 
+def vendor(*, proc: Path = _PROC) -> str:
+    """The processor's vendor in its own words (``GenuineIntel``), or nothing where the system does not tell."""
+    return _first_core(proc).get("vendor_id", "")
+
+
 def instructions(*, proc: Path = _PROC) -> frozenset[str]:
     """The instruction sets of the processor, in the words of ``/proc/cpuinfo``; none where there is no such file."""
     for line in _read(proc / "cpuinfo").splitlines():
@@ -78,6 +80,15 @@ def instructions(*, proc: Path = _PROC) -> frozenset[str]:
         if name.strip().lower() in ("flags", "features"):
             return frozenset(value.split())
     return frozenset()
+
+
+def _first_core(proc: Path) -> dict[str, str]:
+    """What ``/proc/cpuinfo`` says of the first core, which speaks for all."""
+    fields: dict[str, str] = {}
+    for line in _read(proc / "cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip().lower(), value.strip())
+    return fields
 
 
 def available_memory(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> int:

@@ -2,13 +2,16 @@
 
 import sys
 
+from striate.base import spinning
 from striate.benchmarking.worker import Workload, serve
 
 
 def _build() -> Workload:
-    from striate.benchmarking import workloads  # here, so that what fails is answered
-
     kind, *rest = sys.argv[1:]
+    if rest[0] in ("striate", "predictor"):  # as the command line runs
+        spinning.bound()
+    from striate.benchmarking import workloads  # here, so that what fails is answered, and torch is not loaded before
+
     if kind == "convolution":
         return workloads.convolution(*rest)
     name, model, batch_size, height, width = rest

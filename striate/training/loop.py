@@ -14,6 +14,7 @@ from striate.inference import measure
 from striate.training import checkpoint
 from striate.training.events import EpochDone, Event, Saved, StepDone
 from striate.training.learner import Learner
+from striate.training.neighbours import Neighbours
 from striate.training.runfolder import RunFolder
 from striate.training.schedule import rate_at
 from striate.training.session import Session
@@ -47,6 +48,7 @@ def fit(learner: Learner, run: Run) -> Iterator[Event]:
     """
     progress, recipe = learner.progress, learner.recipe
     steps = steps_in_epoch(learner, run)
+    neighbours = Neighbours(learner.device, run.session.tell)
     while not learner.finished:
         index, within = stage_at(recipe.stages, progress.epoch)
         if within == 0 and progress.step == 0:
@@ -55,13 +57,14 @@ def fit(learner: Learner, run: Run) -> Iterator[Event]:
         started = saved = time.monotonic()
         seen = 0
         batches = run.training.epoch(progress.epoch, progress.step * recipe.accumulate)
-        for group in _groups(batches, recipe.accumulate):
+        for group in neighbours.in_turns(_groups(batches, recipe.accumulate)):
             rate = _rate(learner, steps)
             learner.step(group, rate)
             progress.step += 1
             seen += sum(len(batch) for batch in group)
             if progress.step % recipe.log_every == 0 or progress.step == steps:
                 _log_step(learner, run, rate)
+            neighbours.look()
             now = time.monotonic()
             yield StepDone(progress.epoch, progress.step, steps, seen, now - started)
             if progress.step < steps and now - saved >= recipe.save_every:

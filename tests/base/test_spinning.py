@@ -1,0 +1,49 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from striate.base import spinning
+
+SAYS = "import os, striate.cli; striate.cli.main([{!r}, '--help']); print(os.environ.get('GOMP_SPINCOUNT'))"
+
+
+def said(code: str, **environment: str) -> str:
+    bare = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    run = subprocess.run([sys.executable, "-c", code], env=bare | environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines()[-1]
+
+
+def test_the_command_line_bounds_spinning_and_measures_others_as_they_come() -> None:
+    assert f"GOMP_SPINCOUNT={said(SAYS.format('train'))}" == spinning.advised()
+    assert said(SAYS.format("bench")) == "None"
+
+
+@pytest.mark.parametrize("chosen", [{"GOMP_SPINCOUNT": "17"}, {"OMP_WAIT_POLICY": "active"}])
+def test_what_the_user_chose_stays(chosen: dict[str, str]) -> None:
+    assert said(SAYS.format("train"), **chosen) == chosen.get("GOMP_SPINCOUNT", "None")
+
+
+def test_who_imports_the_package_keeps_the_environment() -> None:
+    assert said("import os, striate; striate.create; print(os.environ.get('GOMP_SPINCOUNT'))") == "None"
+
+
+def test_where_torch_is_loaded_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment: dict[str, str] = {}
+    monkeypatch.setitem(sys.modules, "torch", None)
+    spinning.bound(environment)
+    assert environment == {}
+    monkeypatch.delitem(sys.modules, "torch")
+    spinning.bound(environment)
+    assert f"GOMP_SPINCOUNT={environment['GOMP_SPINCOUNT']}" == spinning.advised()
+
+
+@pytest.mark.parametrize(
+    ("vendor", "advised"), [("GenuineIntel", 1500), ("AuthenticAMD", 3000), ("", 3000)], ids=["Intel", "AMD", "unknown"]
+)
+def test_processors_whose_pauses_are_long_spin_less_often(vendor: str, advised: int, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nvendor_id : {vendor}\n\nprocessor : 1\nvendor_id : other\n")
+    assert spinning.advised(proc=tmp_path) == f"GOMP_SPINCOUNT={advised}"
