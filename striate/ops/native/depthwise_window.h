@@ -267,47 +267,49 @@ INLINE floats input_tap(const void **rows, const float **taps, int r, int k, int
     return multiply_add(load_some(at(rows[r], ow * s->c, low), lanes, low), load(taps[r] + k * padded(s), LANES, 0), sum);
 }
 
+/* Which output's window reaches a place with a tap, by places over the stride: -1 if there is none. */
+INLINE int64_t reaching(int64_t places, const Shape *s) {
+    int64_t halved = s->stride - 1, ow = places >> halved; /* the stride is 1 or 2 */
+    return places < 0 || (places & halved) || ow >= s->ow ? -1 : ow;
+}
+
 /* The same for any dilation. */
-INLINE void input_dilated(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes, int S,
-                          int low) {
+INLINE void input_dilated(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes, int low) {
     const void *row[K];
     const float *tap[K];
     UNROLL for (int r = 0; r < K; r++) row[r] = rows[r], tap[r] = taps[r]; /* which lets them lie in registers */
     for (int64_t iw = 0; iw < s->w; iw++) {
         floats sum = {0};
         for (int k = 0; k < K; k++) {
-            int64_t reached = iw + s->left - k * s->dilation;
-            if (reached < 0 || reached % S || reached / S >= s->ow) continue;
-            UNROLL for (int r = 0; r < K && r < count; r++) sum = input_tap(row, tap, r, k, reached / S, s, lanes, sum, low);
+            int64_t ow = reaching(iw + s->left - k * s->dilation, s);
+            if (ow < 0) continue;
+            UNROLL for (int r = 0; r < K && r < count; r++) sum = input_tap(row, tap, r, k, ow, s, lanes, sum, low);
         }
         store_some((void *)at(out, iw * s->c, low), sum, lanes, low);
     }
 }
 
 /* For short blocks where there are no masks; taps are added in the order of tiles, so that all channels are rounded alike. */
-INLINE void input_short(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes, int S, int low) {
+INLINE void input_short(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes, int low) {
     for (int64_t iw = 0; iw < s->w; iw++) {
         floats sum = {0};
         for (int r = 0; r < count; r++)
             for (int k = K - 1; k >= 0; k--) {
-                int64_t reached = iw + s->left - k;
-                if (reached < 0 || reached % S || reached / S >= s->ow) continue;
-                sum = input_tap(rows, taps, r, k, reached / S, s, lanes, sum, low);
+                int64_t ow = reaching(iw + s->left - k, s);
+                if (ow >= 0) sum = input_tap(rows, taps, r, k, ow, s, lanes, sum, low);
             }
         store_some((void *)at(out, iw * s->c, low), sum, lanes, low);
     }
 }
 
-#define SINGLY(S, low, name)                                                                                              \
+#define SINGLY(low, name)                                                                                                 \
     APART void input_singly_##name(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes) { \
-        if (!MASKS && s->dilation == 1) input_short(rows, taps, count, out, s, lanes, S, low);                            \
-        else if (lanes == some(LANES)) input_dilated(rows, taps, count, out, s, some(LANES), S, low);                     \
-        else input_dilated(rows, taps, count, out, s, lanes, S, low);                                                     \
+        if (!MASKS && s->dilation == 1) input_short(rows, taps, count, out, s, lanes, low);                               \
+        else if (lanes == some(LANES)) input_dilated(rows, taps, count, out, s, some(LANES), low);                        \
+        else input_dilated(rows, taps, count, out, s, lanes, low);                                                        \
     }
-SINGLY(1, 0, 10)
-SINGLY(1, 1, 11)
-SINGLY(2, 0, 20)
-SINGLY(2, 1, 21)
+SINGLY(0, wide)
+SINGLY(1, low)
 
 /* Gradient of the input: one row of inputs, one block of channels. */
 INLINE void input_row(const void *gradient, const float *weight, void *result, const Shape *s, int64_t n, int64_t ih,
@@ -325,7 +327,7 @@ INLINE void input_row(const void *gradient, const float *weight, void *result, c
     }
     void *out = (void *)at(result, (n * s->h + ih) * s->w * s->c + c0, low);
     if (one_by_one(s, full)) {
-        (S == 1 ? (low ? input_singly_11 : input_singly_10) : (low ? input_singly_21 : input_singly_20))(rows, taps, count, out, s, lanes);
+        (low ? input_singly_low : input_singly_wide)(rows, taps, count, out, s, lanes);
         return;
     }
     for (int64_t iw = -(s->left % S); iw < s->w; iw += TILE) {
