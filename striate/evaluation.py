@@ -94,8 +94,6 @@ def evaluate(
         records,
         description.preprocess,
         batch_size=batch_size,
-        seed=0,
-        shuffle=False,
         workers=threads_for(workers, where),
         ahead=prepares_ahead(where),
         cache=cache,

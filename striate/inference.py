@@ -36,8 +36,6 @@ Picture: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | N
 or a PIL image.
 """
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
 
 def device_named(name: str) -> torch.device:
     """The device to compute on; "auto" takes CUDA, else Apple's MPS, else the CPU.
@@ -131,7 +129,7 @@ def prepared(picture: Picture, preprocess: Preprocess) -> tuple[NDArray[np.uint8
     else:
         raise DataError(f"a picture is a path, a file's bytes, an array or a PIL image, not {type(picture).__name__}")
     geometry = preprocess.geometry(decoded.geometry)
-    return preprocess.prepare(decoded, geometry), geometry, decoded.remark
+    return geometry.image(decoded.pixels), geometry, decoded.remark
 
 
 def task_of(description: Description) -> Task:

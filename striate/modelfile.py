@@ -195,21 +195,19 @@ def _from_json(path: Path, text: str) -> Description:
         values = json.loads(text)
         if type(values["format"]) is not int or values["format"] < 1:
             raise TypeError(f"its format is {values['format']!r}")
-        newer = values["format"] > FORMAT
-        description = None if newer else _description(values)
-        contradiction = None if description is None else _contradiction(description)
+        if values["format"] <= FORMAT:
+            description = _description(values)
+            if contradiction := _contradiction(description):
+                raise ModelFileError(contradiction)
+            return description
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         raise ModelFileError(f"{path}: its description is damaged ({type(error).__name__}: {error})") from None
     except StriateError as error:
         raise ModelFileError(f"{path}: its description does not hold together: {error}") from None
-    if description is None:
-        raise ModelFileError(
-            f"{path}: has format {values['format']}, written by a newer Striate; this version reads formats up to "
-            f"{FORMAT}. Upgrade with: pip install --upgrade striate"
-        )
-    if contradiction:
-        raise ModelFileError(f"{path}: its description does not hold together: {contradiction}")
-    return description
+    raise ModelFileError(
+        f"{path}: has format {values['format']}, written by a newer Striate; this version reads formats up to "
+        f"{FORMAT}. Upgrade with: pip install --upgrade striate"
+    )
 
 
 def _description(values: dict[str, Any]) -> Description:
@@ -218,6 +216,8 @@ def _description(values: dict[str, Any]) -> Description:
         raise TypeError(f"the network's name is {values['model']['name']!r}, not a text")
     if not isinstance(names, list):
         raise TypeError(f"the names of the classes are {names!r}, not a list")
+    settings = values.get("data", {})  # which the first files did not have
+    refuse_unknown(settings, annotated(DataSettings), "data")
     return Description(
         model=values["model"]["name"],
         arguments=dict(values["model"]["arguments"]),
@@ -225,16 +225,10 @@ def _description(values: dict[str, Any]) -> Description:
         classes=Classes(tuple(names), tuple(ids) if ids else None),
         preprocess=Preprocess.from_dict(values["preprocess"]),
         task_arguments=dict(values["task"]["arguments"]),
-        data=_data_settings(values.get("data", {})),  # which the first files did not have
+        data=validated(DataSettings, settings, "data"),
         calibration=values["calibration"],
         provenance=dict(values["provenance"]),
     )
-
-
-def _data_settings(values: dict[str, Any]) -> DataSettings:
-    refuse_unknown(values, annotated(DataSettings), "data")
-    settings: DataSettings = validated(DataSettings, values, "data")
-    return settings
 
 
 def _contradiction(description: Description) -> str | None:

@@ -52,15 +52,11 @@ def _link(layer: Layer, reads: Sequence[int], sizes: Sequence[Map]) -> Link | No
     read, size = reads[0], sizes[0]
     if is_plain(layer.run, GlobalAveragePool):
         return Link("mean", read, size, (size[0], 1, 1))
-    if isinstance(layer.run, MaxPool2d) and is_plain(layer.run, MaxPool2d):
+    if is_plain(layer.run, MaxPool2d):
         return _walking("maximum", read, size, size[0], layer.run, layer.run.kernel_size)
-    if (
-        isinstance(layer.run, nn.Linear)
-        and is_plain(layer.run, nn.Linear, Linear)
-        and size == (layer.run.in_features, 1, 1)
-        and _in_floats(layer.run.weight)
-    ):
-        numbers, outputs = layer.run.state_dict(), (layer.run.out_features, 1, 1)
+    dense = layer.run
+    if is_plain(dense, nn.Linear, Linear) and size == (dense.in_features, 1, 1) and _in_floats(dense.weight):
+        numbers, outputs = dense.state_dict(), (dense.out_features, 1, 1)
         return Link("window", read, size, outputs, weight=numbers["weight"][:, :, None, None], bias=numbers.get("bias"))
     return None
 

@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from torch import fx, nn
 
@@ -18,6 +18,8 @@ from striate.layers import BatchNormAct2d, Conv2d, DepthwiseConv2d
 from striate.models.network import Network
 from striate.ops.batch_normalization import Activation
 from striate.ops.pooling import global_average_pool
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 _NOTHING = (nn.Identity, nn.Dropout)
 
@@ -66,7 +68,7 @@ class _Tracer(fx.Tracer):
         return next(m.children(), None) is None
 
 
-def is_plain(module: object, *kinds: type) -> bool:
+def is_plain(module: object, *kinds: type[_Module]) -> TypeGuard[_Module]:
     """Whether a module is of just one of these kinds: a subclass may compute something else, and so may hooks."""
     return isinstance(module, nn.Module) and type(module) in kinds and not _hooked(module)
 
@@ -127,8 +129,7 @@ def _folds(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> bool:
 
 def _convolution(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> Conv2d | None:
     module = modules.get(node)
-    known = is_plain(module, Conv2d, DepthwiseConv2d) and len(node.args) == 1
-    return module if isinstance(module, Conv2d) and known else None
+    return module if is_plain(module, Conv2d, DepthwiseConv2d) and len(node.args) == 1 else None
 
 
 def _activation(module: nn.Module | None) -> Activation:

@@ -92,9 +92,9 @@ def output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {name}: {reason}")
 
 
-def flush(path: Path) -> None:
+def flush(path: Path, opened: int = os.O_RDWR) -> None:
     """Put the bytes of a file on the disk."""
-    descriptor = os.open(path, os.O_RDWR)
+    descriptor = os.open(path, opened)
     try:
         os.fsync(descriptor)
     finally:
@@ -106,8 +106,4 @@ def _flush_folder(folder: Path) -> None:
     if os.name == "nt":  # there folders cannot be opened, and a rename is journalled
         return
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        flush(folder, os.O_RDONLY)

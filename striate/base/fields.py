@@ -81,9 +81,7 @@ def validated(kind: type, values: Mapping[str, Any], source: str, table: str = "
         return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         raise RecipeError(_explain(error, source, table)) from None
-    except RecipeError as error:  # a dataclass that checks itself
-        raise RecipeError(f"{source}: {error}") from None
-    except ValueError as error:  # a number of thousands of digits
+    except (RecipeError, ValueError) as error:  # of a dataclass that checks itself; a number of thousands of digits
         raise RecipeError(f"{source}: {error}") from None
 
 

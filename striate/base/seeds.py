@@ -41,10 +41,10 @@ def order(seed: int, epoch: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def _states(seed: int, epoch: int, keys: NDArray[np.uint64], stream: int) -> NDArray[np.uint64]:
-    start = 0
-    for word in (seed, stream, epoch):
-        start = _mix_one(start + _GOLDEN + word)
-    return _mix(np.asarray(keys, dtype=np.uint64) + np.uint64(start))
+    start = np.zeros(1, dtype=np.uint64)
+    for word in (seed, stream, epoch):  # of any size and sign
+        start = _mix(start + np.uint64((_GOLDEN + word) & _MASK))
+    return _mix(np.asarray(keys, dtype=np.uint64) + start)
 
 
 def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -52,11 +52,3 @@ def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))
-
-
-def _mix_one(word: int) -> int:
-    """The same on one Python integer of any size and sign."""
-    word &= _MASK
-    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _MASK
-    return word ^ (word >> 31)

@@ -50,15 +50,6 @@ _OWN_PER_PIXEL: Mapping[str, int] = {"training": 800, "inference": 500}
 """Bytes that layers hold for one pixel of a picture, in torch and in Striate."""
 
 
-def usual_memory(kind: str, name: str, model: str, batch_size: int, size: tuple[int, int]) -> int:
-    """About how many bytes a process needs; arguments as of `contender`.
-
-    So much was seen of EfficientNet-Lite0 and ResNet-50; good enough to tell whether one may fit.
-    """
-    per_pixel = _PER_PIXEL[kind] if name in TORCH else _OWN_PER_PIXEL[kind]
-    return LIBRARIES + 4 * counts(model)[0] * _COPIES[kind] + batch_size * math.prod(size) * per_pixel
-
-
 def contender(kind: str, name: str, model: str, batch_size: int, size: tuple[int, int]) -> Contender:
     """A process of this package that runs a network in one way.
 
@@ -72,7 +63,9 @@ def contender(kind: str, name: str, model: str, batch_size: int, size: tuple[int
     labels = {STRIATE: "Striate", PREDICTOR: "Striate, Predictor called with arrays"}
     label = labels.get(name) or TORCH[name].label
     words = (kind, name, model, str(batch_size), *map(str, size))
-    memory = usual_memory(kind, name, model, batch_size, size)
+    # So much was seen of EfficientNet-Lite0 and ResNet-50; good enough to tell whether one may fit.
+    per_pixel = _PER_PIXEL[kind] if name in TORCH else _OWN_PER_PIXEL[kind]
+    memory = LIBRARIES + 4 * counts(model)[0] * _COPIES[kind] + batch_size * math.prod(size) * per_pixel
     return Contender(name, label, (sys.executable, "-m", "striate.benchmarking", *words), memory=memory)
 
 

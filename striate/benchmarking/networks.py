@@ -139,7 +139,9 @@ def _plain(module: nn.Module, sides: Sides | None, float32_depthwise: bool) -> n
         return None
     match module:
         case Linear():
-            return _plain_linear(module)
+            plain = nn.Linear(module.in_features, module.out_features, bias=module.bias is not None)
+            plain.load_state_dict(module.state_dict())
+            return plain
         case BatchNormAct2d():
             return PlainNorm(module)
         case LocalResponseNorm():
@@ -161,9 +163,3 @@ def _plain(module: nn.Module, sides: Sides | None, float32_depthwise: bool) -> n
                 float32_depthwise=float32_depthwise,
             )
     return None
-
-
-def _plain_linear(layer: Linear) -> nn.Linear:
-    plain = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None)
-    plain.load_state_dict(layer.state_dict())
-    return plain

@@ -1,6 +1,6 @@
 """``striate import``."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,7 +26,9 @@ class PreprocessFlags:
     scale: Annotated[str | None, Parameter(help="what it is divided by then, like --mean")] = None
     size: Annotated[str | None, Parameter(help=SIZE)] = None
     resize: Literal["stretch", "crop", "letterbox"] | None = None
-    crop: Annotated[float | None, Parameter(help="part of the sides that resize crop keeps, to 1")] = None
+    crop_fraction: Annotated[
+        float | None, Parameter(name="--crop", help="part of the sides that resize crop keeps, to 1")
+    ] = None
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
     border: Annotated[int | None, Parameter(help="pixels of --fill around, inside --size")] = None
     fill: Annotated[int | None, Parameter(help="byte that borders are filled with")] = None
@@ -90,19 +92,13 @@ def import_(
 
 def _changes(flags: PreprocessFlags) -> dict[str, Any]:
     """The fields that the user gave, by their names in `Preprocess`."""
-    given = {
-        "channels": flags.channels,
-        "unit": flags.unit,
-        "mean": None if flags.mean is None else _numbers("mean", flags.mean),
-        "scale": None if flags.scale is None else _numbers("scale", flags.scale),
-        "size": None if flags.size is None else sides(flags.size),
-        "resize": flags.resize,
-        "crop_fraction": flags.crop,
-        "interpolation": flags.interpolation,
-        "border": flags.border,
-        "fill": flags.fill,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in asdict(flags).items() if value is not None}
+    for name in ("mean", "scale"):
+        if name in given:
+            given[name] = _numbers(name, given[name])
+    if flags.size is not None:
+        given["size"] = sides(flags.size)
+    return given
 
 
 def _numbers(flag: str, text: str) -> tuple[float, ...]:

@@ -28,26 +28,16 @@ if TYPE_CHECKING:
     from striate.data.splits import folds as folds
     from striate.data.splits import split as split
 
-_HOMES = {
-    "NO_AUGMENTATION": "augmentation",
-    "SOURCES": "sources",
-    "ArrayHandle": "records",
-    "Augmentation": "augmentation",
-    "Batch": "records",
-    "Classes": "records",
-    "Dataset": "records",
-    "Loader": "loading",
-    "PictureCache": "cache",
-    "Record": "records",
-    "Sample": "records",
-    "check_readable": "scan",
-    "fingerprint": "splits",
-    "folds": "splits",
-    "hash_files": "scan",
-    "open_data": "sources",
-    "skip_unreadable": "scan",
-    "split": "splits",
+_OFFERED = {
+    "augmentation": ("NO_AUGMENTATION", "Augmentation"),
+    "cache": ("PictureCache",),
+    "loading": ("Loader",),
+    "records": ("ArrayHandle", "Batch", "Classes", "Dataset", "Record", "Sample"),
+    "scan": ("check_readable", "hash_files", "skip_unreadable"),
+    "sources": ("SOURCES", "open_data"),
+    "splits": ("fingerprint", "folds", "split"),
 }
+_HOMES = {name: module for module, names in _OFFERED.items() for name in names}
 
 __all__ = [*_HOMES]  # noqa: PLE0604 - all are strings
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from striate.base.errors import DataError
 from striate.base.nearest import did_you_mean
 from striate.data.names import counted, listed, printable
-from striate.data.records import Classes, Record
+from striate.data.records import Classes, Record, occurring_in
 
 
 def aligned(records: tuple[Record, ...], theirs: Classes, ours: Classes) -> tuple[Record, ...]:
@@ -34,13 +34,9 @@ def aligned(records: tuple[Record, ...], theirs: Classes, ours: Classes) -> tupl
 
 def _occurring(records: Sequence[Record], classes: Classes) -> set[int]:
     """The classes that some picture has; all of them where a picture would have to be read for that."""
-    found: set[int] = set()
-    for record in records:
-        occurring = record.target.occurring()
-        if occurring is None:
-            return set(range(len(classes)))
-        found.update(occurring)
-    return found
+    if any(record.target.occurring() is None for record in records):
+        return set(range(len(classes)))
+    return occurring_in(records)
 
 
 def _by_number(names: Sequence[str], classes: Classes) -> bool:
@@ -69,13 +65,10 @@ def _named(name: str, classes: Classes) -> int:
     found = found or [index for index, each in enumerate(classes.names) if _plain(each) == _plain(name)]
     if len(found) == 1:
         return found[0]
-    if found and classes.ids:
-        ids = " and ".join(classes.ids[index] for index in found)
-        raise DataError(
-            f"class {name!r}: the model has {len(found)} classes of that name; call the folder by its id, {ids}"
-        )
     if found:
-        raise DataError(f"class {name!r}: the model has {len(found)} classes of that name")
+        ids = " and ".join(classes.ids[index] for index in found) if classes.ids else ""
+        mend = f"; call the folder by its id, {ids}" if ids else ""
+        raise DataError(f"class {name!r}: the model has {len(found)} classes of that name{mend}")
     raise DataError(
         f"class {name!r} of the data is none of the model's {counted(len(classes), 'class', 'classes')}."
         f"{did_you_mean(name, classes.names)} It knows {listed([printable(each) for each in classes.names], most=10)}"

@@ -28,8 +28,6 @@ class PictureCache:
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.used = 0
-        self.hits = 0
-        self.misses = 0
         self._lock = threading.Lock()
         self._kept: dict[_Key, Decoded] = {}
         self._sizes: dict[bytes, tuple[int, int]] = {}  # photographs' own, by content: they decide the factor
@@ -57,9 +55,7 @@ class PictureCache:
             factor = shrink_factor(*size, preprocess.shorter_side)
             kept = self._kept.get((record.content, preprocess.channels, factor))
             if kept is not None:
-                self.hits += 1  # only for reports: a count lost between two threads does no harm
                 return kept
-        self.misses += 1
         decoded = decode(record.handle, preprocess.channels, preprocess.shorter_side, name=record.name)
         self._keep((record.content, preprocess.channels, decoded.shrunk.factor), decoded)
         return decoded

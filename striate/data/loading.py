@@ -80,6 +80,7 @@ class Loader:
         self.cache = cache if cache is not None else PictureCache(0)
         self.bounds = batch_bounds(len(self.records), batch_size)
         heads = b"".join(record.content[:8].ljust(8, b"\0") for record in self.records)
+        # From the content, so a renamed copy behaves the same.
         self._keys = np.frombuffer(heads, dtype="<u8").astype(np.uint64)
         self._size_of = size_of
         self._arrays = None if size_of else ArrayBatches.of(self.records, preprocess, self.augmentation)
@@ -128,7 +129,7 @@ class Loader:
         draws = uniforms(self.seed, epoch, self._keys[part.positions], DRAWS, stream=_AUGMENT)
         if self._arrays is not None:
             images, geometries = self._arrays.batch(part.positions, draws)
-            targets = tuple(map(_moved, records, geometries))
+            targets = tuple(record.target.moved(each) for record, each in zip(records, geometries, strict=True))
         else:
             images, targets, geometries = self._compose(records, part.preprocess, draws, stopped, pool)
         return Batch(
@@ -185,10 +186,6 @@ class _Part:
 
     positions: NDArray[np.int64]
     preprocess: Preprocess
-
-
-def _moved(record: Record, geometry: Geometry) -> Target:
-    return record.target.moved(geometry)
 
 
 def _put(place: NDArray[np.uint8], image: NDArray[np.uint8]) -> None:

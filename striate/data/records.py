@@ -67,11 +67,6 @@ class Record:
     split: Split | None = None
     group: bytes | None = None
 
-    @property
-    def key(self) -> int:
-        """The number that keys this sample's randomness: from the content, so a renamed copy behaves the same."""
-        return int.from_bytes(self.content[:8], "little")
-
 
 @dataclass(frozen=True, slots=True)
 class Dataset:

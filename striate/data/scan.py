@@ -32,8 +32,6 @@ from striate.pictures.decode import read_header
 from striate.pictures.preprocess import Preprocess
 from striate.pictures.remarks import Remark, Remarks
 
-Progress = Callable[[int, int], None]
-
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -41,7 +39,6 @@ _FORMAT = 2  # 1 had verdicts that lay in no content
 _CODECS = ("libjpeg_turbo", "zlib", "libtiff", "jpg_2000", "webp", "avif")
 _SETTLED_NS = 2_000_000_000  # a file younger than this may change again within one tick of its clock
 _SAMPLED = 16
-_FINE = ""
 _LOST = "it could not be read at first, and can be now; start again"
 
 
@@ -61,7 +58,7 @@ class _Memory:
         self.root = root
         self._prefix = os.path.join(root, "")  # noqa: PTH118 (for its ending)
         self._seen: dict[str, _Seen] = {}
-        self._changed = False
+        self.changed = False  # whether something was learnt which `save` should keep
         self._decoders = _decoders()
         try:
             name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
@@ -89,10 +86,6 @@ class _Memory:
                 self._seen[key] = seen
         return seen
 
-    def changed(self) -> None:
-        """Say that something was learnt which `save` should keep."""
-        self._changed = True
-
     def verdict(self, record: Record, what: str) -> str | None:
         """The remembered reason why ``what`` of the picture cannot be read, "" if it can, None if nothing is known."""
         assert isinstance(record.handle, Path)
@@ -106,11 +99,11 @@ class _Memory:
         assert isinstance(record.handle, Path)
         with contextlib.suppress(OSError):
             self.of(record.handle).verdicts[what] = reason
-            self._changed = True
+            self.changed = True
 
     def save(self) -> None:
         """Keep what was learnt; a cache that cannot be written is no failure of the scan."""
-        if not self._changed or self._file is None:
+        if not self.changed or self._file is None:
             return
         rows = {path: [seen.stamp, seen.content, seen.verdicts] for path, seen in sorted(self._seen.items())}
         with contextlib.suppress(OSError, OutputError):
@@ -144,7 +137,7 @@ def hash_files(paths: Sequence[Path], *, root: Path, workers: int) -> list[bytes
                     return b""
                 with path.open("rb") as file:
                     seen.content = hashlib.file_digest(file, "sha256").hexdigest()
-                memory.changed()
+                memory.changed = True
             return bytes.fromhex(seen.content)
         except OSError:
             return b""
@@ -160,30 +153,28 @@ def check_readable(
     *,
     cache: PictureCache,
     workers: int,
-    progress: Progress | None = None,
     remarks: Remarks | None = None,
 ) -> list[DecodeError]:
     """Find all pictures that cannot be read, in the data set's order; each error's path is its record's name.
 
     Pictures that fit into the cache are decoded through it, which fills it; of more than that only the headers are
     read. Files whose verdict is remembered are not opened again, and where the fault may not be the file's it is asked
-    twice. A picture without a hash (`hash_files`) counts as unreadable. ``progress(done, total)`` is called as it goes;
-    ``remarks`` hear what was odd about pictures that were decoded, now or when their verdict was found.
+    twice. A picture without a hash (`hash_files`) counts as unreadable. ``remarks`` hear what was
+    odd about pictures that were decoded, now or when their verdict was found.
     """
     records = [record for record in dataset.records if isinstance(record.handle, Path)]
     memory = _Memory(dataset.root)
     whole = f"pixels as {preprocess.channels}"
     reasons = {position: memory.verdict(record, whole) for position, record in enumerate(records)}
     unknown = [position for position, reason in reasons.items() if reason is None]
-    done = len(records) - len(unknown)
     fits = bool(unknown) and cache.fits(estimate_bytes([records[position] for position in unknown], preprocess, cache))
 
     odd: dict[str, Remark] = {}
 
     def attempt(position: int) -> tuple[str, bool]:
-        return (
-            _try_pixels(records[position], preprocess, cache, odd) if fits else _try_header(records[position], memory)
-        )
+        if fits:
+            return _try_pixels(records[position], preprocess, cache, odd)
+        return _try_header(records[position], memory)
 
     for position, (reason, lasting) in zip(unknown, _in_threads(attempt, unknown, workers), strict=True):
         if not lasting:
@@ -193,9 +184,6 @@ def check_readable(
             memory.learn(records[position], whole if fits else "header", reason)
         if remark := odd.get(records[position].name):
             memory.learn(records[position], "remark", remark)
-        done += 1
-        if progress is not None:
-            progress(done, len(records))
     memory.save()
     if remarks is not None:
         for record in records:
@@ -253,7 +241,7 @@ def _verdict(read: Callable[[], object]) -> tuple[str, bool]:
         systems = isinstance(cause, MemoryError) or (isinstance(cause, OSError) and bool(cause.errno))
         # Codecs say it in words: Pillow "out of memory error when reading image file", libavif "Out of memory".
         return error.reason, not systems and "memory" not in str(cause).lower()
-    return _FINE, True
+    return "", True
 
 
 def skip_unreadable(dataset: Dataset, errors: Iterable[DecodeError], *, every_class: bool = True) -> Dataset:

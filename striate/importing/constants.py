@@ -29,22 +29,14 @@ def described() -> str:
     return "; ".join(f"{kind}: {what}" for kind, what in KINDS.items())
 
 
-def check_kind(kind: str | Preprocess | None) -> None:
-    """Refuse a kind that there is not.
+def check_words(kind: str | Preprocess | None, changes: Mapping[str, Any]) -> None:
+    """Refuse a kind, and changes of fields, that there are not.
 
     Raises:
-        ModelError: there is no such kind.
+        ModelError: there is no such kind, or a field is unknown.
     """
     if isinstance(kind, str) and kind not in PREPROCESSING:
         raise ModelError(f"preprocess: there is no kind {kind!r}.{did_you_mean(kind, KINDS)} There are {described()}")
-
-
-def check_names(changes: Mapping[str, Any]) -> None:
-    """Refuse changes of fields that there are not.
-
-    Raises:
-        ModelError: a field is unknown.
-    """
     for name in changes:
         if name not in FIELDS:
             raise ModelError(
@@ -53,12 +45,7 @@ def check_names(changes: Mapping[str, Any]) -> None:
 
 
 def of_kind(kind: str, model: str, channels: int) -> Preprocess:
-    """The constants of ``kind`` at the size and by the resize rule of the network ``model``, for so many channels.
-
-    Raises:
-        ModelError: there is no such kind.
-    """
-    check_kind(kind)
+    """The constants of ``kind`` at the size and by the resize rule of the network ``model``, for so many channels."""
     own = architecture(model).preprocess
     return for_channels(
         replace(
@@ -93,9 +80,8 @@ def changed(preprocess: Preprocess, changes: Mapping[str, Any]) -> Preprocess:
     Where RGB becomes BGR or the reverse, each colour keeps its own mean and scale unless they are given too.
 
     Raises:
-        ModelError: a field is unknown or out of range, or the channels are more or fewer than the weights read.
+        ModelError: a field is out of range, or the channels are more or fewer than the weights read.
     """
-    check_names(changes)
     channels: Any = changes.get("channels", preprocess.channels)
     turned = {preprocess.channels, channels} == {"rgb", "bgr"}
     colours = {"mean": preprocess.mean[::-1], "scale": preprocess.scale[::-1]} if turned else {}

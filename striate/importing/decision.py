@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from striate.base.errors import ModelError, WeightsError
 from striate.importing.constants import KINDS, changed, described, for_channels, of_kind
-from striate.importing.trial import Trial, distinct, no_better_than_chance
+from striate.importing.trial import Trial, distinct
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
 from striate.weights.pretrained import Pretrained
@@ -43,7 +43,7 @@ def ways(
     """The ways of preparing pictures for the weights of this network, each checked against it.
 
     Raises:
-        ModelError: a change is of no known field or out of range, or the network cannot take such pictures.
+        ModelError: a change is out of range, or the network cannot take such pictures.
     """
     channels = network.in_channels
     tried = {kind: changed(of_kind(kind, model, channels), changes) for kind in KINDS}
@@ -117,7 +117,7 @@ def _verdict(trials: tuple[Trial, ...], ways: Ways, classes: int) -> list[str]:
         second = others[0]
         sure = "is worse" if distinct(best, second) else "cannot be told from it"
         sentences[0] += f"; {second.kind}, the second, {sure} with 95 % confidence"
-    if no_better_than_chance(best, classes):
+    if best.interval[0] <= 1 / classes:  # answering at random could have done as well
         sentences.append(
             "even the best may be chance: the classes may be in another order, or the weights of another network"
         )

@@ -1,7 +1,7 @@
 """Which way of preparing pictures foreign weights want: measured on labelled pictures, with what chance may do."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from striate.data.alignment import aligned
 from striate.data.cache import PictureCache
 from striate.data.loading import Loader, prepares_ahead, threads_for
 from striate.data.reading import readable
-from striate.data.records import Classes, Record
+from striate.data.records import Classes, Dataset, Record
 from striate.inference import device_named, measure
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
@@ -42,42 +42,30 @@ class Trial:
         return {name: getattr(self, name) for name in ("kind", "images", "top1", "top5", "loss", "interval")}
 
 
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """What the kinds are tried on: records with the model's class indices, their pictures decoded."""
-
-    records: tuple[Record, ...]
-    cache: PictureCache
-    notices: tuple[str, ...]
-
-
-def pictures(
-    path: Path, classes: Classes, preprocess: Preprocess, *, format: str | None = None, skip_unreadable: bool = False
-) -> Pictures:
+def pictures(path: Path, classes: Classes, preprocess: Preprocess) -> tuple[Dataset, PictureCache]:
     """At most `MOST` labelled pictures: of the folder test, else val, else of all; those of the lowest content hashes.
 
-    ``preprocess`` is one of those that will be tried.
+    They have the indices of ``classes`` and lie in the cache; ``preprocess`` is one of those that will be tried.
 
     Raises:
         DataError: the data cannot be read, or have classes that the weights do not answer with.
     """
-    dataset = open_data(path, format=format)
+    dataset = open_data(path)
     dataset = Classify(dataset.classes).checked(dataset)
     records = dataset.of_split("test") or dataset.of_split("val") or dataset.records
     chosen = tuple(sorted(records, key=lambda record: record.content)[:MOST])
     aligned(chosen, dataset.classes, classes)  # what does not fit is said before anything is decoded
-    dataset, cache = readable(replace(dataset, records=chosen), preprocess, skip=skip_unreadable)
-    return Pictures(aligned(dataset.records, dataset.classes, classes), cache, dataset.notices)
+    dataset, cache = readable(replace(dataset, records=chosen), preprocess, skip=False)
+    return replace(dataset, records=aligned(dataset.records, dataset.classes, classes)), cache
 
 
 def tried(
     network: Network,
     classes: Classes,
     kinds: Mapping[str, Preprocess],
-    given: Pictures,
-    *,
-    device: str = "auto",
-    workers: int | None = None,
+    records: Sequence[Record],
+    cache: PictureCache,
+    device: str,
 ) -> tuple[Trial, ...]:
     """A trial for each kind, the best first: by top-1, then by loss."""
     where = device_named(device)
@@ -85,12 +73,12 @@ def tried(
     trials = []
     for kind, preprocess in kinds.items():
         loader = Loader(
-            given.records,
+            records,
             preprocess,
             batch_size=32,
-            workers=threads_for(workers, where),
+            workers=threads_for(None, where),
             ahead=prepares_ahead(where),
-            cache=given.cache,
+            cache=cache,
         )
         meter = measure(network, Classify(classes), preprocess, loader.epoch(0), where)
         figures, right = meter.figures(), tuple(bool(row["right"]) for row in meter.rows())
@@ -114,11 +102,6 @@ def distinct(one: Trial, other: Trial) -> bool:
     differing, fewer = gained + lost, min(gained, lost)
     chance = min(1.0, 2 * sum(math.comb(differing, count) for count in range(fewer + 1)) / 2**differing)
     return chance < 1 - CONFIDENCE
-
-
-def no_better_than_chance(trial: Trial, classes: int) -> bool:
-    """Whether answering at random could have done as well."""
-    return trial.interval[0] <= 1 / classes
 
 
 def _rank(trial: Trial) -> tuple[float, float]:

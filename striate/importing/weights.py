@@ -16,7 +16,7 @@ from striate.base.errors import DataError, OutputError, WeightsError
 from striate.data.names import counted, listed, printable
 from striate.data.records import Classes
 from striate.importing.classes import LISTS, classes_from
-from striate.importing.constants import check_kind, check_names
+from striate.importing.constants import check_words
 from striate.importing.decision import Decision, Ways, decided, undecided, ways
 from striate.importing.trial import Trial, pictures, tried
 from striate.models.building import build
@@ -225,8 +225,7 @@ def _check_words(
 ) -> None:
     """Refuse what is wrong whatever the file is."""
     architecture(model)
-    check_kind(preprocess)
-    check_names(changes)
+    check_words(preprocess, changes)
     if fresh_head and classes is None:
         raise DataError("--fresh-head begins the layers that answer afresh; say for which classes: --classes")
     if fresh_head and data is not None:
@@ -301,7 +300,7 @@ def _trials(
     """What there is to be tried, on the data, if there are any."""
     if data is None:
         return ()
-    given = pictures(Path(data), classes, next(iter(possible.tried.values())))
+    given, cache = pictures(Path(data), classes, next(iter(possible.tried.values())))
     for text in given.notices:
         say(text)
-    return tried(network, classes, possible.tried, given, device=device)
+    return tried(network, classes, possible.tried, given.records, cache, device)

@@ -47,7 +47,7 @@ def to_channels(pixels: NDArray[Any], channels: Channels) -> Pixels:
         raise DataError(f"a picture has the shape [H, W] or [H, W, bands], not {list(pixels.shape)}")
     if pixels.size == 0:
         raise DataError(f"it has no pixels: its shape is {list(pixels.shape)}")
-    pixels = _to_bytes(pixels)
+    pixels = to_bytes(pixels)
     bands = pixels.shape[2]
     if isinstance(channels, int):
         if bands != channels:
@@ -76,7 +76,8 @@ def with_pillow(pixels: Pixels, change: Callable[[Image.Image], Image.Image]) ->
     return changed[:, :, None] if count == 1 else changed
 
 
-def _to_bytes(pixels: NDArray[Any]) -> Pixels:
+def to_bytes(pixels: NDArray[Any]) -> Pixels:
+    """The whole range of the numbers' type as 0..255, see `to_channels`; raises DataError as that does."""
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == np.bool_:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from striate.base.errors import ModelError, ModelFileError
 from striate.base.nearest import did_you_mean
-from striate.pictures.channels import Channels, Pixels, channel_count
-from striate.pictures.decode import Decoded
+from striate.pictures.channels import Channels, channel_count
 from striate.pictures.geometry import Crop, Geometry, Pad, Resize, Step
 from striate.pictures.resampling import Interpolation
 
@@ -72,15 +71,10 @@ class Preprocess:
 
     def geometry(self, start: Geometry) -> Geometry:
         """The steps of evaluation after those of ``start``, which is the picture's `Decoded.geometry`."""
-        return start.then(*self._fitting(*start.output_size), *self.bordering())
-
-    def bordering(self) -> tuple[Step, ...]:
-        """The last step of every road to the network, whatever came before: the border, if there is one."""
-        return (Pad(self.border, self.border, self.border, self.border, self.fill),) if self.border else ()
-
-    def prepare(self, decoded: Decoded, geometry: Geometry) -> Pixels:
-        """Move a decoded picture to the network's input, uint8 ``[H, W, C]`` (it may be a read-only view)."""
-        return geometry.image(decoded.pixels)
+        steps = self._fitting(*start.output_size)
+        if self.border:
+            steps += (Pad(self.border, self.border, self.border, self.border, self.fill),)
+        return start.then(*steps)
 
     def normalise(self, images: "Tensor") -> "Tensor":
         """Bytes to numbers: uint8 ``[N, C, H, W]`` to float32 of the same shape, device and memory format.
@@ -173,12 +167,10 @@ def _problem(preprocess: Preprocess) -> str | None:
             hint = did_you_mean(value, words) if isinstance(value, str) else ""
             bands = " or a number of bands" if name == "channels" else ""
             return f"{name} is {value!r}, expected one of {', '.join(words)}{bands}.{hint}"
-    for name, low, high in (("unit", 0, math.inf), ("crop_fraction", 0, 1)):
+    for name, most, expected in (("unit", math.inf, "more than 0"), ("crop_fraction", 1, "more than 0, at most 1")):
         value = getattr(preprocess, name)
-        if not (_number(value) and low < value <= high):
-            return f"{name} is {value!r}, expected a number more than {low}" + (
-                f", at most {high}" if high == 1 else ""
-            )
+        if not (_number(value) and 0 < value <= most):
+            return f"{name} is {value!r}, expected a number {expected}"
     for name in ("mean", "scale"):
         values = getattr(preprocess, name)
         numbers = isinstance(values, tuple) and all(map(_number, values))

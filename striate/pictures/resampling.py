@@ -15,12 +15,6 @@ from striate.pictures.channels import Pixels, with_pillow
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
-_PILLOWS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 _TORCHS = frozenset({"bilinear", "bicubic"})
 
 
@@ -34,7 +28,7 @@ def resample(pixels: Pixels, height: int, width: int, interpolation: Interpolati
     """
     if pixels.shape[2] == 3 and interpolation in _TORCHS:
         return _by_torch(pixels, height, width, interpolation)
-    return with_pillow(pixels, lambda image: image.resize((width, height), _PILLOWS[interpolation]))
+    return with_pillow(pixels, lambda image: image.resize((width, height), Image.Resampling[interpolation.upper()]))
 
 
 def _by_torch(pixels: Pixels, height: int, width: int, interpolation: Interpolation) -> Pixels:

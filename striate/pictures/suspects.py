@@ -38,7 +38,6 @@ def looks_like(source: Path | bytes, name: str) -> str:
         >>> looks_like(b"name,label", "list.jpg")
         'not a picture: it is a text file named .jpg'
     """
-    start = b""
     if isinstance(source, bytes):
         start = source[:_START]
     else:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from striate.data.names import counted
+from striate.tasks.task import shown
 
 MOST_CLASSES, MOST_CONFUSIONS, MOST_PICTURES = 40, 5, 10
 
@@ -15,26 +16,22 @@ def details(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> It
     are recognised worst.
     """
     classes = [row for row in figures["per_class"] if row["images"] or row["precision"] is not None]
-    shown = sorted(classes, key=_recall)[:MOST_CLASSES] if len(classes) > MOST_CLASSES else classes
+    worst = sorted(classes, key=_recall)[:MOST_CLASSES] if len(classes) > MOST_CLASSES else classes
     table = [("class", "pictures", "recall", "precision")]
-    table += [(row["name"], str(row["images"]), _share(row["recall"]), _share(row["precision"])) for row in shown]
+    table += [(row["name"], str(row["images"]), shown(row["recall"]), shown(row["precision"])) for row in worst]
     widths = [max(len(line[column]) for line in table) for column in range(4)]
     yield ""
     for name, *numbers in table:
         cells = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
         yield "  ".join([name.ljust(widths[0]), *cells])
-    if len(shown) < len(classes):
-        yield f"and {counted(len(classes) - len(shown), 'class', 'classes')} that are recognised better"
+    if len(worst) < len(classes):
+        yield f"and {counted(len(classes) - len(worst), 'class', 'classes')} that are recognised better"
     yield from _confusions(figures)
     yield from _surest([row for row in rows if not row["right"]])
 
 
 def _recall(row: Mapping[str, Any]) -> float:
     return 1.0 if row["recall"] is None else row["recall"]
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _confusions(figures: Mapping[str, Any]) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """Putting tensors into a network, with every one of them accounted for."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from striate.base.errors import WeightsError
+from striate.data.names import listed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +31,7 @@ class Misfits:
 
     def __str__(self) -> str:
         kinds = (("missing", self.missing), ("unexpected", self.unexpected), ("misshapen", self.misshapen))
-        return "; ".join(f"{len(names)} {kind} ({_listed(names)})" for kind, names in kinds if names)
+        return "; ".join(f"{len(names)} {kind} ({listed(names, most=_SHOWN)})" for kind, names in kinds if names)
 
 
 def load_state(network: "Network", tensors: "Mapping[str, Tensor]", *, source: str, skip_head: bool = False) -> None:
@@ -83,8 +84,3 @@ def fit_channels(network: "Network", tensors: "Mapping[str, Tensor]") -> "dict[s
         return dict(tensors)
     together = tensors[name].sum(dim=1, keepdim=True) / network.in_channels
     return {**tensors, name: together.repeat(1, network.in_channels, 1, 1)}
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -29,3 +29,11 @@ class Foreign:
     arrays: Mapping[str, np.ndarray]
     sha256: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def layers(self) -> dict[str, dict[str, np.ndarray]]:
+        """The arrays of each layer, where names are ``layer/array``, in new dicts."""
+        layers: dict[str, dict[str, np.ndarray]] = {}
+        for name, array in self.arrays.items():
+            layer, _, leaf = name.rpartition("/")
+            layers.setdefault(layer, {})[leaf] = array
+        return layers

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from striate.weights.foreign import Foreign, Origin
 from striate.weights.readers.choosing import stripped
 from striate.weights.schemes import answered_classes, place
 from striate.weights.schemes.placing import MEMORY
-from striate.weights.schemes.table import NAMINGS
+from striate.weights.schemes.table import NAMINGS, function_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +46,7 @@ def load_into(network: "Network", state_dict: Mapping[str, Any], *, skip_head: b
     if name is None or name not in MODELS:  # a network that is no row of the table has its own names alone
         tensors = {key: as_tensor(array) for key, array in tensors.items()}
     else:
-        tensors, scheme = _by_our_names(tensors, name, network, Path("the weights given"), skip_head=skip_head)
+        tensors, scheme = _by_our_names(_foreign(tensors, Path("the weights given")), name, network, skip_head)
     load_state(network, fit_channels(network, tensors), source="the weights given", skip_head=skip_head)
     return scheme
 
@@ -81,8 +80,7 @@ def as_named(network: "Network", library: str) -> "dict[str, Tensor]":
             f"this one{has}.{known}"
         )
     row = rows[library]
-    module, _, function = row.names.partition(":")
-    theirs = getattr(import_module(module), function)(network)
+    theirs = function_at(row.names)(network)
     tensors = network.state_dict()
     if row.epsilon is not None:
         from striate.weights.schemes.renaming import move_epsilons
@@ -100,21 +98,17 @@ def by_our_names(
     Raises:
         WeightsError: as `load_into`.
     """
-    arrays = _arrays(tensors, network)
-    answers = answered_classes(_foreign(arrays, source), name)
-    skip_head = answers != network.classes
-    return _by_our_names(arrays, name, network, source, skip_head=skip_head)[0], skip_head
+    foreign = _foreign(_arrays(tensors, network), source)
+    skip_head = answered_classes(foreign, name) != network.classes
+    return _by_our_names(foreign, name, network, skip_head)[0], skip_head
 
 
-def _by_our_names(
-    arrays: Mapping[str, np.ndarray], name: str, network: "Network", source: Path, *, skip_head: bool
-) -> "tuple[dict[str, Tensor], str]":
-    foreign = _foreign(arrays, source)
+def _by_our_names(foreign: Foreign, name: str, network: "Network", skip_head: bool) -> "tuple[dict[str, Tensor], str]":
     placed = place(foreign, name, classes=network.classes, fresh_head=skip_head)
     if placed.model != name:
         raise WeightsError(
-            f"{source}: {name} in {foreign.origin} files is {placed.model} here, which answers otherwise; load them "
-            f"into that: striate.create({placed.model!r})"
+            f"{foreign.path}: {name} in {foreign.origin} files is {placed.model} here, which answers otherwise; load "
+            f"them into that: striate.create({placed.model!r})"
         )
     own = network.state_dict()
     return placed.tensors | {key: own[key] for key in placed.fresh}, placed.scheme

@@ -74,7 +74,7 @@ def test_a_target_follows_whatever_the_orientation(orientation):
     decoded = decode(data, "rgb", preprocess.shorter_side)
     assert decoded.pixels.shape == (48, 80, 3)  # reduced by 2
     geometry = preprocess.geometry(decoded.geometry)
-    image = preprocess.prepare(decoded, geometry)
+    image = geometry.image(decoded.pixels)
     rows, columns = np.nonzero(image[:, :, 0] > 127)
     found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     assert np.abs(geometry.boxes(box)[0] - found).max() < 1

@@ -80,7 +80,7 @@ def test_every_picture_gets_to_the_size(preprocess, height, width, sides):
     decoded = Decoded(small, height, width, Shrunk(factor, *sides))
     geometry = preprocess.geometry(decoded.geometry)
     assert geometry.output_size == preprocess.size
-    image = preprocess.prepare(decoded, geometry)
+    image = geometry.image(decoded.pixels)
     assert image.shape == (*preprocess.size, 3)
 
 
@@ -131,7 +131,7 @@ def test_lenets_border():
     preprocess = Preprocess(channels="grey", mean=(0.1307,), scale=(0.3081,), size=(32, 32), border=2, resize="stretch")
     geometry = preprocess.geometry(Geometry(28, 28))
     assert geometry.steps == (Pad(2, 2, 2, 2, 0),)
-    image = preprocess.prepare(Decoded(np.full((28, 28, 1), 9, np.uint8), 28, 28), geometry)
+    image = geometry.image(np.full((28, 28, 1), 9, np.uint8))
     assert image.shape == (32, 32, 1) and image.sum() == 9 * 28 * 28
     assert preprocess.shorter_side == 28
 

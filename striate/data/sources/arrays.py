@@ -20,6 +20,7 @@ from striate.data.settings import DataSettings
 from striate.data.sources.assembly import Columns, assemble
 from striate.data.sources.class_labels import index_labels, picture_contents
 from striate.data.targets import class_targets
+from striate.pictures.channels import to_bytes
 from striate.pictures.remarks import DIM, dim_notice
 
 _WHOLE = (("x", "y"), ("images", "labels"), ("X", "y"), ("data", "target"))
@@ -122,12 +123,8 @@ def _pictures(array: NDArray[Any], where: str) -> NDArray[np.uint8]:
         raise DataError(f"{where} has the shape {list(array.shape)}; expected pictures, [N, H, W] or [N, H, W, C]")
     if array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[3] > 8:
         raise DataError(f"{where} has the shape {list(array.shape)}, channels first; transpose it to [N, H, W, C]")
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype == np.uint16:
-        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if array.dtype in (np.uint8, np.bool_, np.uint16):
+        return to_bytes(array)
     low, high = array.min(), array.max()
     if array.dtype.kind == "f" and low >= 0 and high <= 1:  # NaN fails both comparisons
         return np.rint(array * 255).astype(np.uint8)

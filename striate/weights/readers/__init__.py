@@ -15,13 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a reader found in a file.
-
-    Fields:
-        container: how it was packed, for people: "zip", "legacy pickle", "HDF5", "protobuf" ...
-        arrays: every array by its own name, in the file's order; float32 or int64.
-        facts: what else was learnt, as JSON has it; the keys stand in each reader's docstring.
-    """
+    """What a reader found in a file; the fields are those of `striate.weights.foreign.Foreign`."""
 
     container: str
     arrays: dict[str, np.ndarray]

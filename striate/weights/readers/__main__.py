@@ -10,7 +10,6 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,16 +24,6 @@ from striate.weights.readers.recognising import recognise
 
 if sys.platform != "win32":
     import resource
-
-_READERS: MappingProxyType[Origin, str] = MappingProxyType(
-    {
-        "torch": "striate.weights.readers.torch_file",
-        "safetensors": "striate.weights.readers.safetensors_file",
-        "keras": "striate.weights.readers.keras_file",
-        "caffe": "striate.weights.readers.caffe_file",
-        "darknet": "striate.weights.readers.darknet_file",
-    }
-)
 
 
 def main() -> None:
@@ -60,7 +49,7 @@ class Limits:
     def reader(self, origin: Origin) -> Any:
         """The module that reads the format. Importing it is not what is limited."""
         self.set_memory(None)
-        module = importlib.import_module(_READERS[origin])
+        module = importlib.import_module(f"striate.weights.readers.{origin}_file")
         if origin not in self._imported:
             self._imported.add(origin)
             self._before = _address_space()

@@ -8,6 +8,7 @@ from typing import Any
 
 from striate.base.errors import WeightsError
 from striate.base.nearest import did_you_mean
+from striate.data.names import listed
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.", "student.", "encoder.")
 """What DataParallel, torch.compile and training scripts put before the name of every tensor."""
@@ -76,5 +77,4 @@ def chosen(sets: Sets, state: str) -> tuple[str, Mapping[str, Any]]:
 
 def described(sets: Sets) -> str:
     """The sets by their paths, with how many tensors they have."""
-    each = [f"{path[:100]} ({len(tensors)} tensors)" for path, tensors in sets.items()]
-    return ", ".join(each[:_SHOWN]) + (f" and {len(each) - _SHOWN} more" if len(each) > _SHOWN else "")
+    return listed([f"{path[:100]} ({len(tensors)} tensors)" for path, tensors in sets.items()], most=_SHOWN)

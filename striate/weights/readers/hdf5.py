@@ -104,7 +104,7 @@ class Hdf5:
         self._read.add((identity.fileno, identity.addr))
         if dataset.shape is None:
             raise self.refuse(where, "has no shape")
-        brain = self._is_bfloat16(dataset)
+        brain = (dataset.dtype.kind, dataset.dtype.itemsize) == ("V", 2) and self.text(dataset, "dtype") == "bfloat16"
         if not brain and (dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8):
             raise self.refuse(where, f"holds {dataset.dtype}, not numbers")
         self._check_size(dataset)
@@ -144,11 +144,6 @@ class Hdf5:
         if sum(len(text) for text in found) > LARGEST_TEXT:
             raise self.refuse(owner.name, f"has an attribute {name} of absurd size")
         return found
-
-    def _is_bfloat16(self, dataset: Any) -> bool:
-        return bool(dataset.dtype.kind == "V" and dataset.dtype.itemsize == 2) and (
-            self.text(dataset, "dtype") == "bfloat16"
-        )
 
     def _check_size(self, dataset: Any) -> None:
         declared = math.prod(dataset.shape) * dataset.dtype.itemsize

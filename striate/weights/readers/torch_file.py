@@ -169,8 +169,7 @@ def _unwrapped(loaded: Any, state: str | None) -> tuple[Tensors, str | None, lis
         if not isinstance(loaded, Mapping):
             raise WeightsError(f"holds a {type(loaded).__name__} where a dict of names and tensors was expected")
         key = _wrapping(loaded)
-        if key is None and _has_tensors(loaded):
-            tensors = _tensors(loaded)
+        if key is None and (tensors := _tensors(loaded)):
             if meant := rivals(tensors, sets):
                 each = described({".".join(keys) or WHOLE: tensors} | {path: sets[path] for path in meant})
                 raise WeightsError(
@@ -198,8 +197,8 @@ def _sets(loaded: Any) -> dict[str, Tensors]:
     for keys, value in waiting:
         if not isinstance(value, Mapping):
             continue
-        if _has_tensors(value):
-            found[".".join(keys) or WHOLE] = _tensors(value)
+        if tensors := _tensors(value):
+            found[".".join(keys) or WHOLE] = tensors
         if id(value) not in seen and len(keys) < _DEEPEST:
             seen.add(id(value))
             waiting += [((*keys, name), inner) for name, inner in value.items() if isinstance(name, str)]
@@ -210,27 +209,19 @@ def _wrapping(loaded: Mapping[Any, Any]) -> str | None:
     """The entry that holds the state dict, if it is not this dict itself."""
     inside = {name: value for name, value in loaded.items() if isinstance(name, str) and isinstance(value, Mapping)}
     for name in WRAPPERS:
-        if name in inside and (_has_tensors(inside[name]) or _wraps(inside[name])):
+        if name in inside and (_tensors(inside[name]) or _wraps(inside[name])):
             return name
-    full = [name for name, value in inside.items() if _has_tensors(value)]
-    return full[0] if len(full) == 1 and not _has_tensors(loaded) else None
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, torch.Tensor)
-
-
-def _has_tensors(value: Mapping[Any, Any]) -> bool:
-    return any(isinstance(name, str) and _is_tensor(inner) for name, inner in value.items())
+    full = [name for name, value in inside.items() if _tensors(value)]
+    return full[0] if len(full) == 1 and not _tensors(loaded) else None
 
 
 def _wraps(value: Mapping[Any, Any]) -> bool:
     """Whether a wrapping lies inside a wrapping, as in ``{"model": {"state_dict": ...}}``."""
-    return any(isinstance(value.get(name), Mapping) and _has_tensors(value[name]) for name in WRAPPERS)
+    return any(isinstance(value.get(name), Mapping) and _tensors(value[name]) for name in WRAPPERS)
 
 
 def _tensors(value: Mapping[Any, Any]) -> Tensors:
-    return {name: inner for name, inner in value.items() if isinstance(name, str) and _is_tensor(inner)}
+    return {name: inner for name, inner in value.items() if isinstance(name, str) and isinstance(inner, torch.Tensor)}
 
 
 # Numbers

@@ -164,7 +164,7 @@ def _placed(foreign: Foreign, network: "Network", rename: Callable[[str], str | 
     wanted = network.state_dict()
     norms = {path for path, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
     tensors: dict[str, Tensor] = {}
-    for layer, blobs in _layers(foreign).items():
+    for layer, blobs in foreign.layers().items():
         path = rename(layer)
         if path in norms and len(blobs) == 3:
             leaves, blobs = _STATISTICS, _divided(blobs)
@@ -183,15 +183,6 @@ def _epsilon(foreign: Foreign) -> float:
     layers = [layer for layer in foreign.facts.get("layers", ()) if layer["type"] == "BatchNorm"]
     stated = {float(f"{layer.get('epsilon', _EPSILON):.6g}") for layer in layers}
     return stated.pop() if len(stated) == 1 else _EPSILON
-
-
-def _layers(foreign: Foreign) -> dict[str, dict[str, np.ndarray]]:
-    """The arrays of each layer by their numbers."""
-    layers: dict[str, dict[str, np.ndarray]] = {}
-    for name, array in foreign.arrays.items():
-        layer, _, number = name.rpartition("/")
-        layers.setdefault(layer, {})[number] = array
-    return layers
 
 
 def _divided(blobs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -28,13 +28,9 @@ _NORM = {"bias": "bias", "gamma": "weight", "mean": "running_mean", "variance": 
 def convert(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
     """Layers paired in their order, with the batch norm behind a convolution where the file has one."""
     ours = _layers(network)
-    theirs: dict[str, dict[str, np.ndarray]] = {}
-    for name, array in foreign.arrays.items():
-        layer, _, leaf = name.rpartition("/")
-        theirs.setdefault(layer, {})[leaf] = array
     tensors: dict[str, Tensor] = {}
     paired = True
-    for position, (layer, arrays) in enumerate(theirs.items()):
+    for position, (layer, arrays) in enumerate(foreign.layers().items()):
         paired = paired and position < len(ours) and ours[position].takes(arrays)
         for leaf, array in arrays.items():
             place = ours[position].name(leaf, "gamma" in arrays) if paired else None

@@ -19,6 +19,7 @@ from torch import Tensor
 from striate.weights import layouts
 from striate.weights.foreign import Foreign
 from striate.weights.readers.keras_config import class_of, number_of, without_number
+from striate.weights.schemes.renaming import units_in_order
 
 if TYPE_CHECKING:
     from striate.models.network import Network
@@ -65,7 +66,7 @@ def resnet(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
     first = "bn_conv1/gamma" in foreign.arrays or "bn_conv1/moving_mean" in foreign.arrays
     epsilon = DEFAULT_EPSILON if first else RESNET_EPSILON
     stem = ("conv1", "bn_conv1") if first else ("conv1_conv", "conv1_bn")
-    rows = list(_convolution_and_norm(*stem, "conv1", "bn1"))
+    rows = list(_with_norm("convolution", *stem, "conv1", "bn1"))
     for stage in range(1, 5):
         for unit, module in network.get_submodule(f"layer{stage}").named_children():
             place, number = f"layer{stage}.{unit}", int(unit)
@@ -81,7 +82,7 @@ def resnet(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
                 else:
                     name = f"conv{stage + 1}_block{number + 1}_{part}"
                     theirs = (f"{name}_conv", f"{name}_bn")
-                rows += _convolution_and_norm(*theirs, f"{place}.{convolution}", f"{place}.{norm}")
+                rows += _with_norm("convolution", *theirs, f"{place}.{convolution}", f"{place}.{norm}")
     rows = [replace(row, epsilon=epsilon) for row in rows]
     return _converted(foreign, network, [*rows, Row("fc1000" if first else "predictions", "fc", "dense")])
 
@@ -89,8 +90,8 @@ def resnet(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
 def xception(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
     """Xception. Its shortcuts have no names of their own, there are four of them."""
     rows = [
-        *_convolution_and_norm("block1_conv1", "block1_conv1_bn", "conv1", "bn1"),
-        *_convolution_and_norm("block1_conv2", "block1_conv2_bn", "conv2", "bn2"),
+        *_with_norm("convolution", "block1_conv1", "block1_conv1_bn", "conv1", "bn1"),
+        *_with_norm("convolution", "block1_conv2", "block1_conv2_bn", "conv2", "bn2"),
     ]
     for number in range(1, 13):
         block = network.get_submodule(f"block{number}")
@@ -98,35 +99,36 @@ def xception(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
         places = [int(name) for name, step in steps if hasattr(step, "pointwise")]
         for position, place in enumerate(places, start=1):
             theirs, ours = f"block{number + 1}_sepconv{position}", f"block{number}.rep"
-            rows += _separable_and_norm(theirs, f"{ours}.{place}", f"{ours}.{place + 1}")
+            rows += _with_norm("separable", theirs, f"{theirs}_bn", f"{ours}.{place}", f"{ours}.{place + 1}")
         if getattr(block, "skip", None) is not None:
-            rows += _convolution_and_norm("", "", f"block{number}.skip", f"block{number}.skipbn")
-    rows += _separable_and_norm("block14_sepconv1", "conv3", "bn3")
-    rows += _separable_and_norm("block14_sepconv2", "conv4", "bn4")
+            rows += _with_norm("convolution", "", "", f"block{number}.skip", f"block{number}.skipbn")
+    rows += _with_norm("separable", "block14_sepconv1", "block14_sepconv1_bn", "conv3", "bn3")
+    rows += _with_norm("separable", "block14_sepconv2", "block14_sepconv2_bn", "conv4", "bn4")
     return _converted(foreign, network, [*rows, Row("predictions", "fc", "dense")])
 
 
 def mobilenet(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
     """MobileNet of any width. Its own head is a 1x1 convolution, one that was put on later a dense layer."""
-    rows = list(_convolution_and_norm("conv1", "conv1_bn", "conv_stem", "bn1"))
-    for number, place in enumerate(_units(network), start=1):
+    rows = list(_with_norm("convolution", "conv1", "conv1_bn", "conv_stem", "bn1"))
+    for number, place in enumerate(units_in_order(network), start=1):
         depthwise, pointwise = f"conv_dw_{number}", f"conv_pw_{number}"
-        rows += _depthwise_and_norm(depthwise, f"{depthwise}_bn", f"{place}.conv_dw", f"{place}.bn1")
-        rows += _convolution_and_norm(pointwise, f"{pointwise}_bn", f"{place}.conv_pw", f"{place}.bn2")
+        rows += _with_norm("depthwise", depthwise, f"{depthwise}_bn", f"{place}.conv_dw", f"{place}.bn1")
+        rows += _with_norm("convolution", pointwise, f"{pointwise}_bn", f"{place}.conv_pw", f"{place}.bn2")
     dense = any(name.endswith("/kernel") and array.ndim == 2 for name, array in foreign.arrays.items())
     return _converted(foreign, network, [*rows, Row("conv_preds", "classifier", "dense" if dense else "convolution")])
 
 
 def mobilenet_v2(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
     """MobileNetV2, alone or as a model within a model, under whatever head."""
-    rows = list(_convolution_and_norm("Conv1", "bn_Conv1", "conv_stem", "bn1"))
-    for number, place in enumerate(_units(network)):
+    rows = list(_with_norm("convolution", "Conv1", "bn_Conv1", "conv_stem", "bn1"))
+    for number, place in enumerate(units_in_order(network)):
         theirs = f"block_{number}" if number else "expanded_conv"
         parts = [("expand", "conv_pw"), ("depthwise", "conv_dw"), ("project", "conv_pwl" if number else "conv_pw")]
         for position, (part, ours) in enumerate(parts if number else parts[1:], start=1):
-            pair = _depthwise_and_norm if part == "depthwise" else _convolution_and_norm
-            rows += pair(f"{theirs}_{part}", f"{theirs}_{part}_BN", f"{place}.{ours}", f"{place}.bn{position}")
-    rows += _convolution_and_norm("Conv_1", "Conv_1_bn", "conv_head", "bn2")
+            kind: Kind = "depthwise" if part == "depthwise" else "convolution"
+            layer = f"{theirs}_{part}"
+            rows += _with_norm(kind, layer, f"{layer}_BN", f"{place}.{ours}", f"{place}.bn{position}")
+    rows += _with_norm("convolution", "Conv_1", "Conv_1_bn", "conv_head", "bn2")
     return _converted(foreign, network, [*rows, Row("predictions", "classifier", "dense")])
 
 
@@ -157,22 +159,8 @@ def sequence(foreign: Foreign, network: "Network") -> dict[str, Tensor]:
     return _converted(foreign, network, rows)
 
 
-def _units(network: "Network") -> list[str]:
-    """The paths of the units of all stages, in order."""
-    stages = [name for name, _ in network.named_children() if name.startswith("stage")]
-    return [f"{stage}.{unit}" for stage in stages for unit, _ in network.get_submodule(stage).named_children()]
-
-
-def _convolution_and_norm(theirs: str, their_norm: str, ours: str, our_norm: str) -> tuple[Row, Row]:
-    return Row(theirs, ours, "convolution", norm=our_norm), Row(their_norm, our_norm, "norm")
-
-
-def _depthwise_and_norm(theirs: str, their_norm: str, ours: str, our_norm: str) -> tuple[Row, Row]:
-    return Row(theirs, ours, "depthwise", norm=our_norm), Row(their_norm, our_norm, "norm")
-
-
-def _separable_and_norm(theirs: str, ours: str, our_norm: str) -> tuple[Row, Row]:
-    return Row(theirs, ours, "separable", norm=our_norm), Row(f"{theirs}_bn", our_norm, "norm")
+def _with_norm(kind: Kind, theirs: str, their_norm: str, ours: str, our_norm: str) -> tuple[Row, Row]:
+    return Row(theirs, ours, kind, norm=our_norm), Row(their_norm, our_norm, "norm")
 
 
 # Which layer of theirs is which of ours
@@ -181,10 +169,7 @@ Layers = dict[str, dict[str, np.ndarray]]
 
 
 def _converted(foreign: Foreign, network: "Network", rows: Sequence[Row]) -> dict[str, Tensor]:
-    layers: Layers = {}
-    for name, array in foreign.arrays.items():
-        layer, _, variable = name.rpartition("/")
-        layers.setdefault(layer, {})[variable] = array
+    layers = foreign.layers()
     facts = foreign.facts.get("layers", {})
     places = [(row, name) for row, name in _matched(rows, layers, facts) if name in layers]
     filling = _Filling(network, layers)

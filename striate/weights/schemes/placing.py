@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from striate.base.errors import WeightsError
@@ -10,7 +9,7 @@ from striate.models.building import build
 from striate.models.table import architecture
 from striate.weights.fitting import Misfits, head_parameters, misfits
 from striate.weights.foreign import Foreign
-from striate.weights.schemes.table import SCHEMES, Scheme
+from striate.weights.schemes.table import SCHEMES, Scheme, function_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,8 +106,7 @@ def _closest(foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _A
 def _attempt(name: str, row: Scheme, foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _Attempt:
     from striate.models.meta import build_on_meta  # which loads torch
 
-    module, function = row.convert.split(":")
-    convert = getattr(import_module(module), function)
+    convert = function_at(row.convert)
     network = build_on_meta(model, classes=classes)
     tensors: dict[str, Tensor] = convert(foreign, network)
     channels = _channels(network, tensors)

@@ -1,6 +1,5 @@
 """Which scheme a file is written in, what may be missing, and what is said when it does not fit."""
 
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from striate.base.errors import ModelError, WeightsError
 from striate.models import MODELS, build
 from striate.weights.readers import torch_file
 from striate.weights.schemes import SCHEMES, place
-from striate.weights.schemes.table import Scheme
+from striate.weights.schemes.table import Scheme, function_at
 
 
 def test_our_own_names(arrays_of, foreign_of) -> None:
@@ -114,8 +113,7 @@ def test_a_wrong_name_is_said_first(foreign_of) -> None:
 def test_rows() -> None:
     """Every row names a function that is there and networks that are."""
     for name, row in SCHEMES.items():
-        module, function = row.convert.split(":")
-        assert callable(getattr(import_module(module), function)), name
+        assert callable(function_at(row.convert)), name
         assert row.summary
         assert {*row.models, *row.models.values()} <= set(MODELS), name
 
@@ -143,14 +141,13 @@ ODD_SHAPES = ((), (0,), (1,), (3, 0), (1, 1, 1, 1), (64, 0, 7, 7), (2,) * 12, (1
 def test_no_file_is_too_odd(name: str, foreign_of) -> None:
     """Whatever names and shapes a file has, a scheme gives every array back, and placing says what does not fit."""
     row: Scheme = MINE[name]
-    module, function = row.convert.split(":")
     model = min(row.models.values(), key=lambda each: MODELS[each].parameters)
     with torch.device("meta"):
         network = build(model)
     for shape in ODD_SHAPES:
         for array in (np.full(shape, np.nan, np.float32), np.full(shape, -1)):
             foreign = foreign_of(dict.fromkeys(ODD_NAMES, array), row.origins[0])
-            tensors = getattr(import_module(module), function)(foreign, network)
+            tensors = function_at(row.convert)(foreign, network)
             assert tensors
             assert len(tensors) == len(ODD_NAMES) or row.origins != ("torch", "safetensors")
     with pytest.raises(WeightsError, match="unexpected"):
