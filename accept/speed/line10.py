@@ -14,11 +14,13 @@ from accept import Check, at_least, noted
 from accept.commands import REPOSITORY
 from accept.speed.stepping import READY
 
+CORES = sorted(os.sched_getaffinity(0))
 ROUNDS, SECONDS = 10, 8.0
 SELDOM = 3
 """Rounds of what is told for comparison only."""
 
-ALONE, TWO, BUSY = 0.95, 0.8, 0.4  # of today alone before; of one alone; of one alone
+ALONE, TWO, BUSY = 0.95, 0.8, 0.4  # of one alone before; of one alone; of one alone, beside a busy loop
+LOOPS = 0.8 * 0.5  # of one alone, beside a busy loop on each core: a fifth less than the fair share
 
 
 class Run:
@@ -67,8 +69,9 @@ def checks() -> Iterator[Check]:
                     rates.setdefault(f"{which} alone", []).append(_together([first]))
                 if which == "today" or turn < SELDOM:
                     rates.setdefault(f"{which} two", []).append(_together([first, second]))
-                    with _busy_loop():
-                        rates.setdefault(f"{which} busy", []).append(_together([first]))
+                    for name, cores in (("busy", CORES[:1]), ("loops", CORES)):
+                        with _busy_loops(cores):
+                            rates.setdefault(f"{which} {name}", []).append(_together([first]))
     for name, values in rates.items():
         low, _, high = quantiles(values, n=4)
         yield noted(f"10.{name}", f"{median(values):.1f} images/s, quartiles {low:.1f} to {high:.1f}")
@@ -78,6 +81,7 @@ def checks() -> Iterator[Check]:
     alone = median(rates["today alone"])
     yield at_least("10.two", median(rates["today two"]) / alone, TWO, "of one alone, together")
     yield at_least("10.busy", median(rates["today busy"]) / alone, BUSY, "of one alone, beside a busy loop on one core")
+    yield at_least("10.loops", median(rates["today loops"]) / alone, LOOPS, "of one alone, beside one on each core")
 
 
 def _together(runs: Sequence[Run]) -> float:
@@ -87,13 +91,12 @@ def _together(runs: Sequence[Run]) -> float:
 
 
 @contextlib.contextmanager
-def _busy_loop() -> Iterator[None]:
-    core = min(os.sched_getaffinity(0))
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"]
-    )
+def _busy_loops(cores: Sequence[int]) -> Iterator[None]:
+    code = "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(core)]) for core in cores]
     try:
         yield
     finally:
-        process.kill()
-        process.wait()
+        for process in processes:
+            process.kill()
+            process.wait()
