@@ -150,6 +150,16 @@ def test_the_table_is_the_kept_one_and_its_sums_are_the_published_ones(name: str
     assert " ".join(last.split()) == " ".join(["sum", *apart, *(f"{total:,}" for total in sums)])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_unfolded_all_layers_that_learn_are_there_once(name: str) -> None:
+    folded, table, network = layer_table(name), layer_table(name, unfold=True), on_meta(name)
+    assert (table.parameters, table.multiply_adds) == (folded.parameters, folded.multiply_adds)
+    learning = {path for row in table.rows for path in [row.path] if row.parameters}
+    assert sum(bool(row.parameters) for row in table.rows) == len(learning)
+    parents = {path.rpartition(".")[0] for path, _ in network.named_parameters()}
+    assert all(any(f"{path}.".startswith(f"{layer}.") for layer in learning) for path in parents)
+
+
 class Computed(TorchDispatchMode):
     """Counts the numbers that torch makes elsewhere than on the meta device, where they take no time."""
 
