@@ -1,15 +1,32 @@
-"""Builds the kernels into a wheel, or beside their sources for an editable installation.
+"""Builds the kernels into a wheel, or beside their sources for an editable installation; makes the index's README.
 
-Whatever goes wrong ends that build, never the installation: the package works without, and builds on first use.
+Whatever goes wrong ends the kernels' build, never the installation: the package works without, and builds on first use.
 """
 
 import platform
+import re
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+
+def for_index(text: str) -> str:
+    """The README without what lies beside it in the repository: pictures go, of links the words stay."""
+    text = re.sub(r"!\[[^]]*\]\((?!https?:)[^)]*\)\n*", "", text)
+    return re.sub(r"\[([^]]*)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+
+
+class ReadmeHook(MetadataHookInterface):
+    """Says what the package's page on an index shows."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Put it among the project's metadata."""
+        text = for_index((Path(self.root) / "README.md").read_text(encoding="utf-8"))
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}
 
 
 class KernelsHook(BuildHookInterface):

@@ -20,7 +20,7 @@ from striate import modelfile
 from striate.base.atomic import output_error, replace_file
 from striate.base.errors import DataError, DecodeError, ModelError
 from striate.base.hardware import cores
-from striate.data.names import printable
+from striate.data.names import counted, printable
 from striate.inference import Picture, answering, device_named, evaluating, prepared, task_of
 from striate.models.network import Network
 from striate.ops.own_state import own_draws, own_modes
@@ -83,6 +83,11 @@ class Predictor:
         on_cpu = self.device.type == "cpu"
         network = self.network if on_cpu else copy.deepcopy(self.network).to("cpu")
         return partial(type(self), device=str(self.device)), (network, self.description)
+
+    def __repr__(self) -> str:
+        count = counted(len(self.description.classes), "class", "classes")
+        height, width = self.description.preprocess.size
+        return f"Predictor({self.description.model}, {count}, {height}x{width})"
 
     @overload
     def __call__(self, pictures: Picture, *, top: int | None = None) -> Any: ...

@@ -85,6 +85,7 @@ def test_the_model_file_answers_and_says_where_it_is_from(file: Path, tmp_path: 
     assert provenance["source_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest() == result.source_sha256
     assert (provenance["origin"], provenance["scheme"], provenance["fresh"]) == ("safetensors", "own", [])
     assert (result.decision.chosen, result.decision.best, result.fresh) == ("given", None, ())
+    assert repr(result) == "Imported(ours.safetensors, lenet5, 3 classes, its own preprocessing)"
 
 
 def test_a_file_of_torch(tmp_path: Path) -> None:

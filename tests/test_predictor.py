@@ -72,6 +72,10 @@ def test_one_picture_a_list_and_a_folder_give_the_same_answers(predictor, folder
         assert close(one, predictor(str(path)), 1e-5)  # alone in its batch
 
 
+def test_it_is_printed_in_one_line(predictor):
+    assert repr(predictor) == f"Predictor(resnet18, {len(NAMES)} classes, 32x32)"
+
+
 def test_the_answer_is_the_networks(predictor):
     pixels = drawn(32, 32)
     window = np.asarray(Image.fromarray(pixels[2:30, 2:30]).resize((32, 32), Image.Resampling.BILINEAR))

@@ -7,10 +7,10 @@ LIKE = 0.6
 """How alike two words are, 0 to 1, of which one may be meant for the other; difflib's own choice."""
 
 
-def did_you_mean(word: str, options: Iterable[str]) -> str:
+def did_you_mean(word: str, options: Iterable[str], like: float = LIKE) -> str:
     """Return `` Did you mean 'x'?`` with its leading space, or an empty string when nothing is near.
 
-    Of several that are equally near it is the first.
+    Of several that are equally near it is the first. ``like`` is how near one must be, 0 to 1.
 
     Example:
         >>> did_you_mean("ResNet81", ["lenet5", "resnet18", "resnet34"])
@@ -28,4 +28,4 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
         return SequenceMatcher(None, option, word.lower()).ratio()
 
     nearest = max(lowered, key=likeness)
-    return f" Did you mean {lowered[nearest]!r}?" if likeness(nearest) >= LIKE else ""
+    return f" Did you mean {lowered[nearest]!r}?" if likeness(nearest) >= like else ""

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from striate.base.errors import ModelError
 from striate.cli.console import answer, answer_json
 from striate.models.table import MODELS, architecture, counts
 from striate.weights.pretrained import Pretrained, comes_along, has_pretrained, pretrained_name, sets_for
@@ -14,10 +15,13 @@ def models(
     name: Annotated[str | None, Parameter(help="a network, to see its layers and its weights")] = None,
     /,
     *,
+    unfold: Annotated[bool, Parameter(help="show the layers inside each unit, branch by branch", negative="")] = False,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
 ) -> None:
     """List the networks and the weights that there are for them; or show one, layer by layer."""
     if name is None:
+        if unfold:
+            raise ModelError("--unfold shows the layers inside a network's units; say of which: striate models NAME")
         rows = [_row(each) for each in MODELS]
         if json:
             answer_json({"models": rows})
@@ -26,9 +30,11 @@ def models(
         return
     architecture(name)  # a wrong name is said before torch is loaded
     if json:
-        answer_json(_row(name) | {"weights": [_weights(row) for row in sets_for(name)], "ladder": _layer_rows(name)})
+        answer_json(
+            _row(name) | {"weights": [_weights(row) for row in sets_for(name)], "ladder": _layer_rows(name, unfold)}
+        )
     else:
-        _print_one(name)
+        _print_one(name, unfold)
 
 
 def _row(name: str) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def _weights(row: Pretrained) -> dict[str, Any]:
     }
 
 
-def _layer_rows(name: str) -> list[dict[str, Any]]:
+def _layer_rows(name: str, unfold: bool) -> list[dict[str, Any]]:
     from striate.models.layer_table import layer_table
 
     return [
@@ -84,7 +90,7 @@ def _layer_rows(name: str) -> list[dict[str, Any]]:
             "parameters": row.parameters,
             "multiply_adds": row.multiply_adds,
         }
-        for row in layer_table(name).rows
+        for row in layer_table(name, unfold=unfold).rows
     ]
 
 
@@ -118,12 +124,12 @@ def _three_digits(value: float) -> str:
     return f"{value:.{decimals}f}"
 
 
-def _print_one(name: str) -> None:
+def _print_one(name: str, unfold: bool) -> None:
     from striate.models.layer_table import layer_table
 
     answer(f"{name}: {architecture(name).summary}")
     answer("")
-    for line in layer_table(name).text().splitlines():
+    for line in layer_table(name, unfold=unfold).text().splitlines():
         answer(line)
     for weights in sets_for(name):
         answer("")

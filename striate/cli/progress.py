@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from importlib.util import find_spec
+from itertools import accumulate, groupby, pairwise
 from types import TracebackType
 from typing import Literal, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
 
 from striate.cli.console import printable, say
 from striate.data.names import counted, listed
@@ -32,6 +35,9 @@ class TrainingProgress:
         self._epochs = 0
         self._done = 0
         self._quarter = -1
+        self._stages: Sequence[Stage] = ()
+        self._ends: Sequence[int] = ()
+        self._end = 0
         console = Console(stderr=True)
         notebook = console.is_jupyter and find_spec("ipywidgets") is not None  # by which rich shows what changes
         if progress and (notebook or (progress == "rich" and sys.stderr is not None and sys.stderr.isatty())):
@@ -39,7 +45,7 @@ class TrainingProgress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TextColumn("{task.fields[speed]}"),
-                TimeRemainingColumn(),
+                _Remaining(),
                 console=console,
                 transient=True,
                 redirect_stdout=False,  # what a program prints there is its own
@@ -71,6 +77,8 @@ class TrainingProgress:
                 self._step(event)
             case EpochDone():
                 self._line(_epoch_line(event))
+                if text := _stage_line(self._stages, event.epoch + 1):
+                    self._line(text)
             case Saved():
                 place = f"epoch {event.epoch + 1} after step {event.step}"
                 self._line(f"stopped in {place}; saved; {self._resume} goes on from there")
@@ -109,7 +117,9 @@ class TrainingProgress:
             self._line(_frozen_line(event.recipe.stages))
         if event.epoch or event.step:
             self._line(f"going on in epoch {event.epoch + 1} after step {event.step}")
-        self._epochs = event.recipe.epochs
+        self._epochs, self._stages, self._end = event.recipe.epochs, event.recipe.stages, 0
+        alike = groupby(self._stages, key=lambda stage: stage.freeze)
+        self._ends = list(accumulate(sum(stage.epochs for stage in stages) for _, stages in alike))
         self._done = event.epoch * event.steps + event.step
         if self._bar:
             if self._task is not None:
@@ -118,13 +128,46 @@ class TrainingProgress:
             self._task = self._bar.add_task("", total=total, completed=self._done, speed="")
 
     def _step(self, event: StepDone) -> None:
-        if self._bar and self._task is not None:
-            self._bar.update(
-                self._task,
-                completed=event.epoch * event.steps + event.step,
-                description=f"epoch {event.epoch + 1}/{self._epochs}",
-                speed=f"{event.images / max(event.seconds, 1e-9):.0f} images/s",
-            )
+        if self._bar is None or self._task is None:
+            return
+        done = event.epoch * event.steps + event.step
+        speed = f"{event.images / max(event.seconds, 1e-9):.0f} images/s"
+        end = next(end for end in self._ends if event.epoch < end)
+        if end != self._end:  # other blocks learn than before, so that a step takes another time
+            self._end = end
+            until = "left" if end == self._epochs else f"to the end of epoch {end}"
+            total = self._epochs * event.steps
+            self._bar.reset(self._task, total=total, completed=done, speed=speed, end=end * event.steps, until=until)
+        self._bar.update(self._task, completed=done, description=f"epoch {event.epoch + 1}/{self._epochs}", speed=speed)
+
+
+class _Remaining(ProgressColumn):
+    """The time to the task's ``end``, and ``until`` when that is.
+
+    A step takes several times as long where more blocks learn, and how long is known when they do: what comes after
+    such a change is not counted before.
+    """
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """``0:01:10 to the end of epoch 2``."""
+        end = task.fields.get("end", task.total)
+        if not task.speed or end is None:
+            return Text("-:--:--")
+        left = timedelta(seconds=round(max(0, end - task.completed) / task.speed))
+        return Text(f"{left} {task.fields.get('until', 'left')}")
+
+
+def _stage_line(stages: Sequence[Stage], epoch: int) -> str | None:
+    """What learns from this epoch (from 0) on, if a stage begins there in which more does."""
+    begins = accumulate(stage.epochs for stage in stages)
+    for begin, (before, stage) in zip(begins, pairwise(stages), strict=False):
+        more = [name for name in before.freeze if name not in stage.freeze]
+        if begin == epoch and more:
+            also = f"{listed(more)} {'learns' if len(more) == 1 else 'learn'}, too"
+            return f"from epoch {epoch + 1} on {also}; the loss may rise at first, as more weights move"
+    return None
 
 
 def _frozen_line(stages: Sequence[Stage]) -> str:

@@ -62,6 +62,10 @@ class Imported:
     fresh: tuple[str, ...]
     seconds: float
 
+    def __repr__(self) -> str:
+        count, kind = counted(len(self.classes), "class", "classes"), self.decision.kind or "its own"
+        return f"Imported({printable(self.out.name)}, {self.model}, {count}, {kind} preprocessing)"
+
     def as_json(self) -> dict[str, Any]:
         """The result as ``striate import --json`` prints it."""
         names = ("source_sha256", "origin", "container", "state", "scheme", "model", "asked", "licence")

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -63,8 +63,27 @@ def build(
             raise ModelError(
                 f"{name} cannot be built for {number} classes, with arguments {further}: {said}"
             ) from error
-    network.built_as = name
+    network.built_as, network.built_with = name, dict(arguments)
     return network
+
+
+def class_count(name: str, classes: object) -> int:
+    """How many classes are meant by a number or by their names.
+
+    Raises:
+        ModelError: ``classes`` is neither, or there are none.
+    """
+    if isinstance(classes, str) or not isinstance(classes, int | Sequence):
+        word = ", a single word" if isinstance(classes, str) else ""
+        raise ModelError(f"classes is {classes!r}{word}; give the number of classes or a list of their names")
+    count = classes if isinstance(classes, int) else len(classes)
+    if count == 0:
+        raise ModelError(
+            f"classes is 0: {name} always ends in layers that answer. What they read is "
+            f"network.run(images, stop=BLOCK), where BLOCK is the one before 'head' in network.blocks, and the maps "
+            "are network.features(images)"
+        )
+    return count
 
 
 def _built(

@@ -68,8 +68,10 @@ class LayerTable:
         return text
 
 
-def layer_table(name: str) -> LayerTable:
+def layer_table(name: str, *, unfold: bool = False) -> LayerTable:
     """The table of a network by its name, as published: its paper's classes, channels and size of pictures.
+
+    ``unfold`` shows the layers inside each unit, in the order in which they run, instead of the unit.
 
     Raises:
         ModelError: no network has this name, or it never calls one of its blocks' modules.
@@ -82,7 +84,7 @@ def layer_table(name: str) -> LayerTable:
     with torch.device("meta"), torch.no_grad():
         network = build_on_meta(name, classes=row.classes).eval()
         images = torch.zeros(1, row.preprocess.count, *row.preprocess.size)
-        return LayerTable(name, tuple(images.shape[1:]), tuple(rows_of(network, images)))
+        return LayerTable(name, tuple(images.shape[1:]), tuple(rows_of(network, images, unfold=unfold)))
 
 
 TRANSPOSED = (ConvTranspose2d, nn.modules.conv._ConvTransposeNd)
@@ -109,15 +111,15 @@ def counted_multiply_adds(module: nn.Module) -> Iterator[list[int]]:
             hook.remove()
 
 
-def rows_of(network: Network, images: Tensor) -> list[Row]:
-    """The steps in the order in which they run, without those that change nothing but signs.
+def rows_of(network: Network, images: Tensor, *, unfold: bool = False) -> list[Row]:
+    """The steps (or, unfolded, their layers) in the order in which they run, without those that change only signs.
 
     Raises:
         ModelError: the network never calls one of its blocks' modules as a module.
     """
     rows: list[Row] = []
     # A module may run in several blocks, and then runs in their order; again and again by itself, always in its last.
-    places = _places(network)
+    places = _places(network, unfold)
     once = set(places)
     begun: dict[nn.Module, int] = {}
 
@@ -138,13 +140,15 @@ def rows_of(network: Network, images: Tensor) -> list[Row]:
             hooks.callback(module.register_forward_pre_hook(begin).remove)
             hooks.callback(module.register_forward_hook(end).remove)
         network.auxiliary_outputs(images)
+    if unfold:  # what drops paths for training alone
+        once = {module for module in once if parameter_count(module)}
     if once:
         paths = ", ".join(path for module in places if module in once for _, path in places[module])
         raise ModelError(f"{type(network).__name__} never calls its {paths}, so it cannot be said what they do")
     return rows
 
 
-def _places(network: Network) -> dict[nn.Module, list[tuple[str, str]]]:
+def _places(network: Network, unfold: bool) -> dict[nn.Module, list[tuple[str, str]]]:
     """Each module that is a step, with the blocks in which it is one and its path: of sequences their members."""
     steps = [(block, path) for block, paths in network.blocks.items() for path in paths]
     places: dict[nn.Module, list[tuple[str, str]]] = {}
@@ -152,10 +156,22 @@ def _places(network: Network) -> dict[nn.Module, list[tuple[str, str]]]:
         module = network.get_submodule(path)
         parts = module.named_children() if isinstance(module, nn.Sequential) else [("", module)]
         for name, part in parts:
-            places.setdefault(part, []).append((block, f"{path}.{name}".rstrip(".")))
+            for inner, layer in _layers(f"{path}.{name}".rstrip("."), part, unfold):
+                places.setdefault(layer, []).append((block, inner))
     for path in network.auxiliary.values():
-        places[network.get_submodule(path)] = [(AUXILIARY, path)]
+        for inner, layer in _layers(path, network.get_submodule(path), unfold):
+            places[layer] = [(AUXILIARY, inner)]
     return places
+
+
+def _layers(path: str, module: nn.Module, unfold: bool) -> Iterator[tuple[str, nn.Module]]:
+    """The module, or unfolded the layers in it; one that has parameters of its own is a layer as it is."""
+    children = dict(module.named_children())
+    if not unfold or not children or list(module.parameters(recurse=False)):
+        yield path, module
+        return
+    for name, child in children.items():
+        yield from _layers(f"{path}.{name}", child, unfold)
 
 
 def _described(module: nn.Module) -> str:

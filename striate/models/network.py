@@ -1,6 +1,6 @@
 """What every network of ours is: ordered named blocks, and the maps it offers to others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
+from striate.models.building import NO_ARGUMENTS, build, class_count
 
 NO_AUXILIARY: Mapping[str, str] = MappingProxyType({})
 
@@ -32,7 +33,8 @@ class Network(nn.Module):
     last and holds exactly the layers whose shape depends on the number of classes (with their dropout), so that
     what comes before it fits any classes. ``feature_info`` names the blocks after which ``features`` takes a map,
     finest first. ``size`` is the (height, width) that the network needs, or None if it takes any from ``smallest`` on.
-    ``built_as`` is the name by which `striate.models.build` made it, None if something else did.
+    ``built_as`` is the name by which `striate.models.build` made it, None if something else did, and ``built_with`` the
+    further arguments of its builder.
     ``auxiliary`` maps a block's name to the path of the auxiliary head that reads the output of its last module while
     training; such heads depend on the classes too and belong to no block.
 
@@ -48,6 +50,7 @@ class Network(nn.Module):
     """
 
     built_as: str | None = None
+    built_with: Mapping[str, Any] = NO_ARGUMENTS
 
     def __init__(
         self,
@@ -158,6 +161,34 @@ class Network(nn.Module):
                 f"{type(self).__name__} never ran the last module of {missing}, which auxiliary heads read"
             )
         return main, tuple(outputs[block] for block in self.auxiliary)
+
+    def reset_head(self, classes: int | Sequence[str], *, seed: int | None = None) -> None:
+        """Put a fresh head for ``classes`` (a number, or their names) in place of this one, and of auxiliary ones.
+
+        All else stays as it is; the head is the one that `striate.models.build` makes with the same ``seed``.
+
+        Raises:
+            ModelError: there are no such classes, or the network was not built by its name.
+
+        Example:
+            >>> from striate.models import build
+            >>> network = build("lenet5", classes=10)
+            >>> network.reset_head(["cat", "dog", "bird"])
+            >>> network.classes, network.output
+            (3, Linear(in_features=84, out_features=3, bias=True))
+        """
+        if self.built_as is None:
+            raise ModelError(
+                f"{type(self).__name__}: only a network that striate.create or striate.models.build made by its name "
+                "knows how its head is made for other classes"
+            )
+        count = class_count(self.built_as, classes)
+        made = build(self.built_as, classes=count, in_channels=self.in_channels, seed=seed, arguments=self.built_with)
+        like = next(self.parameters())
+        for path in (*self.blocks["head"], *self.auxiliary.values()):
+            head = made.get_submodule(path).train(self.get_submodule(path).training)
+            self.set_submodule(path, head.to(like.device, like.dtype))
+        self.classes = count
 
     def _position(self, block: str) -> int:
         names = list(self.blocks)

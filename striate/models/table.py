@@ -421,6 +421,11 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
 )
 
 
+SAME_FAMILY = 0.75
+"""How alike two names of networks are, 0 to 1, of which one may be meant for the other: most end in "net" and a number,
+so that any two are like each other by difflib's own choice."""
+
+
 def architecture(name: str) -> Architecture:
     """The row of a network, or of a head on a backbone what can be said of it.
 
@@ -436,9 +441,11 @@ def architecture(name: str) -> Architecture:
             f"{did_you_mean(head, HEADS)} There are {', '.join(HEADS) or 'none yet'}"
         )
     if backbone not in MODELS:
-        meant, models = did_you_mean(backbone, MODELS), ", ".join(MODELS)
+        meant = did_you_mean(backbone, MODELS, like=SAME_FAMILY)
         inside = f": none of these backbones is called {backbone!r}" if stroke else ""
-        raise ModelError(f"no model is called {name!r}{inside}.{meant} There are {models}")
+        raise ModelError(
+            f"no model is called {name!r}{inside}.{meant} striate models lists the {len(MODELS)} there are"
+        )
     row = MODELS[backbone]
     if not stroke:
         return row

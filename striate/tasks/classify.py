@@ -71,6 +71,11 @@ class Scores:
     def __str__(self) -> str:
         return ", ".join(f"{answer.name} {answer.probability:.1%}" for answer in self.top(3))
 
+    def __repr__(self) -> str:
+        said = [f"{printable(answer.name)[:24]} {answer.probability:.1%}" for answer in self.top(3)]
+        more = len(self.probabilities) - len(said)
+        return f"Scores({', '.join(said)}{f' and {more} more' if more else ''})"
+
 
 @dataclass(frozen=True, slots=True)
 class Classify:

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from striate.base.errors import TrainingError
+from striate.data.names import counted, printable
 from striate.tasks.task import Meter, Task
 from striate.training.runfolder import RunFolder
+
+SHOWN = ("pooled", "test", "best")
+"""Whose figures a printed result shows: the first that there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,10 @@ class Result:
     folds: Sequence[Mapping[str, Any]] = ()
     pooled: Mapping[str, Any] | None = None
     summaries: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        figures = next((f"; {name}: {self.summaries[name]}" for name in SHOWN if name in self.summaries), "")
+        return f"Result({printable(self.run.name)}, {self.model}, {counted(self.epochs, 'epoch')}{figures})"
 
     def as_json(self) -> dict[str, Any]:
         """The result as ``striate train --json`` prints it."""

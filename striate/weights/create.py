@@ -5,8 +5,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from striate.base.errors import ModelError, WeightsError
-from striate.models.building import NO_ARGUMENTS, build
+from striate.base.errors import WeightsError
+from striate.models.building import NO_ARGUMENTS, build, class_count
 from striate.models.table import MODELS, architecture
 from striate.weights.class_lists import class_list
 from striate.weights.fitting import fit_channels, head_parameters, load_state, misfits
@@ -53,17 +53,9 @@ def create(
         2
     """
     row = architecture(name)  # a wrong name is said first
-    if isinstance(classes, str):
-        raise ModelError(f"classes is {classes!r}, a single word; give the number of classes or a list of their names")
     if classes is None:
         classes = row.classes
-    number = classes if isinstance(classes, int) else len(classes)
-    if number == 0:
-        raise ModelError(
-            f"classes is 0: {name} always ends in layers that answer. What they read is "
-            f"network.run(images, stop=BLOCK), where BLOCK is the one before 'head' in network.blocks, and the maps "
-            "are network.features(images)"
-        )
+    number = class_count(name, classes)
     network = build(name, classes=number, in_channels=in_channels, seed=seed, arguments=arguments)
     if weights is None:
         return network

@@ -1,8 +1,10 @@
 """The original files of published weights: found where they lie, or fetched from where they are; always verified."""
 
 import hashlib
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +15,9 @@ from striate.base.folders import cache_folder
 from striate.weights.pretrained import Hub, Package, Pretrained
 
 Notify = Callable[[str], None]
+
+REACHED = 5.0
+"""Seconds in which a server must be reached; the download itself would try six times, for half a minute."""
 
 
 def original(model: str, row: Pretrained, *, on_notice: Notify | None = None) -> Path:
@@ -113,10 +118,11 @@ def _fetched(model: str, row: Pretrained, source: Hub, on_notice: Notify | None)
 def _from_hub(source: Hub, endpoint: str, folder: Path) -> Path:
     """The file as huggingface_hub fetches it: with its progress bar in terminals, and going on where it was cut."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before the import, which reads it
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import get_session, hf_hub_download
 
-    return Path(
-        hf_hub_download(
+    get_session().head(endpoint, timeout=REACHED)  # whatever it answers
+    with _told_once():
+        path = hf_hub_download(
             source.repository,
             source.file,
             revision=source.revision,
@@ -125,7 +131,19 @@ def _from_hub(source: Hub, endpoint: str, folder: Path) -> Path:
             token=False,  # public files: nobody needs to know who fetches them
             library_name="striate",
         )
-    )
+    return Path(path)
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """What fails is said by our error alone, and not at each attempt."""
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -1,6 +1,7 @@
 """What a program that trains sees of it: lines by default, a bar where it asks, nothing where it says so."""
 
 import logging
+import re
 import sys
 import types
 
@@ -9,7 +10,8 @@ import rich.console
 
 import striate
 from striate.cli.progress import TrainingProgress
-from striate.training.events import EpochDone, Notice, RunStarted, Saved
+from striate.recipe import Recipe, Stage
+from striate.training.events import EpochDone, Notice, RunStarted, Saved, StepDone
 
 QUICK = {"model": "lenet5", "epochs": 2, "workers": 0}
 
@@ -23,8 +25,10 @@ def copied(photos):
 
 def test_by_default_a_run_says_its_notices_and_a_line_an_epoch(copied, tmp_path, capfd):
     events = []
-    striate.train(copied, **QUICK, out=tmp_path / "run", on_event=events.append)
+    result = striate.train(copied, **QUICK, out=tmp_path / "run", on_event=events.append)
     out, err = capfd.readouterr()
+    assert re.fullmatch(r"Result\(run, lenet5, 2 epochs; test: top-1 \S+, with 95 % .*; loss \S+\)", repr(result))
+    assert len(repr(result)) <= 120
     lines = err.splitlines()
     assert out == "" and "\r" not in err and "\x1b" not in err
     assert sum(line.startswith("epoch ") for line in lines) == 2
@@ -65,6 +69,28 @@ def test_where_there_is_a_bar(monkeypatch, progress, terminal, notebook, bar):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)  # rich would show nothing but a warning
     if notebook:
         assert TrainingProgress(progress)._bar is None
+
+
+def test_the_time_that_is_left_counts_what_learns_now(monkeypatch, tmp_path):
+    """Ten steps an epoch: a second each while the head learns alone, for two epochs; then five seconds, for four."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    clock, frozen = [0.0], ("stem", "stage1")
+    stages = (Stage(epochs=2, rate=0.1, freeze=frozen), Stage(epochs=3, rate=0.1), Stage(epochs=1, rate=0.01))
+    shown = TrainingProgress("rich")
+    shown._bar.get_time = lambda: clock[0]
+    recipe = Recipe(model="lenet5", stages=stages)
+    images = {"train": 10, "val": 2, "test": 2}
+    shown(RunStarted(tmp_path, recipe, "float32", "", "cpu", 1, 0, images, ("a", "b"), 10, 0, 0, None))
+    said = []
+    for epoch in range(6):
+        for step in range(1, 11):
+            clock[0] += 1 if epoch < 2 else 5
+            shown(StepDone(epoch, step, 10, step, 1.0))
+            (task,) = shown._bar.tasks
+            said.append(str(shown._bar.columns[-1].render(task)))
+    assert said[0] == "-:--:--" and said[2] == "0:00:17 to the end of epoch 2" and said[18].startswith("0:00:01 to")
+    assert said[20] == "-:--:--" and said[22] == "0:03:05 left"
+    assert said[50] == "0:00:45 left" and said[59] == "0:00:00 left"
 
 
 def test_a_program_goes_on_by_an_argument_and_not_by_a_flag(tmp_path, capfd):

@@ -58,6 +58,23 @@ def test_the_sum_says_what_it_leaves_out(striate, name, apart):
     assert ("without auxiliary heads" in sums) == apart
 
 
+def test_inner_branches_can_be_unfolded(striate):
+    steps = striate("models", "googlenet", "--json").json["ladder"]
+    layers = striate("models", "googlenet", "--unfold", "--json").json["ladder"]
+    for count in ("parameters", "multiply_adds"):
+        assert sum(row[count] for row in layers) == sum(row[count] for row in steps)
+    # Szegedy et al. 2015, table 1, inception (3a): 64 of 1x1; 96 and 128 of 3x3; 16 and 32 of 5x5; a pool and 32.
+    inside = [row for row in layers if row["path"].startswith("inception3a.") and row["parameters"]]
+    assert [row["shape"][0] for row in inside] == [64, 96, 128, 16, 32, 32]
+    assert [row["what"].split(",")[0].split()[1] for row in inside] == ["1x1", "1x1", "3x3", "1x1", "5x5", "1x1"]
+    assert sum(row["parameters"] for row in inside) == next(
+        row["parameters"] for row in steps if row["path"] == "inception3a"
+    )
+    out = striate("models", "googlenet", "--unfold").out
+    assert re.search(r"stage3 +inception3a\.\S+ +convolution 1x1 +64x28x28", out)
+    striate("models", "--unfold").refuses("--unfold", "striate models NAME")
+
+
 def test_weights_that_are_not_verified(striate):
     out = striate("models", "resnet101").out
     assert out.count("not verified: to be imported by hand") == 2
@@ -85,4 +102,6 @@ def test_one_network_in_json(striate):
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])
 def test_a_wrong_name(striate, flags):
-    striate("models", "resnet5", *flags).refuses("no model is called 'resnet5'", "Did you mean 'resnet", "lenet5")
+    striate("models", "resnet5", *flags).refuses(
+        "no model is called 'resnet5'", "Did you mean 'resnet", "striate models lists"
+    )

@@ -73,6 +73,14 @@ def test_blocks_that_do_not_learn_are_told(striate, photos):
         "blocks that do not learn: in epoch 1 stem, stage1, stage2; in epochs 2 to 3 stem, stage1; in epoch 4 none\n"
         in answer.err
     )
+    told = [line.split(":")[0] for line in answer.err.splitlines() if line.startswith(("epoch ", "from epoch "))]
+    assert told == [
+        "epoch 1/4",
+        "from epoch 2 on stage2 learns, too; the loss may rise at first, as more weights move",
+        *("epoch 2/4", "epoch 3/4"),
+        "from epoch 4 on stem, stage1 learn, too; the loss may rise at first, as more weights move",
+        "epoch 4/4",
+    ]
     Path("r.toml").write_text(stage.format(1, ""))
     answer = striate("train", photos, "--recipe", "r.toml", "--model", "lenet5", "--out", "learning")
     assert answer.code == 0 and "do not learn" not in answer.err

@@ -50,6 +50,17 @@ def test_what_is_kept_of_a_backbone(name):
     assert len(network.state_dict()) > len(own) and network.size is None
 
 
+def test_another_head_keeps_the_backbone_and_its_arguments():
+    network = build("toy/resnet18", classes=7, arguments={"width": 4, "scales": [2.0]})
+    backbone, before = network.backbone, network.head
+    network.reset_head(3, seed=5)
+    built = build("toy/resnet18", classes=3, seed=5, arguments={"width": 4, "scales": [2.0]})
+    assert network.backbone is backbone and network.head is not before and network.head.scales == (2.0,)
+    for path, tensor in network.head.state_dict().items():
+        assert torch.equal(tensor, built.head.state_dict()[path]), path
+    assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 3, 8 * 8 + 4 * 4)
+
+
 @pytest.mark.parametrize("name", PAPERS)
 def test_cut_at_every_block_it_answers_alike(name):
     network, size = headed(name).eval(), light(name).size

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.base.errors import ModelError
-from striate.models import MODELS, build
+from striate.models import MODELS, build, dense_layers
 from striate.models.layer_table import AUXILIARY, layer_table
 from striate.models.lenet5 import lenet5
 from striate.models.network import Network, TrainingView, parameter_count
@@ -148,6 +148,16 @@ def test_the_table_is_the_kept_one_and_its_sums_are_the_published_ones(name: str
     assert sums == (PUBLISHED[name][0], PUBLISHED[name][2])
     apart = ["without auxiliary heads"] if len(counted) < len(steps) else []
     assert " ".join(last.split()) == " ".join(["sum", *apart, *(f"{total:,}" for total in sums)])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unfolded_all_layers_that_learn_are_there_once(name: str) -> None:
+    folded, table, network = layer_table(name), layer_table(name, unfold=True), on_meta(name)
+    assert (table.parameters, table.multiply_adds) == (folded.parameters, folded.multiply_adds)
+    learning = {path for row in table.rows for path in [row.path] if row.parameters}
+    assert sum(bool(row.parameters) for row in table.rows) == len(learning)
+    parents = {path.rpartition(".")[0] for path, _ in network.named_parameters()}
+    assert all(any(f"{path}.".startswith(f"{layer}.") for layer in learning) for path in parents)
 
 
 class Computed(TorchDispatchMode):
@@ -316,6 +326,49 @@ def test_exports(ready: tuple[str, Network]) -> None:
     with torch.no_grad():
         # Exported programs pad where the eager network may cut its output instead: sums that are rounded otherwise.
         torch.testing.assert_close(program.module()(images), network(images), rtol=1e-4, atol=1e-5)
+
+
+# Another head
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_another_head_is_the_one_that_is_built_and_all_else_is_kept(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense_layers, "HIDDEN", 64)
+    network, built = light(name, in_channels=2).eval(), build(name, classes=7, in_channels=2, seed=3).state_dict()
+    before = {path: tensor.clone() for path, tensor in network.state_dict().items()}
+    network.reset_head(7, seed=3)
+    after, images = network.state_dict(), images_for(network)
+    heads = tuple(f"{path}." for path in (*network.blocks["head"], *network.auxiliary.values()))
+    assert after.keys() == before.keys() and any(path.startswith(heads) for path in after)
+    for path, tensor in after.items():
+        assert torch.equal(tensor, (built if path.startswith(heads) else before)[path]), path
+    assert network.classes == 7 and not any(module.training for module in network.modules())
+    with torch.no_grad():
+        outputs = TrainingView(network)(images)
+    assert [tuple(logits.shape) for logits in (outputs[0], *outputs[1])] == [(len(images), 7)] * (
+        1 + len(network.auxiliary)
+    )
+
+
+def test_another_head_has_the_networks_precision_and_a_copy_can_have_one() -> None:
+    network = build("lenet5", classes=5).double()
+    copied = copy.deepcopy(network)
+    copied.reset_head(["cat", "dog"])
+    assert (copied.classes, network.classes) == (2, 5)
+    assert copied(torch.zeros(1, 1, 32, 32, dtype=torch.float64)).shape == (1, 2)
+
+
+def test_heads_that_cannot_be_are_refused() -> None:
+    network = build("lenet5", classes=10)
+    kept = network.output
+    for classes, words in ((0, "lenet5 always ends in layers that answer"), ("cat", "a single word"), (2.5, "number")):
+        with pytest.raises(ModelError, match=words):
+            network.reset_head(classes)
+    with pytest.raises(ModelError, match="classes is -1; it must be at least 1"):
+        network.reset_head(-1)
+    assert network.output is kept and network.classes == 10
+    with pytest.raises(ModelError, match=r"LeNet5: only a network that striate\.create"):
+        lenet5(classes=10, in_channels=1).reset_head(3)
 
 
 # Errors

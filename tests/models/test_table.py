@@ -20,11 +20,22 @@ def test_the_table_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("resnet19", "resnet18"), ("LeNet5", "lenet5"), ("fashion-cnn", "fashion_cnn")]
+    ("name", "meant"),
+    [
+        *(("resnet19", "resnet18"), ("LeNet5", "lenet5"), ("fashion-cnn", "fashion_cnn"), ("ResNet81", "resnet18")),
+        *(("mobilenet", "mobilenet_v1"), ("efficientnet", "efficientnet_lite0"), ("vgg", "vgg11")),
+    ],
 )
 def test_a_wrong_name_gets_a_hint(name: str, meant: str) -> None:
-    with pytest.raises(ModelError, match=rf"no model is called '{name}'\. Did you mean '{meant}'\? There are lenet5"):
+    with pytest.raises(ModelError, match=rf"no model is called '{name}'\. Did you mean '{meant}'\? striate models"):
         build(name)
+
+
+@pytest.mark.parametrize("name", ["densenet", "densenet121", "shufflenet", "regnet", "convnext_tiny"])
+def test_a_network_that_is_not_here_is_not_taken_for_another(name: str) -> None:
+    with pytest.raises(ModelError) as error:
+        build(name)
+    assert str(error.value) == f"no model is called {name!r}. striate models lists the {len(MODELS)} there are"
 
 
 def test_channels_are_those_of_the_preprocessing() -> None:

@@ -13,7 +13,7 @@ from striate.data.targets import ClassIndex
 from striate.models import MODELS, build
 from striate.recipe import ClassifySettings, Recipe
 from striate.tasks import task_named
-from striate.tasks.classify import Classify
+from striate.tasks.classify import Classify, Scores
 from striate.tasks.classify_defaults import RECIPES, _gentle, default_recipe
 from striate.tasks.classify_meter import ClassifyMeter, calibration_error, wilson_interval
 
@@ -125,6 +125,14 @@ def test_auxiliary_heads_count_for_three_tenths():
     expected = task.loss(logits, (), targets).total + 0.3 * task.loss(other, (), targets).total
     assert float(both.total) == pytest.approx(float(expected))
     assert set(both.parts) == {"loss", "auxiliary1"}
+
+
+def test_scores_are_printed_in_one_line():
+    scores = Scores(np.array([0.1, 0.6, 0.3], dtype=np.float32), Classes(("cat", "dog", "bird")))
+    assert repr(scores) == "Scores(dog 60.0%, bird 30.0%, cat 10.0%)"
+    names = tuple(f"{'a very long name of ' * 9}{n}\n" for n in range(1000))
+    text = repr([Scores(np.full(1000, 0.001, dtype=np.float32), Classes(names))])
+    assert len(text) <= 125 and "\n" not in text and text.endswith(" and 997 more)]")
 
 
 def test_answers_carry_names_and_ids():

@@ -202,6 +202,8 @@ def test_wrong_names_and_classes() -> None:
         create("lenet5", classes="digits")
     with pytest.raises(ModelError, match="classes is 0"):
         create("lenet5", classes=[])
+    with pytest.raises(ModelError, match=r"classes is 2\.5; give the number"):
+        create("lenet5", classes=2.5)
 
 
 # load_state

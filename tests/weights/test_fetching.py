@@ -142,7 +142,7 @@ def test_fetched_once_verified_and_kept(hub: PlayedHub, cache: Path, weights: by
     network = create("lenet5", classes=10, weights="pretrained", on_notice=said.append)
     wanted = build("lenet5", classes=10, seed=4).state_dict()
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in network.state_dict().items())
-    assert [method for method, _ in hub.asked] == ["HEAD", "GET"]
+    assert [method for method, _ in hub.asked] == ["HEAD", "HEAD", "GET"]  # is it there; where is the file; the file
     (text,) = said
     assert "fetching the pretrained weights of lenet5 (MIT, 0.2 MB) from http://127.0.0.1:" in text
     assert (cache / "lenet.safetensors").read_bytes() == weights
@@ -151,7 +151,7 @@ def test_fetched_once_verified_and_kept(hub: PlayedHub, cache: Path, weights: by
     for converted in cache.glob("lenet5-*"):
         converted.unlink()
     create("lenet5", classes=10, weights="pretrained", on_notice=pytest.fail)
-    assert len(hub.asked) == 2
+    assert len(hub.asked) == 3
 
 
 def test_nobody_is_told_who_fetches(hub: PlayedHub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,12 +178,13 @@ def test_a_cut_connection_is_taken_up_where_it_was_cut(hub: PlayedHub, cache: Pa
     assert 90_000 < starts[0] <= 100_000 < starts[1] <= 200_000
 
 
-def test_a_connection_that_is_always_cut(hub: PlayedHub, cache: Path) -> None:
+def test_a_connection_that_is_always_cut(hub: PlayedHub, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     hub.cut, hub.cut_at = 1_000, 0
     with pytest.raises(WeightsError) as error:
         create("lenet5", classes=10, weights="pretrained")
     refuses(error, cache)
     assert len(hub.asked) < 20
+    assert not [each for each in caplog.records if each.name.startswith("huggingface_hub")]  # they would be on stderr
 
 
 def test_another_file_is_not_taken(hub: PlayedHub, cache: Path) -> None:
@@ -201,11 +202,16 @@ def test_a_server_that_refuses(hub: PlayedHub, cache: Path, status: int) -> None
     refuses(error, cache)
 
 
-def test_without_a_network(cache: Path, hub: PlayedHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network(
+    cache: Path, hub: PlayedHub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is said at once: nothing waits to try again, and nothing else is on stderr."""
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("waits to try again"))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nothing listens
     with pytest.raises(WeightsError) as error:
         create("lenet5", classes=10, weights="pretrained")
     refuses(error, cache)
+    assert capfd.readouterr().err == ""
 
 
 def refuses(error: pytest.ExceptionInfo[WeightsError], cache: Path) -> None:
