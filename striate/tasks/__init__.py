@@ -1,7 +1,7 @@
 """What an answer is: for each task how targets are encoded, losses taken, outputs decoded, figures counted.
 
 Training, evaluation, prediction and command line never ask which task it is; if they must, a method is missing here.
-Offers TASKS and task_named; the contract is `striate.tasks.task`.
+Offers TASKS, task_named, Task, Meter, Loss.
 """
 
 import importlib
@@ -14,9 +14,11 @@ from striate.base.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from striate.data.records import Classes
-    from striate.tasks.task import Task
+    from striate.tasks.task import Loss as Loss
+    from striate.tasks.task import Meter as Meter
+    from striate.tasks.task import Task as Task
 
-__all__ = ["TASKS", "task_named"]
+__all__ = ["TASKS", "Loss", "Meter", "Task", "task_named"]
 
 TASKS: Mapping[str, str] = {
     "classify": "striate.tasks.classify:Classify",
@@ -40,3 +42,9 @@ def task_named(name: str, classes: "Classes", arguments: Mapping[str, Any] = NO_
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"the task {name} cannot be had with the arguments {dict(arguments)}: {error}") from None
     return task
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Loss", "Meter", "Task"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("striate.tasks.task"), name)
