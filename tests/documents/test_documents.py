@@ -1,6 +1,7 @@
 """Every command of the README, the documents and the examples runs, or is on a list with a reason."""
 
 import ast
+import pkgutil
 import re
 import runpy
 import shlex
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from accept.__main__ import lines_of, topics
+from accept import __main__ as acceptance
 from striate.cli import main
 from striate.tasks import classify_defaults
 from tests.documents import reading
@@ -78,9 +79,23 @@ def test_make_knows_what_is_documented(command: str) -> None:
     done = subprocess.run([*shlex.split(command), "--dry-run"], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     if topic := re.search(r"TOPIC=(\w+)", command):
-        assert topic[1] in topics()
+        assert topic[1] in acceptance.topics()
         lines = re.search(r"ONLY=([\d,]+)", command)
-        assert lines is None or set(map(int, lines[1].split(","))) <= set(lines_of(topic[1]))
+        assert lines is None or set(map(int, lines[1].split(","))) <= set(acceptance.lines_of(topic[1]))
+
+
+def test_acceptance_names_its_topics(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["accept"])
+    assert acceptance.main() == 2
+    listed = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[0] for line in listed] == ["classics", "kernels", "memory", "road", "room", "speed", "windows"]
+    assert all(len(line.split()) > 4 for line in listed)
+
+
+@pytest.mark.parametrize("path", reading.documents(), ids=lambda path: path.name)
+def test_names_of_python_exist(path: Path) -> None:
+    for name in re.findall(r"`(striate(?:\.\w+)+)", path.read_text(encoding="utf-8")):
+        pkgutil.resolve_name(name)
 
 
 @pytest.mark.parametrize("table", ["NOT_ON_THE_ROAD", "NOT_IN_THE_TESTS"])
