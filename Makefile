@@ -6,7 +6,7 @@
 #                         what make test runs, GRIDS=0 long grids of cases too
 #   make check            ruff, types, the floors of the house (seconds)
 #   make sanitize         a fuzz of the kernels under sanitizers; needs gcc (two minutes)
-#   make accept TOPIC=speed  what a topic must show (minutes to hours); ONLY=2,5 picks lines
+#   make accept TOPIC=road  what a topic must show (minutes to hours); ONLY=2,5 picks lines; without TOPIC, the topics
 #   make bench            speed and memory against peers, alternated (half an hour); ONLY=training,memory picks
 #                         sections, QUICK=1 runs one round of each; writes docs/benchmarks.md
 #   make setup            only the environment, .venv, and the kernels
@@ -73,7 +73,6 @@ sanitize: setup
 	@$(BIN) -m tests.ops.native.sanitize
 
 accept: setup
-	@test -n "$(TOPIC)" || { echo "say which: make accept TOPIC=kernels (classify, windows, weights, speed, kernels, memory, tasks)"; exit 2; }
 	@$(BIN) -m accept $(TOPIC) $(if $(ONLY),--only $(ONLY))
 
 bench: setup setup-peers

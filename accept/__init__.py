@@ -1,4 +1,4 @@
-"""What the project promises, measured: `python -m accept classify [--only 2,5]`.
+"""What the project promises, measured: `python -m accept road [--only 2,5]`.
 
 Each topic is a package, each line of its acceptance a module `line<n>.py` with one function,
 `checks() -> Iterator[Check]`, which drives the command line as a user would.

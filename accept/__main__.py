@@ -19,9 +19,12 @@ HERE = Path(__file__).parent
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="accept", description="Measure what a topic must show.")
-    parser.add_argument("topic", choices=topics())
+    parser.add_argument("topic", choices=topics(), nargs="?")
     parser.add_argument("--only", default="", help="lines to run, for instance 2,5")
     given = parser.parse_args()
+    if given.topic is None:
+        print("say which: make accept TOPIC=...\n" + "\n".join(f"{name:<10}{topics()[name]}" for name in topics()))
+        return 2
     lines = lines_of(given.topic)
     chosen = [int(word) for word in given.only.split(",") if word] or lines
     if unknown := sorted(set(chosen) - set(lines)):
@@ -49,8 +52,10 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def topics() -> list[str]:
-    return sorted({path.parent.name for path in HERE.glob("*/line*.py")})
+def topics() -> dict[str, str]:
+    """The topics, and what each is about."""
+    names = sorted({path.parent.name for path in HERE.glob("*/line*.py")})
+    return {name: (importlib.import_module(f"accept.{name}").__doc__ or "").strip() for name in names}
 
 
 def lines_of(topic: str) -> list[int]:

@@ -1,4 +1,8 @@
-"""Draw the README's picture: a photograph beside what efficientnet_lite0 says of it."""
+"""Draw the README's picture: a photograph beside what efficientnet_lite0 says of it.
+
+pip install ".[demo]"
+python examples/answer_picture.py [FILE.jpg]
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""Striate's two jobs on what scikit-learn ships: train on handwritten digits, and name two photographs."""
+"""Striate's two jobs on what scikit-learn ships: train on handwritten digits, and name two photographs.
+
+pip install ".[demo]"
+python examples/demo.py
+"""
 
 import os
 import sys

@@ -1,5 +1,6 @@
 """The textbook's figure: a vertical and a horizontal line as filters over two photographs, written to a PNG.
 
+    pip install ".[demo]"
     python examples/filters.py [FILE.png]
 
 Where a photograph has a line like the filter's, the map is bright; everything else is blurred across it.

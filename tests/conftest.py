@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from striate.base.hardware import cores
+from tests.skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401 - pytest finds them here
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HANGING = 600.0

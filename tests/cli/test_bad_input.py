@@ -1,6 +1,6 @@
 """Bad input: refused with one clear paragraph and exit code 2, and nothing half-written; odd input: accepted, and said.
 
-Through the command line. The first part goes through the list of `make accept TOPIC=classify ONLY=6`.
+Through the command line. The first part goes through the list of `make accept TOPIC=road ONLY=6`.
 """
 
 import gzip

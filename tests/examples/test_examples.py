@@ -35,7 +35,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_filters_are_brightest_along_their_own_line() -> None:
-    pytest.importorskip("sklearn")
     filters = example("filters")
     pictures = np.zeros((2, 21, 21, 3), np.uint8)
     pictures[0, :, 10] = 255
@@ -46,7 +45,6 @@ def test_filters_are_brightest_along_their_own_line() -> None:
 
 
 def test_filters_writes_the_figure_of_the_docs(run: Callable[..., str], tmp_path: Path) -> None:
-    pytest.importorskip("sklearn")
     run("filters", str(tmp_path / "filters.png"))
     made = Image.open(tmp_path / "filters.png")
     shown = Image.open(EXAMPLES.parent / "docs" / "pictures" / "filters.png")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -17,8 +18,6 @@ from striate.weights import load_state
 from striate.weights.reading import read
 from striate.weights.schemes.placing import place
 from tests.oracle.conftest import Oracle
-
-h5py = pytest.importorskip("h5py")
 
 pytestmark = pytest.mark.usefixtures("one_reader")
 PROGRAM = Path(__file__).with_name("keras_weights.py")

@@ -253,8 +253,6 @@ def check(report: fuzz.Report) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_files_are_read_or_refused(kind: str) -> None:
-    if kind.startswith("keras"):
-        pytest.importorskip("h5py")
     report = fuzz.fuzz(kind, 300)
     check(report)
     assert report.mutants == 300
@@ -270,8 +268,6 @@ def test_many_damaged_files_are_read_or_refused(kind: str) -> None:
 
 def test_mutants_are_the_same_every_time() -> None:
     for kind in fuzz.KINDS:
-        if kind.startswith("keras"):
-            pytest.importorskip("h5py")
         assert list(fuzz.mutants(kind, 50, 3)) == list(fuzz.mutants(kind, 50, 3))
         assert list(fuzz.mutants(kind, 50, 3)) != list(fuzz.mutants(kind, 50, 4))
 

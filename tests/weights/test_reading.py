@@ -83,8 +83,6 @@ def test_a_name_may_be_made_of_any_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "darknet"])  # whose bytes are bare numbers
 def test_formats_are_told_by_their_bytes(tmp_path: Path, kind: str) -> None:
-    if kind.startswith("keras"):
-        pytest.importorskip("h5py")
     for number, data in enumerate(KINDS[kind].seeds()):
         path = tmp_path / f"{number}.bin"
         path.write_bytes(data)
@@ -251,8 +249,6 @@ def test_names_out_of_a_file_cannot_write_to_the_terminal(tmp_path: Path) -> Non
     ],
 )
 def test_real_files(shared_data: Path, name: str, origin: str, arrays: int) -> None:
-    if origin == "keras":
-        pytest.importorskip("h5py")
     path = shared_data / "weights" / name
     foreign = read(path)
     assert (foreign.origin, len(foreign.arrays)) == (origin, arrays)

@@ -210,15 +210,10 @@ def open_hdf5(file: Path | BytesIO, size: int) -> Iterator[Hdf5]:
     """The file of ``size`` bytes, or the open one, for checked reading.
 
     Raises:
-        WeightsError: h5py is missing, or the file is damaged, now or while it is read.
+        WeightsError: the file is damaged, now or while it is read.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise WeightsError(
-            "is a Keras file, and h5py, which reads these, is not installed; install it with: "
-            "pip install 'striate[import]'"
-        ) from error
+    import h5py
+
     try:
         if _has_broken_heap(file):
             raise WeightsError("is not an HDF5 file, or is damaged or truncated (in the storage of its texts)")

@@ -84,8 +84,8 @@ def read(path: Path) -> Contents:
     """Everything in a Keras file that is weights.
 
     Raises:
-        WeightsError: h5py is missing; the file is not one that Keras writes, is damaged, or holds what weights never
-            need (links, external storage, arrays larger than what is stored of them).
+        WeightsError: the file is not one that Keras writes, is damaged, or holds what weights never need
+            (links, external storage, arrays larger than what is stored of them).
     """
     with path.open("rb") as file:
         start = file.read(4)

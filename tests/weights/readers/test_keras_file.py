@@ -2,13 +2,13 @@
 
 import json
 import struct
-import sys
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -16,8 +16,6 @@ from striate.base.errors import WeightsError
 from striate.weights.readers.hdf5 import MOST_OBJECTS, broken_heap
 from striate.weights.readers.keras_config import Layer, by_automatic_name, snake_case, variable_names
 from striate.weights.readers.keras_file import read
-
-h5py = pytest.importorskip("h5py")
 
 Arrays = dict[str, np.ndarray]
 
@@ -444,15 +442,6 @@ def test_archives_that_lack_or_hide_something(tmp_path: Path) -> None:
         packed.writestr("config.json", json.dumps(model("Functional", "net", CONV)))
         packed.writestr("model.weights.h5", bytes(50_000_000))
     with pytest.raises(WeightsError, match=r"unpacks from \d+ to 50000000 bytes"):
-        read(path)
-
-
-def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "w.h5"
-    with h5py.File(path, "w") as file:
-        write_named(file, {"a": {"a/kernel:0": np.ones((2, 2))}})
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(WeightsError, match=r"pip install 'striate\[import\]'"):
         read(path)
 
 

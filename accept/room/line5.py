@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from accept import Check, at_most
 from accept.commands import REPOSITORY
-from accept.tasks.line2 import BEFORE
+from accept.room.line2 import BEFORE
 
 MORE, WIDENED = 1_500, "2b19d50"
 

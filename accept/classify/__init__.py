@@ -1,1 +1,0 @@
-"""From a folder of photographs to a model that answers."""

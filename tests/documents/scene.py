@@ -1,0 +1,57 @@
+"""A folder in which the documents' commands find what they name: drawn pictures, and weights that nobody trained."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from tests.conftest import draw_photo_folder
+from tests.documents.reading import REPOSITORY
+
+
+def set_scene(folder: Path) -> Path:
+    """Put everything that the commands name into the folder, but the examples and their pictures."""
+    draw_photo_folder(folder / "flowers", ("daisy", "roses", "tulips"), 7, 96)
+    draw_photo_folder(folder / "photographs", ("n02123045", "n02123159"), 2, 96)
+    for name in ("unknown.jpg", "dog.jpg"):
+        shutil.copy(folder / "flowers" / "tulips" / "0003.jpg", folder / name)
+    _write_torch(folder / "mobilenet_v2-b0353104.pth")
+    _write_keras(folder / "squeezenet.h5")
+    return folder
+
+
+def with_examples(folder: Path) -> Path:
+    """The scene, with the examples and the pictures which they draw again."""
+    for name in ("examples", "docs/pictures"):
+        shutil.copytree(REPOSITORY / name, folder / name)
+    return set_scene(folder)
+
+
+def _write_torch(path: Path) -> None:
+    import torch
+
+    from striate.models import build
+    from striate.weights import as_named
+
+    torch.save(as_named(build("mobilenet_v2", seed=1), "torchvision"), path)
+
+
+def _write_keras(path: Path) -> None:
+    """SqueezeNet 1.1 as Keras 2 writes weights: a group a layer, kernels as ``[height, width, in, out]``."""
+    import h5py
+
+    from striate.models import build
+
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for name, tensor in build("squeezenet1_1", seed=2).state_dict().items():
+        layer, _, leaf = name.rpartition(".")
+        layer = layer.replace(".squeeze", "/squeeze1x1").replace(".expand", "/expand")
+        array = tensor.permute(2, 3, 1, 0) if leaf == "weight" else tensor
+        layers.setdefault(layer, {})[f"{layer}/{'kernel' if leaf == 'weight' else 'bias'}:0"] = array.numpy()
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = np.array([name.encode() for name in layers])
+        for layer, arrays in layers.items():
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = np.array([name.encode() for name in arrays])
+            for name, array in arrays.items():
+                group[name] = array
