@@ -61,7 +61,10 @@ class Meter(Protocol):
         """Count what another meter of the same task has counted: folds, or other processes."""
 
     def figures(self) -> dict[str, Any]:
-        """The figures so far, with the keys of ``docs/json.md``; fractions as 0..1, None what does not exist."""
+        """The figures so far, with the keys of ``docs/json.md``; fractions as 0..1, None what does not exist.
+
+        Where ``loss`` is among them, an epoch that is worse by it and by the recipe's metric is not kept.
+        """
 
     def rows(self) -> Sequence[Mapping[str, Any]]:
         """A result a picture, in the order in which they were counted.
