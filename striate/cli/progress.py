@@ -18,6 +18,7 @@ from striate.recipe import Stage
 from striate.training.events import EpochDone, Event, KernelsBuilding, Notice, RunStarted, Saved, StepDone
 
 CACHE = "pictures are decoded once and kept for the next epochs, in up to {:.1f} GiB of this machine's free memory"
+KEPT = "kept: the latest epoch whose {} cannot be told from the best, unless one kept before beats it by loss, too"
 WITHOUT_KERNELS = "STRIATE_NATIVE=off trains without them, up to four times as slow"
 
 
@@ -115,6 +116,7 @@ class TrainingProgress:
         self._line(CACHE.format(event.cache_budget / 2**30))
         if any(stage.freeze for stage in event.recipe.stages):
             self._line(_frozen_line(event.recipe.stages))
+        self._line(KEPT.format(event.recipe.metric))
         if event.epoch or event.step:
             self._line(f"going on in epoch {event.epoch + 1} after step {event.step}")
         self._epochs, self._stages, self._end = event.recipe.epochs, event.recipe.stages, 0

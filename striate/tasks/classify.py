@@ -24,6 +24,7 @@ from striate.recipe import ClassifySettings, Recipe
 from striate.tasks.classify_defaults import default_model, default_recipe
 from striate.tasks.classify_details import details
 from striate.tasks.classify_meter import ClassifyMeter, class_indices, wilson_interval
+from striate.tasks.classify_shortages import shortages
 from striate.tasks.task import Loss, require_targets, shown
 
 
@@ -155,6 +156,9 @@ class Classify:
         return dataclasses.replace(
             self, loss_kind=settings.loss, label_smoothing=settings.label_smoothing, weights=weights
         )
+
+    def shortages(self, training: Sequence[Record], validation: int, tested: int) -> Iterable[str]:
+        return shortages(self.classes, training, validation, tested)
 
     def inputs(self, images: Tensor) -> Tensor:
         return images

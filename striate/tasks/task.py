@@ -61,7 +61,10 @@ class Meter(Protocol):
         """Count what another meter of the same task has counted: folds, or other processes."""
 
     def figures(self) -> dict[str, Any]:
-        """The figures so far, with the keys of ``docs/json.md``; fractions as 0..1, None what does not exist."""
+        """The figures so far, with the keys of ``docs/json.md``; fractions as 0..1, None what does not exist.
+
+        Where ``loss`` is among them, an epoch that is worse by it and by the recipe's metric is not kept.
+        """
 
     def rows(self) -> Sequence[Mapping[str, Any]]:
         """A result a picture, in the order in which they were counted.
@@ -131,6 +134,9 @@ class Task(Protocol):
 
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> Self:
         """The task with its settings from the recipe and what it must know of the training records."""
+
+    def shortages(self, training: Sequence[Record], validation: int, tested: int) -> Iterable[str]:
+        """A sentence for the user on each thing that there are too few pictures for: training records, or counts."""
 
     def inputs(self, images: Tensor) -> Tensor:
         """What the network gets of a batch's images, uint8 ``[N, C, H, W]``, while it learns and is measured."""

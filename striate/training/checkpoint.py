@@ -21,7 +21,7 @@ from striate.training.learner import Learner, Progress
 from striate.training.stages import stage_at
 from striate.weights.tensorfiles import open_tensors
 
-FORMAT = 1
+FORMAT = 2
 NO_STAGES = [{"epochs": 10, "rate": 0.05, "freeze": [], "keep_statistics": False, "warmup": 0.1}]
 """What stands for the stages in `fixed_part`, for ever: a recipe's default when the first checkpoints were written."""
 

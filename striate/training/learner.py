@@ -25,7 +25,8 @@ class Progress:
     """Where a run stands; plain numbers, so that a checkpoint can hold it as JSON.
 
     ``epoch`` counts from 0 over all stages, ``step`` is the next step in it. Losses, their parts and counts of images
-    are sums since the last log line and since the epoch began.
+    are sums since the last log line and since the epoch began. `keeping` has ``best`` to ``epochs_without_better``;
+    checkpoints of before know neither value nor loss of the kept epoch, and the next that is good enough replaces it.
     """
 
     epoch: int = 0
@@ -34,6 +35,8 @@ class Progress:
     best: float | None = None
     good_enough: float = 0.0
     kept_epoch: int = -1
+    kept_value: float = -math.inf
+    kept_loss: float = math.inf
     epochs_without_better: int = 0
     loss_since_log: float = 0.0
     parts_since_log: dict[str, float] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from striate.data.records import Batch, Dataset
 from striate.inference import measure
 from striate.training import checkpoint
 from striate.training.events import EpochDone, Event, Saved, StepDone
+from striate.training.keeping import judge
 from striate.training.learner import Learner
 from striate.training.neighbours import Neighbours
 from striate.training.runfolder import RunFolder
@@ -130,7 +131,7 @@ def _log_step(learner: Learner, run: Run, rate: float) -> None:
 
 
 def _end_epoch(learner: Learner, run: Run, rate: float, images: int, seconds: float) -> EpochDone:
-    """Validate, keep the weights if no epoch was surely better, write the epoch's line, and move on."""
+    """Validate, keep the weights if `keeping` says so, write the epoch's line, and move on."""
     progress, recipe = learner.progress, learner.recipe
     learner.read_losses()
     learner.refuse_broken_weights()
@@ -140,16 +141,9 @@ def _end_epoch(learner: Learner, run: Run, rate: float, images: int, seconds: fl
     # What is no number is neither more nor less than anything, so nothing would ever be better.
     known = figure is not None and not math.isnan(figure)
     value = figure * learner.task.directions[recipe.metric] if known else -math.inf
-    better = progress.best is None or value > progress.best
-    progress.epochs_without_better = 0 if better else progress.epochs_without_better + 1
-    if better:
-        progress.best = value
-        progress.good_enough = value - (learner.task.margin(recipe.metric, figures) if known else 0.0)
-    # The latest epoch that cannot be told from the best one: with few validation pictures the highest figure is mostly
-    # luck, and later weights have been averaged and annealed for longer.
-    kept = value >= progress.good_enough
+    margin = learner.task.margin(recipe.metric, figures) if known else 0.0
+    kept = judge(progress, value, margin, figures.get("loss"))
     if kept:
-        progress.kept_epoch = progress.epoch
         modelfile.save(run.folder.model, learner.evaluated.state_dict(), run.description)
     loss = progress.loss_in_epoch / max(1, progress.images_in_epoch)
     done = EpochDone(

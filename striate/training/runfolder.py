@@ -42,7 +42,7 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """The model file of the kept epoch: the latest that cannot be told from the best."""
+        """The model file of the kept epoch (`keeping`)."""
         return self.path / "model.safetensors"
 
     @property

@@ -36,8 +36,20 @@ def test_by_default_a_run_says_its_notices_and_a_line_an_epoch(copied, tmp_path,
     assert notices and all(text in lines for text in notices)
     assert len([event for event in events if isinstance(event, EpochDone)]) == 2  # the listener hears them, too
     assert any(isinstance(event, RunStarted) for event in events)
-    (kept,) = [line for line in lines if "GiB" in line]
-    assert kept.startswith("pictures are decoded once and kept") and kept.endswith("free memory")
+    (cached,) = [line for line in lines if "GiB" in line]
+    assert cached.startswith("pictures are decoded once and kept") and cached.endswith("free memory")
+
+
+def test_what_kept_means_is_said_once(photos, tmp_path, capfd):
+    events = []
+    striate.train(photos, **QUICK, changes={"metric": "top5"}, out=tmp_path / "run", on_event=events.append)
+    lines = capfd.readouterr().err.splitlines()
+    (meaning,) = [line for line in lines if line.startswith("kept:")]
+    assert "top5 cannot be told from the best" in meaning and "by loss" in meaning
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    assert lines.index(meaning) < lines.index(epochs[0])
+    kept = [event.kept for event in events if isinstance(event, EpochDone)]
+    assert [", kept;" in line for line in epochs] == kept
 
 
 def test_a_run_can_be_mute(copied, tmp_path, capfd, caplog):

@@ -69,6 +69,9 @@ class CutOut:
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "CutOut":
         return self
 
+    def shortages(self, training: Sequence[Record], validation: int, tested: int) -> Iterable[str]:
+        return ()
+
     def inputs(self, images: Tensor) -> Tensor:
         return images
 

@@ -17,12 +17,13 @@ from striate.training.schedule import rate_at
 def scripted(monkeypatch):
     """Validation that finds what it is told to, epoch after epoch."""
 
-    def script(metric, values, images=10_000):
-        coming = iter(values)
+    def script(metric, values, images=10_000, losses=(1.0,) * 5):
+        coming = zip(values, losses, strict=False)
 
         class Told(ClassifyMeter):
             def figures(self):
-                return {"top1": 0.5, "top5": 0.5, "loss": 1.0, "ece": 0.1, "images": images, metric: next(coming)}
+                value, loss = next(coming)
+                return {"top1": 0.5, "top5": 0.5, "loss": loss, "ece": 0.1, "images": images, metric: value}
 
         monkeypatch.setattr(loop, "measure", lambda network, task, *_: Told(task.classes))
 
@@ -68,6 +69,32 @@ def test_the_latest_epoch_that_cannot_be_told_from_the_best_is_kept(
     scripted("top1", [0.5, 0.9, 0.89, 0.83, 0.8], images)
     learner, _ = workshop(one_stage(two_stages, 5)).start(tmp_path)
     assert learner.progress.kept_epoch == kept
+
+
+def test_an_epoch_that_is_plainly_worse_is_not_kept_where_few_pictures_tell_hardly_anything(
+    tmp_path, workshop, two_stages, scripted, metrics_of
+):
+    scripted("top1", [0.4, 0.8, 0.6, 0.6], images=5, losses=[0.9, 0.35, 0.82, 0.4])
+    learner, events = workshop(one_stage(two_stages, 4)).start(tmp_path)
+    assert [event.kept for event in events if isinstance(event, EpochDone)] == [True, True, False, False]
+    assert [line["kept"] for line in metrics_of(tmp_path) if line["kind"] == "epoch"] == [True, True, False, False]
+    assert learner.progress.kept_epoch == 1
+
+
+def test_stopped_after_any_epoch_the_same_one_is_kept(tmp_path, workshop, two_stages, scripted, stop_at):
+    shop = workshop(one_stage(two_stages, 4))
+    figures, losses = [0.4, 0.8, 0.6, 0.6], [0.9, 0.35, 0.82, 0.4]
+    files = []
+    for epoch in (None, 0, 1, 2):
+        path = tmp_path / str(epoch)
+        scripted("top1", figures, images=5, losses=losses)
+        learner, _ = shop.start(path, stop_at(1000 if epoch is None else 4 * epoch + 3))
+        if epoch is not None:
+            assert learner.progress.epoch == epoch + 1
+            learner, _ = shop.resume(path)
+        assert learner.progress.kept_epoch == 1
+        files.append((path / "model.safetensors").read_bytes())
+    assert len(set(files)) == 1
 
 
 def test_the_model_file_holds_the_kept_epoch(tmp_path, workshop, two_stages, scripted):

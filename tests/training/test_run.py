@@ -90,6 +90,23 @@ def test_a_run_leaves_its_files_and_its_figures(digits, whole, metrics_of):
     assert json.loads(json.dumps(whole.as_json()))["run"] == str(whole.run)
 
 
+@pytest.mark.parametrize(
+    ("changes", "sides"),
+    [({}, ["validation has 6", "the test has 6"]), ({"folds": 2}, ["validation has 3"])],  # all 60 are tested with
+)
+def test_sets_that_are_too_small_are_told_once_before_the_run(digits, tmp_path, changes, sides):
+    events = []
+    stages = [{"epochs": 1, "rate": 0.02}]
+    striate.train(
+        digits, changes=SHORT | {"stages": stages} | changes, out=tmp_path / "run", workers=0, on_event=events.append
+    )
+    told = [event for event in events if isinstance(event, Notice) and "95 % interval" in event.text]
+    assert [event.text.partition(" pictures")[0] for event in told] == sides
+    assert all(
+        events.index(event) < events.index(each) for event in told for each in events if type(each) is RunStarted
+    )
+
+
 def test_the_test_figures_are_those_of_the_file(digits, whole):
     again = striate.evaluate(whole.run, digits)
     assert again.split == "test"
