@@ -76,8 +76,8 @@ def test_half_an_answer_is_none(some: Path) -> None:
 
 @pytest.mark.parametrize("program", [f"import time; {first} time.sleep({HANGING})" for first in ("input();", "")])
 def test_what_takes_too_long_is_stopped(some: Path, program: str) -> None:
-    error = stopped(ReadingProcess(seconds=0.5, command=stub(program)), some)
-    assert error.how == "hung" and "more than 0.5 seconds" in str(error)
+    error = stopped(ReadingProcess(seconds=0.2, command=stub(program)), some)
+    assert error.how == "hung" and "more than 0.2 seconds" in str(error)
 
 
 def test_a_child_that_does_not_end_by_itself_is_ended(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
