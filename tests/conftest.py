@@ -74,8 +74,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[None]:
-    """A reader of weights is stopped when it hangs, which no busy machine may look like."""
+    """A reader of weights is stopped when it hangs, which no busy machine may look like.
+
+    The compilers of tests are scripts that take no time, so they are looked at more often than true ones.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("striate.base.compiling.compilers._POLL", 0.002)
         patch.setattr("striate.weights.isolation.SECONDS", HANGING)
         yield
 

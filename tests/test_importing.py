@@ -88,6 +88,7 @@ def test_the_model_file_answers_and_says_where_it_is_from(file: Path, tmp_path: 
     assert repr(result) == "Imported(ours.safetensors, lenet5, 3 classes, its own preprocessing)"
 
 
+@pytest.mark.usefixtures("one_reader")
 def test_a_file_of_torch(tmp_path: Path) -> None:
     path = tmp_path / "theirs.pth"
     torch.save({"state_dict": {f"module.{n}": t for n, t in build("lenet5", classes=10).state_dict().items()}}, path)
@@ -95,6 +96,7 @@ def test_a_file_of_torch(tmp_path: Path) -> None:
     assert result.origin == "torch" and modelfile.describe(OUT(tmp_path)).classes.names == tuple("0123456789")
 
 
+@pytest.mark.usefixtures("one_reader")
 def test_which_of_two_sets_is_told(tmp_path: Path) -> None:
     path = tmp_path / "theirs.pth"
     raw, averaged = (build("lenet5", classes=3, seed=seed).state_dict() for seed in (1, 2))

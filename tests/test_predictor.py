@@ -21,6 +21,7 @@ from striate.data.records import Classes
 from striate.models import build
 from striate.pictures.preprocess import Preprocess
 from striate.predictor import BATCH_SIZE, Predictor, pictures_in
+from tests.conftest import HANGING
 
 PREPROCESS = Preprocess(size=(32, 32))
 NAMES = tuple("abcdefg")
@@ -344,10 +345,9 @@ def without_end(image):
     return file.getvalue()[:-2]
 
 
-def test_what_was_odd_is_told_once(tmp_path):
+def test_what_was_odd_is_told_once(predictor, tmp_path):
     heard = []
-    whole = predictor_for(PREPROCESS)
-    predictor = Predictor(whole.network, whole.description, on_notice=heard.append)
+    predictor = Predictor(predictor.network, predictor.description, on_notice=heard.append)
     for number in range(BATCH_SIZE + 1):
         Image.fromarray(drawn(40, 36, number)[:, :, 0].astype(np.uint16) * 16).save(tmp_path / f"{number}.png")
     list(predictor(tmp_path))
@@ -365,9 +365,8 @@ def test_what_was_odd_is_told_once(tmp_path):
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])  # noqa: S301 - our own
 @pytest.mark.parametrize("answered", [False, True])
 @pytest.mark.parametrize("heard", [None, lambda text: None])
-def test_a_copy_answers_alike(copied, answered, heard):
-    whole = predictor_for(PREPROCESS)
-    predictor, pixels = Predictor(whole.network, whole.description, on_notice=heard), drawn(40, 36)
+def test_a_copy_answers_alike(predictor, copied, answered, heard):
+    predictor, pixels = Predictor(predictor.network, predictor.description, on_notice=heard), drawn(40, 36)
     if answered:
         predictor(pixels)
     twin = copied(predictor)
@@ -419,34 +418,40 @@ from striate.data.records import Classes
 from striate.modelfile import Description
 from striate.models import build
 
-name = sys.argv[1]
-arguments, preprocess = {"classes": 3, "in_channels": 3}, Preprocess(size=(64, 64))
-described = Description(name, arguments, "classify", Classes(tuple("abc")), preprocess)
-predictor = Predictor(build(name, classes=3, seed=0).eval(), described)
+def fork(name):
+    arguments, preprocess = {"classes": 3, "in_channels": 3}, Preprocess(size=(64, 64))
+    described = Description(name, arguments, "classify", Classes(tuple("abc")), preprocess)
+    predictor = Predictor(build(name, classes=3, seed=0).eval(), described)
+    pictures = [np.full((64, 64, 3), value, np.uint8) for value in range(0, 240, 30)]
+    before = [each.probabilities for each in predictor(pictures)]
+    child = os.fork()
+    if child == 0:
+        after = [each.probabilities for each in predictor(pictures)]
+        again = [each.probabilities for each in Predictor(predictor.network, described)(pictures)]
+        same = np.allclose(before, after, atol=1e-6) and np.allclose(before, again, atol=1e-6)
+        os._exit(0 if same and torch.get_num_threads() == 1 else 3)
+    end = time.monotonic() + hanging
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < end:
+        time.sleep(0.01)
+    if ended[0] == 0:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        sys.exit(f"{name}: the child hangs")
+    assert torch.get_num_threads() == 2
+    if code := os.waitstatus_to_exitcode(ended[1]):
+        sys.exit(f"{name}: the child ends with {code}")
+
+hanging, *names = sys.argv[1:]
+hanging = float(hanging)
 torch.set_num_threads(2)  # so that OpenMP has threads which a child lacks
-pictures = [np.full((64, 64, 3), value, np.uint8) for value in range(0, 240, 30)]
-before = [each.probabilities for each in predictor(pictures)]
-child = os.fork()
-if child == 0:
-    after = [each.probabilities for each in predictor(pictures)]
-    again = [each.probabilities for each in Predictor(predictor.network, described)(pictures)]
-    same = np.allclose(before, after, atol=1e-6) and np.allclose(before, again, atol=1e-6)
-    os._exit(0 if same and torch.get_num_threads() == 1 else 3)
-end = time.monotonic() + 60
-while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < end:
-    time.sleep(0.05)
-if ended[0] == 0:
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    sys.exit("the child hangs")
-assert torch.get_num_threads() == 2
-sys.exit(os.waitstatus_to_exitcode(ended[1]))
+for name in names:
+    fork(name)
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
-def test_a_forked_process_answers(name):
+def test_a_forked_process_answers():
     told = {**os.environ, "OMP_NUM_THREADS": "2"}
-    ended = subprocess.run([sys.executable, "-c", FORKED, name], env=told, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-c", FORKED, str(HANGING), "resnet18", "efficientnet_lite0"]
+    ended = subprocess.run(command, env=told, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr

@@ -102,7 +102,7 @@ def test_what_was_measured_before_the_time_was_up_stays_good(worker_of):
 
 
 def test_who_does_not_answer_although_there_is_time_fails(worker_of, monkeypatch):
-    monkeypatch.setattr("striate.benchmarking.driver.PATIENCE", 0.5)
+    monkeypatch.setattr("striate.benchmarking.driver.PATIENCE", 0.1)
     found = alternate([worker_of("a", failure="hang")], rounds=1)
     assert found["a"].failure.startswith("did not answer within")
 

@@ -1,9 +1,22 @@
-"""Networks whose numbers are few, for tests of what does not depend on how many there are."""
+"""Networks whose numbers are few or none, for tests of what does not depend on them."""
+
+from functools import cache
 
 import pytest
+import torch
 
-from striate.models import build, dense_layers
+from striate.models import MODELS, build, dense_layers
+from striate.models import layer_table as tables
 from striate.models.network import Network
+
+layer_table = cache(tables.layer_table)  # tables are values, so each is made once
+
+
+@cache
+def on_meta(name: str, *, classes: int | None = None, in_channels: int | None = None) -> Network:
+    """The network of that name without numbers; all tests look at the same one, so none changes it."""
+    with torch.device("meta"):
+        return build(name, classes=classes or MODELS[name].classes, in_channels=in_channels)
 
 
 def light(name: str, *, in_channels: int | None = None, seed: int = 0) -> Network:

@@ -1,14 +1,13 @@
 """EfficientNet-Lite 0 to 4: figures, rows at each scale, norms, paddings, stochastic depth."""
 
 import pytest
-import torch
 from torch import nn
 
 from striate.layers import Conv2d
-from striate.models import MODELS, build
+from striate.models import MODELS
 from striate.models.efficientnet_lite import LITE0, EfficientNetLite, Scale, efficientnet_lite0, scaled_rows
-from striate.models.layer_table import layer_table
-from striate.models.network import Network, parameter_count
+from striate.models.network import parameter_count
+from tests.models.light import layer_table, on_meta
 
 # As published: units of the stages, channels of the stages, the picture's size, the dropout.
 FAMILY = {
@@ -18,11 +17,6 @@ FAMILY = {
     "efficientnet_lite3": ((1, 3, 3, 5, 5, 6, 1), (24, 32, 48, 96, 136, 232, 384), 280, 0.3),
     "efficientnet_lite4": ((1, 4, 4, 6, 6, 8, 1), (24, 32, 56, 112, 160, 272, 448), 300, 0.3),
 }
-
-
-def on_meta(name: str) -> Network:
-    with torch.device("meta"):
-        return build(name, classes=1000)
 
 
 @pytest.mark.parametrize(

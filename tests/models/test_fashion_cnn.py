@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from striate.models.fashion_cnn import FashionCNN
-from striate.models.layer_table import layer_table
 from striate.models.network import parameter_count
+from tests.models.light import layer_table
 
 
 def test_layers_are_the_books() -> None:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from striate.base.errors import ModelError
 from striate.layers import LocalResponseNorm
-from striate.models import build
 from striate.models.googlenet import (
     AuxiliaryHead,
     GoogLeNet,
@@ -17,8 +16,9 @@ from striate.models.googlenet import (
     googlenet_bn,
     published_spans,
 )
-from striate.models.layer_table import AUXILIARY, layer_table
-from striate.models.network import Network, TrainingView, parameter_count
+from striate.models.layer_table import AUXILIARY
+from striate.models.network import TrainingView, parameter_count
+from tests.models.light import layer_table, on_meta
 
 # Table 1 of the paper: the modules' output, then 1x1, 3x3 reduce and 3x3, 5x5 reduce and 5x5, pool projection.
 TABLE = {
@@ -33,11 +33,6 @@ TABLE = {
     "inception5b": ((1024, 7, 7), (384, 192, 384, 48, 128, 128)),
 }
 BRANCHES = ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1")
-
-
-def on_meta(name: str) -> Network:
-    with torch.device("meta"):
-        return build(name)
 
 
 @pytest.mark.parametrize(

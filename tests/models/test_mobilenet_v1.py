@@ -5,15 +5,9 @@ import torch
 from torch import nn
 
 from striate.layers import Conv2d
-from striate.models import build
-from striate.models.layer_table import layer_table
 from striate.models.mobilenet_v1 import DepthwiseSeparableUnit
-from striate.models.network import Network, parameter_count
-
-
-def on_meta(name: str) -> Network:
-    with torch.device("meta"):
-        return build(name, classes=1000)
+from striate.models.network import parameter_count
+from tests.models.light import layer_table, on_meta
 
 
 @pytest.mark.parametrize(

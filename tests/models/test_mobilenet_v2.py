@@ -9,17 +9,12 @@ from torch import nn
 
 from striate.layers import BatchNormAct2d, Conv2d
 from striate.models import MODELS, build
-from striate.models.layer_table import layer_table
 from striate.models.mobilenet_v2 import InvertedUnit, Row, Style
-from striate.models.network import Network, parameter_count
+from striate.models.network import parameter_count
 from striate.pictures.decode import decode
+from tests.models.light import layer_table, on_meta
 
 NAMES = ("mobilenet_v2", "mobilenet_v2_same")
-
-
-def on_meta(name: str) -> Network:
-    with torch.device("meta"):
-        return build(name, classes=1000)
 
 
 @pytest.mark.parametrize("name", NAMES)

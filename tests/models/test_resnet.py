@@ -4,9 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from striate.models import build
-from striate.models.layer_table import layer_table
-from striate.models.network import Network, parameter_count
+from striate.models.network import parameter_count
 from striate.models.resnet import (
     BASIC,
     BOTTLENECK,
@@ -18,11 +16,7 @@ from striate.models.resnet import (
     resnet50,
     resnet50_2015,
 )
-
-
-def on_meta(name: str) -> Network:
-    with torch.device("meta"):
-        return build(name)
+from tests.models.light import layer_table, on_meta
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from striate.models.googlenet import googlenet_bn
-from striate.models.layer_table import layer_table
 from striate.models.network import parameter_count
 from striate.models.se_inception import se_inception
+from tests.models.light import layer_table
 
 CHANNELS = {
     "inception3a": 256,

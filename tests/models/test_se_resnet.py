@@ -8,16 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from striate.base.errors import ModelError
-from striate.models import build
-from striate.models.layer_table import layer_table
-from striate.models.network import Network, parameter_count
+from striate.models.network import parameter_count
 from striate.models.resnet import BASIC, BOTTLENECK_2015, Form
 from striate.models.se_resnet import SE_BASIC, SE_BOTTLENECK, se_resnet18, se_resnet34, se_resnet50
-
-
-def on_meta(name: str) -> Network:
-    with torch.device("meta"):
-        return build(name)
+from tests.models.light import layer_table, on_meta
 
 
 @pytest.mark.parametrize(

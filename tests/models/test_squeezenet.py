@@ -1,21 +1,18 @@
 """SqueezeNet 1.0 and 1.1: figures, names, and a head that begins alive."""
 
+import copy
+
 import pytest
 import torch
 
 from striate.base.errors import ModelError
 from striate.layers import Conv2d, MaxPool2d
 from striate.models import MODELS, build
-from striate.models.layer_table import layer_table
-from striate.models.network import Network, parameter_count
+from striate.models.network import parameter_count
 from striate.models.squeezenet import Fire, FireModule
+from tests.models.light import layer_table, on_meta
 
 NAMES = ("squeezenet1_0", "squeezenet1_1")
-
-
-def on_meta(name: str) -> Network:
-    with torch.device("meta"):
-        return build(name, classes=1000)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +27,7 @@ def test_counts(name: str, parameters: int, adds: int) -> None:
 
 
 def test_table_of_1_0_at_227() -> None:
-    network = on_meta("squeezenet1_0").eval()
+    network = copy.deepcopy(on_meta("squeezenet1_0")).eval()
     shapes: dict[str, tuple[int, ...]] = {}
     for path, module in network.named_children():
         module.register_forward_hook(lambda _m, _i, y, path=path: shapes.__setitem__(path, tuple(y.shape[1:])))

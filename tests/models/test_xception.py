@@ -7,9 +7,9 @@ from torch import nn
 from striate.base.errors import ModelError
 from striate.layers import Conv2d, MaxPool2d
 from striate.models import build
-from striate.models.layer_table import layer_table
 from striate.models.network import Network, parameter_count
 from striate.models.xception import Row, XceptionUnit
+from tests.models.light import layer_table
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import torch
 from striate.base.hardware import cores
 from striate.ops import own_state
 from striate.ops.own_state import fit_threads, own_draws, own_modes
+from tests.conftest import HANGING
 
 
 def test_modes_are_ours_within_and_the_callers_afterwards():
@@ -38,12 +39,12 @@ def test_the_last_thread_puts_the_settings_back():
     def first():
         with own_modes():
             first_is_in.set()
-            assert second_is_in.wait(60)
+            assert second_is_in.wait(HANGING)
 
     thread = threading.Thread(target=first)
     try:
         thread.start()
-        assert first_is_in.wait(60)
+        assert first_is_in.wait(HANGING)
         with own_modes():
             second_is_in.set()
             thread.join()

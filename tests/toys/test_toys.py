@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -145,14 +146,27 @@ def test_evaluate_measures_the_test_split_and_predict_answers_in_the_photographs
     assert str(picture) in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_is_killed_and_resumed_ends_as_if_it_never_was(data, trained, kind, tmp_path):
-    words = ["train", str(data[kind]), "--out", str(tmp_path / "run"), "--quiet", "--workers", "0"]
+@pytest.fixture(scope="module")
+def killed(data, tmp_path_factory):
+    """The words of a run of each task that was killed; they start together, since most of what they do is to start."""
+    words = {}
     environment = {**os.environ, "TOYS_DIE_AFTER": "4"}  # an epoch has three or four lines of steps and one of its own
-    done = subprocess.run([sys.executable, DRIVER, *words, "--save-every", "0.001"], env=environment)
-    assert done.returncode == -signal.SIGKILL
-    assert main([*words, "--resume"]) == 0
-    resumed, whole = (load_file(run / "model.safetensors") for run in (tmp_path / "run", trained[kind]))
+    with ExitStack() as ends:
+        processes = []
+        for kind in KINDS:
+            run = tmp_path_factory.mktemp("killed") / kind
+            words[kind] = ["train", str(data[kind]), "--out", str(run), "--quiet", "--workers", "0"]
+            command = [sys.executable, DRIVER, *words[kind], "--save-every", "0.001"]
+            processes.append(ends.enter_context(subprocess.Popen(command, env=environment)))
+        assert [process.wait() for process in processes] == [-signal.SIGKILL] * len(KINDS)
+    return words
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_is_killed_and_resumed_ends_as_if_it_never_was(trained, killed, kind):
+    assert main([*killed[kind], "--resume"]) == 0
+    run = Path(killed[kind][killed[kind].index("--out") + 1])
+    resumed, whole = (load_file(each / "model.safetensors") for each in (run, trained[kind]))
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 

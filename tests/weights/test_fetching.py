@@ -18,6 +18,7 @@ from striate.base.errors import OutputError, WeightsError
 from striate.models import MODELS, build
 from striate.weights import conversion, create, pretrained
 from striate.weights.pretrained import Hub, Pretrained
+from tests.conftest import HANGING
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PATH = "/someone/lenet/resolve/main/model.safetensors"
@@ -90,11 +91,13 @@ def hub(weights: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedHub]:
     from huggingface_hub import constants
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)  # seconds until it sees its end
     thread.start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
+    for limit in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
+        monkeypatch.setattr(constants, limit, HANGING)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     huggingface_hub.close_session()
     yield played

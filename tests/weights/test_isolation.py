@@ -76,17 +76,20 @@ def test_half_an_answer_is_none(some: Path) -> None:
 
 @pytest.mark.parametrize("program", [f"import time; {first} time.sleep({HANGING})" for first in ("input();", "")])
 def test_what_takes_too_long_is_stopped(some: Path, program: str) -> None:
-    error = stopped(ReadingProcess(seconds=0.5, command=stub(program)), some)
-    assert error.how == "hung" and "more than 0.5 seconds" in str(error)
+    error = stopped(ReadingProcess(seconds=0.2, command=stub(program)), some)
+    assert error.how == "hung" and "more than 0.2 seconds" in str(error)
 
 
-def test_a_child_that_does_not_end_by_itself_is_ended(some: Path) -> None:
-    """It closes its output, so there will be no answer, and goes on."""
+def test_a_child_that_does_not_end_by_itself_is_ended(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It closes its output, so there will be no answer, and goes on, however long it is waited for."""
+    whole = ReadingProcess._stop
+    monkeypatch.setattr(ReadingProcess, "_stop", lambda self, patience=0.0: whole(self, patience / 50))
     program = f"import os, time; input(); os.close(1); time.sleep({HANGING})"
     error = stopped(ReadingProcess(command=stub(program)), some)
     assert error.how == "crashed" and "SIGKILL" in str(error)
 
 
+@pytest.mark.usefixtures("time_to_end")
 def test_after_a_crash_the_next_file_has_a_new_child(tmp_path: Path, some: Path) -> None:
     program = f"""
         import os, pathlib, signal
@@ -150,7 +153,9 @@ def test_no_child_and_no_folder_outlive_an_interrupt(tmp_path: Path, some: Path)
         import sys
         from pathlib import Path
         from striate.weights.isolation import ReadingProcess
-        with ReadingProcess(command=[sys.executable, "-I", "-c", {child!r}]) as process:
+        whole = ReadingProcess._stop
+        ReadingProcess._stop = lambda self, patience=0.0: whole(self, patience / 50)  # the child does not end by itself
+        with ReadingProcess(seconds={HANGING}, command=[sys.executable, "-I", "-c", {child!r}]) as process:
             process.read(Path({str(some)!r}))
     """
     environment = os.environ | {"TMPDIR": str(temporary)}
@@ -175,7 +180,7 @@ def test_a_parent_that_is_killed_leaves_no_folder_either(tmp_path: Path, some: P
         import os, signal
         from pathlib import Path
         from striate.weights.isolation import ReadingProcess
-        with ReadingProcess() as process:
+        with ReadingProcess(seconds={HANGING}) as process:
             process.read(Path({str(some)!r}))
             os.kill(os.getpid(), signal.SIGKILL)
     """

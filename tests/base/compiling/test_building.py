@@ -185,15 +185,17 @@ def lock_file(folder: Path) -> Path:
     return folder / f".{library_name(LEVEL)}.lock"
 
 
-def test_a_holder_that_does_not_get_on_is_passed_by(scripted, folder):
+def test_a_holder_that_does_not_get_on_is_passed_by(scripted, folder, monkeypatch):
+    idle_once_there_is(folder / "never", monkeypatch)
     with lock_file(folder).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert library(LEVEL, folder, limits=Limits(patience=0.5)).exists()
+        assert library(LEVEL, folder, limits=Limits(patience=0.2)).exists()
 
 
-def test_a_holder_that_gets_on_is_waited_for(scripted, folder):
+def test_a_holder_that_gets_on_is_waited_for(scripted, folder, monkeypatch):
     """Four times as long as one that does not, and then there is nothing left to do."""
-    limits, begun = Limits(patience=0.25), time.monotonic()
+    idle_once_there_is(folder / "never", monkeypatch)
+    limits, begun = Limits(patience=0.1), time.monotonic()
     with ExitStack() as holding:
         file = holding.enter_context(lock_file(folder).open("w"))
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -88,14 +88,14 @@ def test_who_uses_no_processor_is_given_up(tmp_path, monkeypatch):
     idle_once_there_is(tmp_path / "child", monkeypatch)
     script = "sleep 1000 & echo $! > new; mv new child; wait"
     with pytest.raises(RefusedError, match="does nothing"):
-        ran(tmp_path, script, limits=Limits(600, patience=0.5))
+        ran(tmp_path, script, limits=Limits(600, patience=0.2))
     wait_until(lambda: not is_alive(int((tmp_path / "child").read_text())))
 
 
 def test_who_uses_the_processor_is_waited_for_longer(tmp_path, monkeypatch):
     """Four times as long as one that does nothing."""
     idle_once_there_is(tmp_path / "never", monkeypatch)
-    done, _ = ran(tmp_path, "sleep 1", limits=Limits(600, patience=0.25))
+    done, _ = ran(tmp_path, "sleep 0.4", limits=Limits(600, patience=0.1))
     assert done == {"0"}
 
 
@@ -117,14 +117,17 @@ def test_a_program_that_is_killed_leaves_no_compiler_behind(tmp_path):
     wait_until(lambda: not any(map(is_alive, map(int, (tmp_path / "group").read_text().split()))))
 
 
-def test_an_interrupt_leaves_no_compiler_behind(tmp_path):
-    def interrupt() -> None:
-        raise KeyboardInterrupt
+def test_an_interrupt_leaves_no_compiler_behind(tmp_path, monkeypatch):
+    idle_once_there_is(tmp_path / "never", monkeypatch)
 
-    script = "echo $$ > pid; sleep 1000"  # who does nothing can be interrupted, too
+    def interrupt() -> None:
+        if (tmp_path / "pid").exists():
+            raise KeyboardInterrupt
+
+    script = "echo $$ > new; mv new pid; sleep 1000"  # who does nothing can be interrupted, too
     commands = {"a": ["/bin/sh", "-c", script]}
     with pytest.raises(KeyboardInterrupt):
-        run_all(commands, tmp_path, GENEROUS, on_progress=int, on_moment=interrupt, on_done=str)
+        run_all(commands, tmp_path, Limits(600, 1.0), on_progress=int, on_moment=interrupt, on_done=str)
     wait_until(lambda: not is_alive(int((tmp_path / "pid").read_text())))
 
 
