@@ -66,6 +66,10 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
         fold=fold,
     )
     _begin_or_restore(learner, run)
+    if fold in (None, 1):  # the others have as few
+        tested = len(data.records if fold else data.of_split("test"))  # folds are pooled
+        for text in task.shortages(data.of_split("train"), len(data.of_split("val")), tested):
+            session.tell(Notice(text))
     session.tell(_started(learner, run, precision))
     images, seconds = 0, 0.0
     with freed_memory_kept():

@@ -206,13 +206,7 @@ def _outcomes(
     if recipe.folds:
         return _cross_validate(dataset, recipe, folder, session)
     parts = split(dataset, recipe.split, recipe.split_seed, every_class=session.task.every_class)
-    _tell_shortages(parts, len(parts.of_split("test")), session)
     return [train_one(parts, recipe, folder, session, fold=None)], None
-
-
-def _tell_shortages(parts: Dataset, tested: int, session: Session) -> None:
-    for text in session.task.shortages(parts.of_split("train"), len(parts.of_split("val")), tested):
-        session.tell(Notice(text))
 
 
 def _cross_validate(
@@ -228,7 +222,6 @@ def _cross_validate(
         *_, recipe = prepared(dataset, recipe, task, session)
         with folder.beginning(recipes.as_toml(recipe)):
             pass
-    _tell_shortages(parts_of_folds[0], len(dataset.records), session)
     for number, parts in enumerate(parts_of_folds, start=1):
         part = RunFolder(folder.path / f"fold-{number}")
         with part.held():

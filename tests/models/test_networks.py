@@ -15,7 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.base.errors import ModelError
 from striate.models import MODELS, build, dense_layers
-from striate.models.layer_table import AUXILIARY, layer_table
+from striate.models import layer_table as layer_tables
+from striate.models.layer_table import AUXILIARY
 from striate.models.lenet5 import lenet5
 from striate.models.network import Network, TrainingView, parameter_count
 from striate.models.resnet import resnet18
@@ -147,7 +148,7 @@ def test_the_table_is_the_kept_one_and_its_sums_are_the_published_ones(name: str
 
 @pytest.mark.parametrize("name", NAMES)
 def test_unfolded_all_layers_that_learn_are_there_once(name: str) -> None:
-    folded, table, network = layer_table(name), layer_table(name, unfold=True), on_meta(name)
+    folded, table, network = layer_table(name), layer_tables.layer_table(name, unfold=True), on_meta(name)
     assert (table.parameters, table.multiply_adds) == (folded.parameters, folded.multiply_adds)
     learning = {path for row in table.rows for path in [row.path] if row.parameters}
     assert sum(bool(row.parameters) for row in table.rows) == len(learning)
