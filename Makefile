@@ -54,8 +54,9 @@ setup: .venv/.kernels
 setup-oracle: .venv-oracle/.ready
 setup-peers: .venv-peers/.ready
 
+# Its threads wait for each other as those of the command line do (striate/base/spinning.py).
 demo: setup
-	@$(BIN) examples/demo.py
+	@GOMP_SPINCOUNT=$${GOMP_SPINCOUNT:-3000} $(BIN) examples/demo.py
 
 test: setup
 	$(BIN) -m pytest -m "not slow and not oracle"
