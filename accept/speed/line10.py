@@ -16,7 +16,7 @@ from accept.speed.stepping import READY
 
 CORES = sorted(os.sched_getaffinity(0))
 ROUNDS, SECONDS = 10, 8.0
-SELDOM = 3
+SELDOM = 2
 """Rounds of what is told for comparison only."""
 
 ALONE, TWO, BUSY = 0.95, 0.8, 0.4  # of one alone before; of one alone; of one alone, beside a busy loop

@@ -61,7 +61,8 @@ def run(takes_turns: bool) -> None:
 
     stage = {"epochs": 100_000, "rate": 1e-4, "freeze": ["stem", "stage1", "stage2"]}
     with tempfile.TemporaryDirectory(prefix="striate-stepping-") as folder:
-        changes = {"stages": [stage], "batch_size": 32}
+        # Short epochs, since a run listens between them alone.
+        changes = {"stages": [stage], "batch_size": 32, "split": [0.2, 0.05, 0.75]}
         striate.train(DATA / "flowers", out=Path(folder) / "run", changes=changes, progress=False, on_event=listen)
 
 
