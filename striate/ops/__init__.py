@@ -2,8 +2,8 @@
 
 The truth about windows is `shapes` (no torch); `convolution`, `transposed` and `pooling` compute by it, `axes` is what
 they share, `depthwise` knows what is slow, `dense` has no windows. `layouts` turns TensorFlow's tensors into ours.
-`boxes` says what a box is; `grids` says boxes as a network's numbers, `anchors` finds their usual sizes.
-Offers the functions of all these, and `ResponseNorm`, `Window`, `Field` and `AnchorReport`.
+`boxes` says what a box is; `grids` says boxes as a network's numbers, `suppression` and `anchors` choose among them.
+Offers the functions of all these, and `ResponseNorm`, `Window`, `Field`, `Detections` and `AnchorReport`.
 """
 
 from striate.ops.anchors import AnchorReport, anchor_report, anchors_by_kmeans
@@ -36,6 +36,7 @@ from striate.ops.shapes import (
     transposed_size,
     transposed_sizes,
 )
+from striate.ops.suppression import Detections, multiclass_nms, nms, soft_nms
 from striate.ops.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
 
 __all__ = [
@@ -83,6 +84,10 @@ __all__ = [
     "encode_distances",
     "decode_anchors",
     "encode_anchors",
+    "Detections",
+    "nms",
+    "multiclass_nms",
+    "soft_nms",
     "AnchorReport",
     "anchors_by_kmeans",
     "anchor_report",
