@@ -16,7 +16,8 @@ from torch import Tensor
 from striate.base.errors import ModelError
 from striate.ops.boxes import wide
 
-_BLOCK = 1024  # boxes at first: where hundreds lie on one object, few of the next ones are left to compare
+_BLOCK = 1024  # boxes at first
+_CROWDED = 32  # pairs a box: where more overlap, smaller blocks leave fewer of the next ones to compare
 _FAR = 1e9  # px: no decoded box reaches there, and areas are still far from float32's end
 _PAIRS = 1 << 16  # at once: what is computed of them stays in a core's own memory
 
@@ -185,13 +186,11 @@ def _suppress(
     kept = np.zeros(0, dtype=np.int64)
     start, size = 0, _BLOCK
     while start < len(ranked) and (most is None or len(kept) < most):
-        block = np.arange(start, min(start + size, len(ranked)))
-        together = np.concatenate([kept, block])
-        new = together[_greedy(len(together), *_overlapping(xyxy[together], groups[together], overlap))]
+        together = np.concatenate([kept, np.arange(start, min(start + size, len(ranked)))])
+        pairs = _overlapping(xyxy[together], groups[together], overlap)
+        kept = together[_greedy(len(together), *pairs)]
         start += size
-        if len(new) - len(kept) > size // 2:  # hardly any overlap, so there is little to save by going in steps
-            size *= 2
-        kept = new
+        size = 2 * size if len(pairs[0]) < _CROWDED * size else max(size // 2, 1)
     return ranked[kept[:most]]
 
 
