@@ -16,6 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 def test_the_source_distribution_holds_what_its_makefile_names():
     included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nclean:")[0]
+    makefile = re.sub(r"(?m)^#.*", "", makefile)
     words = re.findall(r"(?<![\w/.-])[a-z][\w.]*(?:/[\w./]+)?", makefile)
     named = {word.split("/")[0] for word in words if (ROOT / word).exists()}
     named |= {word.split(".")[0] for word in re.findall(r"\) -m (\w[\w.]*)", makefile)} - {

@@ -18,7 +18,7 @@ from striate.recipe import Stage
 from striate.training.events import EpochDone, Event, KernelsBuilding, Notice, RunStarted, Saved, StepDone
 
 CACHE = "pictures are decoded once and kept for the next epochs, in up to {:.1f} GiB of this machine's free memory"
-KEPT = "kept: the latest epoch whose {} cannot be told from the best, unless one kept before beats it by loss, too"
+KEPT = "kept: the latest epoch whose {} cannot be told from the best, unless the one kept last beats it by loss, too"
 WITHOUT_KERNELS = "STRIATE_NATIVE=off trains without them, up to four times as slow"
 
 
@@ -78,8 +78,6 @@ class TrainingProgress:
                 self._step(event)
             case EpochDone():
                 self._line(_epoch_line(event))
-                if text := _stage_line(self._stages, event.epoch + 1):
-                    self._line(text)
             case Saved():
                 place = f"epoch {event.epoch + 1} after step {event.step}"
                 self._line(f"stopped in {place}; saved; {self._resume} goes on from there")
@@ -130,6 +128,8 @@ class TrainingProgress:
             self._task = self._bar.add_task("", total=total, completed=self._done, speed="")
 
     def _step(self, event: StepDone) -> None:
+        if event.step == 1 and (text := _stage_line(self._stages, event.epoch)):
+            self._line(text)
         if self._bar is None or self._task is None:
             return
         done = event.epoch * event.steps + event.step

@@ -2,10 +2,11 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sized
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast, get_type_hints
 
 from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
@@ -73,10 +74,11 @@ def class_count(name: str, classes: object) -> int:
     Raises:
         ModelError: ``classes`` is neither, or there are none.
     """
-    if isinstance(classes, str) or not isinstance(classes, int | Sequence):
-        word = ", a single word" if isinstance(classes, str) else ""
+    whole = not isinstance(classes, bool) and hasattr(classes, "__index__")
+    if isinstance(classes, str | bytes) or not (whole or isinstance(classes, Sized)):
+        word = ", a single word" if isinstance(classes, str | bytes) else ""
         raise ModelError(f"classes is {classes!r}{word}; give the number of classes or a list of their names")
-    count = classes if isinstance(classes, int) else len(classes)
+    count = operator.index(cast("SupportsIndex", classes)) if whole else len(cast("Sized", classes))
     if count == 0:
         raise ModelError(
             f"classes is 0: {name} always ends in layers that answer. What they read is "

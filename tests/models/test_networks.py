@@ -363,7 +363,7 @@ def test_heads_that_cannot_be_are_refused() -> None:
     with pytest.raises(ModelError, match="classes is -1; it must be at least 1"):
         network.reset_head(-1)
     assert network.output is kept and network.classes == 10
-    with pytest.raises(ModelError, match=r"LeNet5: only a network that striate\.create"):
+    with pytest.raises(ModelError, match=r"LeNet5: only a whole network that striate\.create"):
         lenet5(classes=10, in_channels=1).reset_head(3)
 
 
