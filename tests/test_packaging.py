@@ -59,6 +59,8 @@ def build(monkeypatch):
 def test_the_readme_of_an_index_needs_no_file_beside_it(build):
     text = "# A\n\n![B](docs/b.jpg)\n\nC [d](docs/d.md) and [e](https://e.org) and ![f](https://f.org/f.png)\n"
     assert build.for_index(text) == "# A\n\nC d and [e](https://e.org) and ![f](https://f.org/f.png)\n"
+    code = "```python\nlayers[0](x)\n```\n"
+    assert build.for_index(code + text).startswith(code)
     hook = build.ReadmeHook()
     hook.root, metadata = ROOT, {}
     hook.update(metadata)
