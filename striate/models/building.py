@@ -74,11 +74,12 @@ def class_count(name: str, classes: object) -> int:
     Raises:
         ModelError: ``classes`` is neither, or there are none.
     """
+    listed = isinstance(classes, Sized)  # an array of names has an index, too, by which it is none
     whole = not isinstance(classes, bool) and hasattr(classes, "__index__")
-    if isinstance(classes, str | bytes) or not (whole or isinstance(classes, Sized)):
+    if isinstance(classes, str | bytes) or not (listed or whole):
         word = ", a single word" if isinstance(classes, str | bytes) else ""
         raise ModelError(f"classes is {classes!r}{word}; give the number of classes or a list of their names")
-    count = operator.index(cast("SupportsIndex", classes)) if whole else len(cast("Sized", classes))
+    count = len(cast("Sized", classes)) if listed else operator.index(cast("SupportsIndex", classes))
     if count == 0:
         raise ModelError(
             f"classes is 0: {name} always ends in layers that answer. What they read is "
