@@ -1,12 +1,16 @@
-"""Functions on tensors and on plain integers: windows, paddings, convolutions, pools, normalization across channels.
+"""Functions on tensors and on plain integers: windows, paddings, convolutions, pools, normalization, boxes.
 
 The truth about windows is `shapes` (no torch); `convolution`, `transposed` and `pooling` compute by it, `axes` is what
 they share, `depthwise` knows what is slow, `dense` has no windows. `layouts` turns TensorFlow's tensors into ours.
-Offers the functions of all these, and `ResponseNorm`, `Window` and `Field`.
+`boxes` says what a box is; `grids` says boxes as a network's numbers, `suppression` and `anchors` choose among them.
+Offers the functions of all these, and `ResponseNorm`, `Window`, `Field`, `Detections` and `AnchorReport`.
 """
 
+from striate.ops.anchors import AnchorReport, anchor_report, anchors_by_kmeans
+from striate.ops.boxes import ciou, cxcywh_to_xyxy, giou, iou, ltrb_to_xyxy, xyxy_to_cxcywh, xyxy_to_ltrb
 from striate.ops.convolution import conv1d, conv2d, conv3d, depthwise_conv2d, separable_conv2d
 from striate.ops.dense import linear
+from striate.ops.grids import cell_centres, decode_anchors, decode_distances, encode_anchors, encode_distances
 from striate.ops.layouts import from_tensorflow, to_tensorflow
 from striate.ops.normalization import ResponseNorm, local_response_normalization
 from striate.ops.pooling import (
@@ -32,6 +36,7 @@ from striate.ops.shapes import (
     transposed_size,
     transposed_sizes,
 )
+from striate.ops.suppression import Detections, multiclass_nms, nms, soft_nms
 from striate.ops.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
 
 __all__ = [
@@ -67,4 +72,23 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "iou",
+    "giou",
+    "ciou",
+    "xyxy_to_cxcywh",
+    "cxcywh_to_xyxy",
+    "xyxy_to_ltrb",
+    "ltrb_to_xyxy",
+    "cell_centres",
+    "decode_distances",
+    "encode_distances",
+    "decode_anchors",
+    "encode_anchors",
+    "Detections",
+    "nms",
+    "multiclass_nms",
+    "soft_nms",
+    "AnchorReport",
+    "anchors_by_kmeans",
+    "anchor_report",
 ]
