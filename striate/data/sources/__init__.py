@@ -44,6 +44,21 @@ class Source:
 
 
 SOURCES: Mapping[str, Source] = {
+    "coco": Source(
+        "striate.data.sources.coco",
+        "COCO's JSON of instances, beside its pictures",
+        instead_of=("folders",),
+    ),
+    "yolo": Source(
+        "striate.data.sources.yolo",
+        "YOLO's text, class and box in parts of the sides, in labels/ beside images/ or beside each picture",
+        instead_of=("folders",),
+    ),
+    "voc": Source(
+        "striate.data.sources.pascal_voc",
+        "Pascal VOC, an XML file of boxes for each picture",
+        instead_of=("folders",),
+    ),
     "folders": Source(
         "striate.data.sources.class_folders",
         "a folder for each class, DATA/<class>/*.jpg or DATA/{train,val,test}/<class>/*.jpg",
