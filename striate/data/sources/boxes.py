@@ -4,7 +4,7 @@ Nothing is mended unless the settings ask for it, and then a notice counts it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,15 @@ def boxes_dataset(
         channels=3,
         notices=(*notices, *report.notices()),
         task="detect",
+    )
+
+
+def passed_over(index: PictureIndex, pictures: Iterable[Annotated]) -> list[str]:
+    """The notice on pictures that lie there and are not among those of a list, if there are any."""
+    named = {picture.path for picture in pictures}
+    left = [index.where(path) for path in index.pictures if path not in named]
+    return [f"passed over {counted(len(left), 'picture')} that the annotations do not list: {listed(left)}"] * bool(
+        left
     )
 
 

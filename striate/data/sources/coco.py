@@ -15,7 +15,7 @@ from striate.base.errors import DataError
 from striate.data.names import counted, listed, printable
 from striate.data.records import Classes, Dataset, Split
 from striate.data.settings import DataSettings
-from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset
+from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
 from striate.data.sources.layouts import split_names
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
 from striate.data.sources.text_files import number, read_json
@@ -40,7 +40,8 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
             file, and what `boxes_dataset` refuses.
     """
     index = PictureIndex(path)
-    files = [path] if path.is_file() else [file for file in index.files(".json") if recognises(file)]
+    files = [path] if path.is_file() else index.files(".json")
+    files = [file for file in files if recognises(file)] or files
     if not files:
         raise DataError(f"{printable(path)} holds no JSON file with the lists images, annotations and categories")
     notices = []
@@ -58,9 +59,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
             raise DataError(f"{where}: has other categories than {index.where(files[0])}; expected the same in each")
         classes = found.classes
         pictures += _pictures(index, file, content, found, split)
-    named = {picture.path for picture in pictures}
-    if left := [index.where(each) for each in index.pictures if each not in named]:
-        notices.append(f"passed over {counted(len(left), 'picture')} that no JSON file lists: {listed(left)}")
+    notices += passed_over(index, pictures)
     return boxes_dataset(index, "coco", pictures, classes, settings, workers, notices=notices, tolerance=ROUNDING)
 
 

@@ -13,7 +13,7 @@ from striate.base.errors import DataError
 from striate.data.names import counted, listed, printable
 from striate.data.records import Classes, Dataset, Split
 from striate.data.settings import DataSettings
-from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset
+from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
 from striate.data.sources.text_files import number, read_text
 from striate.data.sources.yolo_config import YoloConfig, read_config
@@ -65,8 +65,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     notices = (
         [f"{counted(len(outlines), 'outline')} taken for the boxes around: {listed(outlines)}"] if outlines else []
     )
-    if left := [index.where(each) for each in index.pictures if each not in members]:
-        notices.append(f"passed over {counted(len(left), 'picture')} that the YAML file does not list: {listed(left)}")
+    notices += passed_over(index, pictures)
     return boxes_dataset(
         index, "yolo", pictures, Classes(names), settings, workers, notices=notices, tolerance=ROUNDING, relative=True
     )

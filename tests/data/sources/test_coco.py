@@ -45,7 +45,7 @@ def test_the_official_folders(tmp_path):
     ]
     assert dataset.notices == (
         "passed over 1 JSON file beside instances: annotations/captions_train2017.json",
-        "passed over 1 picture that no JSON file lists: test2017/c.png",
+        "passed over 1 picture that the annotations do not list: test2017/c.png",
     )
     (tmp_path / "annotations" / "instances_val2017.json").rename(tmp_path / "annotations" / "instances_b.json")
     with pytest.raises(DataError, match="do not say one split each; give one of them"):

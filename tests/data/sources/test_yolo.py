@@ -49,7 +49,7 @@ def test_a_yaml_file_names_classes_and_splits(tmp_path, names, before):
             ("train/images/a.png", "train"),
             ("valid/images/a.png", "val"),
         ]
-        assert dataset.notices == ("passed over 1 picture that the YAML file does not list: more/images/a.png",)
+        assert dataset.notices == ("passed over 1 picture that the annotations do not list: more/images/a.png",)
 
 
 def test_lists_of_pictures(tmp_path):
