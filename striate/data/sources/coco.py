@@ -24,6 +24,7 @@ ROUNDING = 0.0101
 """By so much may a box end beyond the border, in pixels: COCO rounds left and width to a hundredth each."""
 
 _LISTS = ("images", "annotations", "categories")
+_MARKS = ("iscrowd", "difficult")  # the second is none of COCO's: what is converted from Pascal VOC has it
 _LOOKS = re.compile(r'"(images|annotations|categories)"\s*:\s*\[')
 
 
@@ -168,14 +169,15 @@ def _annotation(entry: Mapping[str, Any], key: int | str, place: str, categories
     if not isinstance(box, list) or len(box) != 4:
         raise DataError(f"{place}: bbox is {str(box)[:40]!r}; expected left, top, width and height")
     left, top, width, height = (number(each, place, "bbox") for each in box)
-    crowd = entry.get("iscrowd", 0)
-    if crowd not in (0, 1):
-        raise DataError(f"{place}: iscrowd is {str(crowd)[:40]!r}; expected 0 or 1")
+    for mark in _MARKS:
+        if entry.get(mark, 0) not in (0, 1):
+            raise DataError(f"{place}: {mark} is {str(entry[mark])[:40]!r}; expected 0 or 1")
     return Annotation(
         place,
         categories.indices[category],
         (left, top, left + width, top + height),
-        crowd=bool(crowd),
+        difficult=bool(entry.get("difficult", 0)),
+        crowd=bool(entry.get("iscrowd", 0)),
         id=str(key),
         area=number(entry["area"], place, "area") if entry.get("area") is not None else None,
         outline=_outline(entry.get("segmentation"), place),
