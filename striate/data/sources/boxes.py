@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable
+from striate.data.names import counted, listed, printable, shown
 from striate.data.records import Classes, Dataset, Split
 from striate.data.scan import hash_files, picture_sizes
 from striate.data.settings import DataSettings
@@ -228,7 +228,7 @@ def _names(pictures: Sequence[Annotated], report: Report) -> tuple[str, ...]:
     for name, where in first.items():
         other = alike.setdefault(" ".join(re.split(r"[\s_-]+", name.casefold())).strip(), name)
         if other != name:
-            report.add(SPELLED, f"{other!r} ({first[other]}) and {name!r} ({where})")
+            report.add(SPELLED, f"{shown(other)} ({first[other]}) and {shown(name)} ({where})")
     return tuple(sorted(first))
 
 

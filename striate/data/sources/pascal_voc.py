@@ -7,7 +7,7 @@ Its coordinates are pixels, counted from 1, and both ends belong to the box: a w
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable
+from striate.data.names import counted, listed, printable, shown
 from striate.data.records import Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset
@@ -53,7 +53,7 @@ def _picture(index: PictureIndex, file: Path, renamed: list[str]) -> Annotated:
     where = index.where(file)
     annotation = read_xml(file, where)
     if annotation.name != "annotation":
-        raise DataError(f"{where}:{annotation.line}: holds <{printable(annotation.name)}>; expected <annotation>")
+        raise DataError(f"{where}:{annotation.line}: holds <{printable(annotation.name[:40])}>; expected <annotation>")
     size = None
     if any(annotation.all("size")):
         element = annotation.one("size", where)
@@ -64,13 +64,14 @@ def _picture(index: PictureIndex, file: Path, renamed: list[str]) -> Annotated:
     path, own = index.find(name, file) if name else None, index.namesake(file)
     if path and own and path != own and path.stem != file.stem:
         raise DataError(
-            f"{where}: its filename is {name!r}, and there is a picture of the file's own name, too, "
+            f"{where}: its filename is {shown(name)}, and there is a picture of the file's own name, too, "
             f"{index.where(own)}; correct the filename, so that it is known which of them it is about"
         )
     if path is None and own is not None and name:
-        renamed.append(f"{where} ({name})")
-    missing = "" if path or own else f" ({name!r}.{index.nearest(name)})" if name else " (no filename)"
-    return Annotated(path or own, f"{where}{missing}", objects, size)
+        renamed.append(f"{where} ({shown(name)})")
+    if path is None and own is None:
+        where = index.missing(where, name) if name else f"{where} (no filename)"
+    return Annotated(path or own, where, objects, size)
 
 
 def _object(element: Element, where: str) -> Annotation:
@@ -84,7 +85,7 @@ def _object(element: Element, where: str) -> Annotation:
     )
     difficult = [child.text for child in element.all("difficult")]
     if difficult and difficult[0] not in ("0", "1"):
-        raise DataError(f"{place}: difficult is {difficult[0]!r}; expected 0 or 1")
+        raise DataError(f"{place}: difficult is {shown(difficult[0])}; expected 0 or 1")
     return Annotation(place, name, (left - 1, top - 1, right, bottom), difficult=difficult == ["1"])
 
 
@@ -98,16 +99,18 @@ def _of_lists(index: PictureIndex, known: list[tuple[str, Annotated]], notices: 
     by_name: dict[str, Annotated] = {}
     for name, picture in known:
         if by_name.setdefault(name, picture) is not picture:
-            raise DataError(f"{picture.where}: lists speak of {name!r}, and {by_name[name].where} is called so, too")
+            raise DataError(
+                f"{picture.where}: lists speak of {shown(name)}, and {by_name[name].where} is called so, too"
+            )
     places: dict[str, str] = {}
     for file in lists:
         for line, words in enumerate(read_text(file, index.where(file)).splitlines(), start=1):
             where = f"{index.where(file)}:{line}"
             for name in words.split()[:1]:
                 if name not in by_name:
-                    raise DataError(f"{where}: there is neither a picture nor an XML file called {name!r}")
+                    raise DataError(f"{where}: there is neither a picture nor an XML file called {shown(name)}")
                 if name in places:
-                    raise DataError(f"{where}: {name!r} is in {places[name]}, too; expected each picture once")
+                    raise DataError(f"{where}: {shown(name)} is in {places[name]}, too; expected each picture once")
                 places[name] = where
                 by_name[name].split = _LISTS[file.stem]
     if left := [picture.where for name, picture in by_name.items() if name not in places]:

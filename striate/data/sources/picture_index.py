@@ -7,13 +7,15 @@ from pathlib import Path, PurePosixPath
 
 from striate.base.errors import DataError
 from striate.base.nearest import did_you_mean
-from striate.data.names import listed, printable
+from striate.data.names import listed, printable, shown
 from striate.data.records import Split
 from striate.data.sources.folder_tree import walk
 from striate.data.sources.layouts import split_names
 
 _LOOKED_AT = 1000
 """Entries of a folder, and folders in it, that recognising a format looks at."""
+
+_HINTS = 3  # of 100,000 names each takes a second
 
 
 class PictureIndex:
@@ -28,6 +30,7 @@ class PictureIndex:
         if not given.is_dir() and not self.tree.holds_pictures:
             self.root = self.root.parent
             self.tree = walk(self.root)
+        self._missed = 0
         self.pictures = self.tree.all_pictures()
         self._by_name: dict[str, list[Path]] = {}
         self._by_stem: dict[str, list[Path]] = {}
@@ -75,9 +78,12 @@ class PictureIndex:
             )
         return found[0]
 
-    def nearest(self, name: str) -> str:
-        """A sentence on the picture whose name is most like ``name``, or nothing."""
-        return did_you_mean(re.split(r"[\\/]", name)[-1], [printable(each) for each in self._by_name])
+    def missing(self, where: str, name: str) -> str:
+        """A place with the picture that it speaks of and that is not there; the first times with the nearest name."""
+        self._missed += 1
+        names = [printable(each) for each in self._by_name] if self._missed <= _HINTS else []
+        hint = did_you_mean(re.split(r"[\\/]", name[-100:])[-1], names)
+        return f"{where} ({shown(name)}{f'.{hint}' if hint else ''})"
 
     def split_of(self, path: Path) -> Split | None:
         """The split that the folders of a picture say."""

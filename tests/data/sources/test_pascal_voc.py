@@ -37,7 +37,7 @@ def test_a_filename_that_is_not_there_gives_way_to_the_files_own_name_and_is_tol
     file = voc(tmp_path, "a", voc_object("cat", 1, 1, 5, 5))
     file.write_text(file.read_text().replace("a.png", "IMG_7.jpg"))
     (notice,) = open_data(tmp_path).notices
-    assert "Annotations/a.xml (IMG_7.jpg)" in notice and "1 XML file names a picture that is not there" in notice
+    assert "Annotations/a.xml ('IMG_7.jpg')" in notice and "1 XML file names a picture that is not there" in notice
     picture(tmp_path / "IMG_7.jpg", seed=1)
     with pytest.raises(DataError, match=r"Annotations/a\.xml: its filename is 'IMG_7\.jpg', and .* a\.png; correct"):
         open_data(tmp_path)
