@@ -1,7 +1,8 @@
 """Pascal VOC: an XML file for each picture, with or without the lists of ``ImageSets/Main`` (Everingham et al. 2010).
 
 Its coordinates are pixels, counted from 1, and both ends belong to the box: a whole picture of 4 x 3 pixels is 1, 1, 4,
-3. A picture is found by ``filename``, else by the XML file's own name.
+3. With ``first_pixel`` 0 they are edges, counted from 0, as some programs write them. A picture is found by
+``filename``, else by the XML file's own name.
 """
 
 from pathlib import Path
@@ -15,6 +16,10 @@ from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
 from striate.data.sources.text_files import Element, number, read_text, read_xml
 
 _LISTS: dict[str, Split] = {"train": "train", "val": "val", "test": "test", "trainval": "train"}
+_FROM_0 = (
+    "where a coordinate is 0, the file does not count pixels from 1, as Pascal VOC does, and its boxes lie a pixel "
+    "off: say so with --first-pixel 0"
+)
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -37,7 +42,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     files = index.files(".xml")
     if not files:
         raise DataError(f"{printable(path)} holds no XML files; Pascal VOC has one for each picture")
-    known = [(file.stem, _picture(index, file, renamed)) for file in files]
+    known = [(file.stem, _picture(index, file, settings, renamed)) for file in files]
     if renamed:
         what = counted(len(renamed), "XML file names", "XML files name")
         notices.append(
@@ -46,10 +51,12 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     named = {picture.path for _, picture in known}
     known += [(each.stem, Annotated(each, index.where(each), None)) for each in index.pictures if each not in named]
     pictures = _of_lists(index, known, notices)
-    return boxes_dataset(index, "voc", pictures, None, settings, workers, notices=notices)
+    begins = [min(each.xyxy[:2]) for picture in pictures for each in picture.objects or ()]
+    hint = _FROM_0 if settings.first_pixel and -1 in begins else ""
+    return boxes_dataset(index, "voc", pictures, None, settings, workers, notices=notices, hint=hint)
 
 
-def _picture(index: PictureIndex, file: Path, renamed: list[str]) -> Annotated:
+def _picture(index: PictureIndex, file: Path, settings: DataSettings, renamed: list[str]) -> Annotated:
     where = index.where(file)
     annotation = read_xml(file, where)
     if annotation.name != "annotation":
@@ -59,7 +66,7 @@ def _picture(index: PictureIndex, file: Path, renamed: list[str]) -> Annotated:
         element = annotation.one("size", where)
         height, width = (number(element.one(side, where).text, where, side) for side in ("height", "width"))
         size = (int(height), int(width))
-    objects = [_object(each, where) for each in annotation.all("object")]
+    objects = [_object(each, where, settings.first_pixel) for each in annotation.all("object")]
     name = annotation.one("filename", where).text if any(annotation.all("filename")) else ""
     path, own = index.find(name, file) if name else None, index.namesake(file)
     if path and own and path != own and path.stem != file.stem:
@@ -74,7 +81,7 @@ def _picture(index: PictureIndex, file: Path, renamed: list[str]) -> Annotated:
     return Annotated(path or own, where, objects, size)
 
 
-def _object(element: Element, where: str) -> Annotation:
+def _object(element: Element, where: str, first: int) -> Annotation:
     place = f"{where}:{element.line}"
     name = element.one("name", where).text
     if not name:
@@ -86,7 +93,7 @@ def _object(element: Element, where: str) -> Annotation:
     difficult = [child.text for child in element.all("difficult")]
     if difficult and difficult[0] not in ("0", "1"):
         raise DataError(f"{place}: difficult is {shown(difficult[0])}; expected 0 or 1")
-    return Annotation(place, name, (left - 1, top - 1, right, bottom), difficult=difficult == ["1"])
+    return Annotation(place, name, (left - first, top - first, right, bottom), difficult=difficult == ["1"])
 
 
 def _of_lists(index: PictureIndex, known: list[tuple[str, Annotated]], notices: list[str]) -> list[Annotated]:
