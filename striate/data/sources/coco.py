@@ -5,7 +5,7 @@ polygons or run-lengths, are kept as they stand.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,10 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     for file, split in zip(files, _splits(index, files), strict=True):
         where = index.where(file)
         content = _lists(read_json(file, where), where)
-        found = _Categories(content["categories"], where)
+        found = _Categories(
+            content["categories"], where, {str(each.get("category_id")) for each in content["annotations"]}
+        )
+        notices += found.notices
         if classes is not None and found.classes != classes:
             raise DataError(f"{where}: has other categories than {index.where(files[0])}; expected the same in each")
         classes = found.classes
@@ -108,9 +111,13 @@ def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
 
 
 class _Categories:
-    """The categories of a file as `Classes`, by id where these are numbers, and which index each id has."""
+    """The categories of a file as `Classes`, by id where these are numbers, and which index each id has.
 
-    def __init__(self, entries: Sequence[Mapping[str, Any]], where: str) -> None:
+    Of two with one name that without annotations goes: some programs write the name of the whole set as another class.
+    """
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]], where: str, used: Set[str]) -> None:
+        self.notices: list[str] = []
         names: dict[int | str, str] = {}
         owners: dict[str, int | str] = {}
         for position, entry in enumerate(entries):
@@ -122,10 +129,20 @@ class _Categories:
                     "one"
                 )
             if name in owners:
-                raise DataError(
-                    f"{where}: categories {_short(owners[name])} and {_short(key)} are both called "
-                    f"{shown(name)}; expected one"
+                unused = [each for each in (owners[name], key) if str(each) not in used]
+                if not unused:
+                    raise DataError(
+                        f"{where}: categories {_short(owners[name])} and {_short(key)} are both called {shown(name)}; "
+                        "expected one"
+                    )
+                self.notices.append(
+                    f"{where}: category {_short(unused[0])} left out: it has no annotations, and another one is called "
+                    f"{shown(name)}, too"
                 )
+                names[key] = name
+                names.pop(unused[0])
+                owners[name] = key if unused[0] != key else owners[name]
+                continue
             names[key], owners[name] = name, key
         order = list(names)
         if all(isinstance(key, int) for key in order):

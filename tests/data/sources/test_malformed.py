@@ -117,7 +117,10 @@ MALFORMED = {
         "a.json: category 1 has two names, 'cat' and 'dog'",
     ),
     "json/one name": (
-        instances(categories=[{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}]),
+        instances(
+            *(instance(), instance(id=8, category_id=2)),
+            categories=[{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}],
+        ),
         "a.json: categories 1 and 2 are both called 'cat'",
     ),
     "json/no box": (instances(instance(bbox=None)), "a.json: annotation 7: bbox is None; expected left, top, width"),
