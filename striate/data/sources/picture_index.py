@@ -1,5 +1,7 @@
 """Which picture an annotation means: names in annotation files are often paths of another computer, or names alone."""
 
+import contextlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -12,9 +14,8 @@ from striate.data.records import Split
 from striate.data.sources.folder_tree import walk
 from striate.data.sources.layouts import split_names
 
-_LOOKED_AT = 1000
-"""Entries of a folder, and folders in it, that recognising a format looks at."""
-
+_ENTRIES = 1000  # of a folder, and so many folders of a level, are looked at to recognise a format
+_FOLDERS = 100
 _HINTS = 3  # of 100,000 names each takes a second
 
 
@@ -104,15 +105,19 @@ def glimpse(path: Path, *suffixes: str) -> Iterator[Path]:
         return
     level = [path]
     for _ in range(3):
-        below = []
-        for folder in level[:_LOOKED_AT]:
-            try:
-                entries = [each for each in islice(folder.iterdir(), _LOOKED_AT) if not each.name.startswith(".")]
-            except OSError:
-                continue
-            yield from sorted(each for each in entries if each.suffix.lower() in suffixes and each.is_file())
-            below += sorted(each for each in entries if not each.suffix and each.is_dir())
-        level = below
+        below: list[Path] = []
+        for folder in level[:_FOLDERS]:
+            found: list[Path] = []
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in islice(entries, _ENTRIES):
+                    if entry.name.startswith("."):
+                        continue
+                    if os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122 (there may be many)
+                        found.append(folder / entry.name)
+                    elif entry.is_dir():
+                        below.append(folder / entry.name)
+            yield from sorted(each for each in found if each.is_file())
+        level = sorted(below)
 
 
 def start_of(path: Path, count: int = 1 << 16) -> str:
