@@ -31,6 +31,11 @@ class DataSettings:
         Later(as_before="error"),
         Field(description='pictures without annotations: an "error", "background" without objects, or "skip" them'),
     ] = "error"
+    first_pixel: Annotated[
+        Literal[0, 1],
+        Later(as_before=1),
+        Field(description="number of the first pixel in Pascal VOC files: 1, or 0 where coordinates are edges, from 0"),
+    ] = 1
 
 
 USUAL = DataSettings()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable
+from striate.data.names import counted, listed, printable, shown
 from striate.data.records import Classes, Dataset, Split
 from striate.data.scan import hash_files, picture_sizes
 from striate.data.settings import DataSettings
@@ -116,6 +116,7 @@ class Report:
 
     faults: dict[Fault, list[str]] = field(default_factory=dict)
     mended: dict[Fault, list[str]] = field(default_factory=dict)
+    hints: dict[Fault, str] = field(default_factory=dict)
 
     def add(self, fault: Fault, where: str, *, mended: bool = False) -> None:
         """Note one fault and where it is."""
@@ -124,7 +125,10 @@ class Report:
     def refuse(self, root: Path) -> None:
         """Raise DataError if something was not mended; names each kind with its first places."""
         if self.faults:
-            kinds = [f"{_said(fault, places)}; {fault.mend}" for fault, places in self.faults.items()]
+            kinds = [
+                "; ".join(filter(None, (_said(fault, places), fault.mend, self.hints.get(fault))))
+                for fault, places in self.faults.items()
+            ]
             raise DataError(f"{printable(root)}: {'. '.join(kinds)}")
 
     def notices(self) -> list[str]:
@@ -148,16 +152,18 @@ def boxes_dataset(
     notices: Sequence[str] = (),
     tolerance: float = 0.0,
     relative: bool = False,
+    hint: str = "",
 ) -> Dataset:
     """The data set of annotated pictures; without ``classes`` they are the labels' names, sorted.
 
     A box may be out of its picture by ``tolerance``, which is what the format's own rounding explains; it ends at the
-    border then. ``relative`` says that boxes (and the tolerance) are in parts of width and height.
+    border then. ``relative`` says that boxes (and the tolerance) are in parts of width and height. ``hint`` is said
+    where boxes reach out.
 
     Raises:
         DataError: something contradicts itself or the pictures and ``settings`` do not mend it; names what and where.
     """
-    report = Report()
+    report = Report(hints={OUTSIDE: hint} if hint else {})
     taken = _taken(index, pictures, settings, report)
     paths = [path for path, _ in taken]
     sizes = picture_sizes(paths, root=index.root, workers=workers)
@@ -228,7 +234,7 @@ def _names(pictures: Sequence[Annotated], report: Report) -> tuple[str, ...]:
     for name, where in first.items():
         other = alike.setdefault(" ".join(re.split(r"[\s_-]+", name.casefold())).strip(), name)
         if other != name:
-            report.add(SPELLED, f"{other!r} ({first[other]}) and {name!r} ({where})")
+            report.add(SPELLED, f"{shown(other)} ({first[other]}) and {shown(name)} ({where})")
     return tuple(sorted(first))
 
 

@@ -58,9 +58,8 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     for place, name, size, object_ in _rows(files[0], index.where(files[0])):
         if name not in pictures:
             found = index.find(name, files[0])
-            missing = "" if found else f" ({name!r}.{index.nearest(name)})"
             objects[name] = []
-            pictures[name] = Annotated(found, f"{place}{missing}", objects[name], size)
+            pictures[name] = Annotated(found, place if found else index.missing(place, name), objects[name], size)
         if object_ is not None:
             objects[name].append(object_)
     named = {picture.path for picture in pictures.values()}

@@ -5,14 +5,14 @@ polygons or run-lengths, are kept as they stand.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable
+from striate.data.names import counted, listed, printable, shown
 from striate.data.records import Classes, Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
@@ -55,7 +55,10 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     for file, split in zip(files, _splits(index, files), strict=True):
         where = index.where(file)
         content = _lists(read_json(file, where), where)
-        found = _Categories(content["categories"], where)
+        found = _Categories(
+            content["categories"], where, {str(each.get("category_id")) for each in content["annotations"]}
+        )
+        notices += found.notices
         if classes is not None and found.classes != classes:
             raise DataError(f"{where}: has other categories than {index.where(files[0])}; expected the same in each")
         classes = found.classes
@@ -86,36 +89,60 @@ def _lists(content: object, where: str) -> dict[str, list[dict[str, Any]]]:
     for name in _LISTS:
         for position, each in enumerate(content[name]):
             if not isinstance(each, dict):
-                raise DataError(f"{where}: {name}[{position}] is {str(each)[:40]!r}; expected an object with an id")
+                raise DataError(f"{where}: {name}[{position}] is {shown(each)}; expected an object with an id")
     return {name: content[name] for name in _LISTS}
 
 
 def _id(entry: Mapping[str, Any], key: str, where: str) -> int | str:
     found = entry.get(key)
     if isinstance(found, bool) or not isinstance(found, int | str):
-        raise DataError(f"{where}: {key} is {str(found)[:40]!r}; expected a whole number or a word")
+        raise DataError(f"{where}: {key} is {shown(found)}; expected a whole number or a word")
     return found
+
+
+def _short(key: int | str) -> str:
+    return printable(str(key)[:40])
 
 
 def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
     if not isinstance(found := entry.get(key), str) or not found.strip():
-        raise DataError(f"{where}: {key} is {str(found)[:40]!r}; expected a name")
+        raise DataError(f"{where}: {key} is {shown(found)}; expected a name")
     return found.strip()
 
 
 class _Categories:
-    """The categories of a file as `Classes`, by id where these are numbers, and which index each id has."""
+    """The categories of a file as `Classes`, by id where these are numbers, and which index each id has.
 
-    def __init__(self, entries: Sequence[Mapping[str, Any]], where: str) -> None:
+    Of two with one name that without annotations goes: some programs write the name of the whole set as another class.
+    """
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]], where: str, used: Set[str]) -> None:
+        self.notices: list[str] = []
         names: dict[int | str, str] = {}
         owners: dict[str, int | str] = {}
         for position, entry in enumerate(entries):
             key = _id(entry, "id", f"{where}: categories[{position}]")
-            name = _text(entry, "name", f"{where}: category {key}")
+            name = _text(entry, "name", f"{where}: category {_short(key)}")
             if key in names:
-                raise DataError(f"{where}: category {key} has two names, {names[key]!r} and {name!r}; expected one")
+                raise DataError(
+                    f"{where}: category {_short(key)} has two names, {shown(names[key])} and {shown(name)}; expected "
+                    "one"
+                )
             if name in owners:
-                raise DataError(f"{where}: categories {owners[name]} and {key} are both called {name!r}; expected one")
+                unused = [each for each in (owners[name], key) if str(each) not in used]
+                if not unused:
+                    raise DataError(
+                        f"{where}: categories {_short(owners[name])} and {_short(key)} are both called {shown(name)}; "
+                        "expected one"
+                    )
+                self.notices.append(
+                    f"{where}: category {_short(unused[0])} left out: it has no annotations, and another one is called "
+                    f"{shown(name)}, too"
+                )
+                names[key] = name
+                names.pop(unused[0])
+                owners[name] = key if unused[0] != key else owners[name]
+                continue
             names[key], owners[name] = name, key
         order = list(names)
         if all(isinstance(key, int) for key in order):
@@ -135,7 +162,7 @@ def _pictures(
     pictures: dict[int | str, Annotated] = {}
     for position, entry in enumerate(content["images"]):
         key = _id(entry, "id", f"{where}: images[{position}]")
-        place = f"{where}: image {key}"
+        place = f"{where}: image {_short(key)}"
         if key in pictures:
             raise DataError(f"{place}: there are two images of this id; expected one")
         name = _text(entry, "file_name", place)
@@ -143,18 +170,17 @@ def _pictures(
         size = None
         if "height" in entry and "width" in entry:
             size = (int(number(entry["height"], place, "height")), int(number(entry["width"], place, "width")))
-        missing = "" if path else f" ({name!r}.{index.nearest(name)})"
-        pictures[key] = Annotated(path, f"{place}{missing}", [], size, split)
+        pictures[key] = Annotated(path, place if path else index.missing(place, name), [], size, split)
     seen: set[int | str] = set()
     for position, entry in enumerate(content["annotations"]):
         key = _id(entry, "id", f"{where}: annotations[{position}]")
-        place = f"{where}: annotation {key}"
+        place = f"{where}: annotation {_short(key)}"
         if key in seen:
             raise DataError(f"{place}: there are two annotations of this id; expected one")
         seen.add(key)
         picture = pictures.get(_id(entry, "image_id", place))
         if picture is None:
-            raise DataError(f"{place}: image_id is {entry['image_id']!r}, and there is no image of this id")
+            raise DataError(f"{place}: image_id is {shown(entry['image_id'])}, and there is no image of this id")
         assert picture.objects is not None
         picture.objects.append(_annotation(entry, key, place, categories))
     return list(pictures.values())
@@ -163,15 +189,17 @@ def _pictures(
 def _annotation(entry: Mapping[str, Any], key: int | str, place: str, categories: _Categories) -> Annotation:
     category = _id(entry, "category_id", place)
     if category not in categories.indices:
-        known = listed(list(categories.classes.ids or ()))
-        raise DataError(f"{place}: category_id is {category!r}, and there is no category of this id; there are {known}")
+        known = listed([_short(each) for each in categories.classes.ids or ()])
+        raise DataError(
+            f"{place}: category_id is {shown(category)}, and there is no category of this id; there are {known}"
+        )
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
-        raise DataError(f"{place}: bbox is {str(box)[:40]!r}; expected left, top, width and height")
+        raise DataError(f"{place}: bbox is {shown(box)}; expected left, top, width and height")
     left, top, width, height = (number(each, place, "bbox") for each in box)
     for mark in _MARKS:
         if entry.get(mark, 0) not in (0, 1):
-            raise DataError(f"{place}: {mark} is {str(entry[mark])[:40]!r}; expected 0 or 1")
+            raise DataError(f"{place}: {mark} is {shown(entry[mark])}; expected 0 or 1")
     return Annotation(
         place,
         categories.indices[category],

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import printable
+from striate.data.names import printable, shown
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
@@ -49,7 +49,7 @@ def _pictures(index: PictureIndex, file: Path) -> Iterator[Annotated]:
     where = index.where(file)
     dataset = read_xml(file, where)
     if dataset.name != "dataset":
-        raise DataError(f"{where}:{dataset.line}: holds <{printable(dataset.name)}>; expected <dataset>")
+        raise DataError(f"{where}:{dataset.line}: holds <{printable(dataset.name[:40])}>; expected <dataset>")
     for image in dataset.one("images", where).all("image"):
         place = f"{where}:{image.line}"
         name = _attribute(image, "file", place)
@@ -57,8 +57,9 @@ def _pictures(index: PictureIndex, file: Path) -> Iterator[Annotated]:
         size = None
         if {"height", "width"} <= image.attributes.keys():
             size = (int(_number(image, "height", place)), int(_number(image, "width", place)))
-        missing = "" if path else f" ({name!r}.{index.nearest(name)})"
-        yield Annotated(path, f"{place}{missing}", [_box(each, where) for each in image.all("box")], size)
+        yield Annotated(
+            path, place if path else index.missing(place, name), [_box(each, where) for each in image.all("box")], size
+        )
 
 
 def _box(box: Element, where: str) -> Annotation:
@@ -70,7 +71,7 @@ def _box(box: Element, where: str) -> Annotation:
     flags = {key: box.attributes.get(key, "0") for key in ("ignore", "difficult")}
     for key, value in flags.items():
         if value not in ("0", "1"):
-            raise DataError(f"{place}: {key} is {value!r}; expected 0 or 1")
+            raise DataError(f"{place}: {key} is {shown(value)}; expected 0 or 1")
     return Annotation(
         place,
         label,
@@ -82,7 +83,7 @@ def _box(box: Element, where: str) -> Annotation:
 
 def _attribute(element: Element, key: str, place: str) -> str:
     if not (found := element.attributes.get(key, "").strip()):
-        raise DataError(f"{place}: <{printable(element.name)}> has no {key}")
+        raise DataError(f"{place}: <{printable(element.name[:40])}> has no {key}")
     return found
 
 

@@ -1,13 +1,14 @@
 """Pascal VOC: an XML file for each picture, with or without the lists of ``ImageSets/Main`` (Everingham et al. 2010).
 
 Its coordinates are pixels, counted from 1, and both ends belong to the box: a whole picture of 4 x 3 pixels is 1, 1, 4,
-3. A picture is found by ``filename``, else by the XML file's own name.
+3. With ``first_pixel`` 0 they are edges, counted from 0, as some programs write them. A picture is found by
+``filename``, else by the XML file's own name.
 """
 
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable
+from striate.data.names import counted, listed, printable, shown
 from striate.data.records import Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset
@@ -15,6 +16,10 @@ from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
 from striate.data.sources.text_files import Element, number, read_text, read_xml
 
 _LISTS: dict[str, Split] = {"train": "train", "val": "val", "test": "test", "trainval": "train"}
+_FROM_0 = (
+    "where a coordinate is 0, the file does not count pixels from 1, as Pascal VOC does, and its boxes lie a pixel "
+    "off: say so with --first-pixel 0"
+)
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -37,7 +42,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     files = index.files(".xml")
     if not files:
         raise DataError(f"{printable(path)} holds no XML files; Pascal VOC has one for each picture")
-    known = [(file.stem, _picture(index, file, renamed)) for file in files]
+    known = [(file.stem, _picture(index, file, settings, renamed)) for file in files]
     if renamed:
         what = counted(len(renamed), "XML file names", "XML files name")
         notices.append(
@@ -46,34 +51,37 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     named = {picture.path for _, picture in known}
     known += [(each.stem, Annotated(each, index.where(each), None)) for each in index.pictures if each not in named]
     pictures = _of_lists(index, known, notices)
-    return boxes_dataset(index, "voc", pictures, None, settings, workers, notices=notices)
+    begins = [min(each.xyxy[:2]) for picture in pictures for each in picture.objects or ()]
+    hint = _FROM_0 if settings.first_pixel and -1 in begins else ""
+    return boxes_dataset(index, "voc", pictures, None, settings, workers, notices=notices, hint=hint)
 
 
-def _picture(index: PictureIndex, file: Path, renamed: list[str]) -> Annotated:
+def _picture(index: PictureIndex, file: Path, settings: DataSettings, renamed: list[str]) -> Annotated:
     where = index.where(file)
     annotation = read_xml(file, where)
     if annotation.name != "annotation":
-        raise DataError(f"{where}:{annotation.line}: holds <{printable(annotation.name)}>; expected <annotation>")
+        raise DataError(f"{where}:{annotation.line}: holds <{printable(annotation.name[:40])}>; expected <annotation>")
     size = None
     if any(annotation.all("size")):
         element = annotation.one("size", where)
         height, width = (number(element.one(side, where).text, where, side) for side in ("height", "width"))
         size = (int(height), int(width))
-    objects = [_object(each, where) for each in annotation.all("object")]
+    objects = [_object(each, where, settings.first_pixel) for each in annotation.all("object")]
     name = annotation.one("filename", where).text if any(annotation.all("filename")) else ""
     path, own = index.find(name, file) if name else None, index.namesake(file)
     if path and own and path != own and path.stem != file.stem:
         raise DataError(
-            f"{where}: its filename is {name!r}, and there is a picture of the file's own name, too, "
+            f"{where}: its filename is {shown(name)}, and there is a picture of the file's own name, too, "
             f"{index.where(own)}; correct the filename, so that it is known which of them it is about"
         )
     if path is None and own is not None and name:
-        renamed.append(f"{where} ({name})")
-    missing = "" if path or own else f" ({name!r}.{index.nearest(name)})" if name else " (no filename)"
-    return Annotated(path or own, f"{where}{missing}", objects, size)
+        renamed.append(f"{where} ({shown(name)})")
+    if path is None and own is None:
+        where = index.missing(where, name) if name else f"{where} (no filename)"
+    return Annotated(path or own, where, objects, size)
 
 
-def _object(element: Element, where: str) -> Annotation:
+def _object(element: Element, where: str, first: int) -> Annotation:
     place = f"{where}:{element.line}"
     name = element.one("name", where).text
     if not name:
@@ -84,8 +92,8 @@ def _object(element: Element, where: str) -> Annotation:
     )
     difficult = [child.text for child in element.all("difficult")]
     if difficult and difficult[0] not in ("0", "1"):
-        raise DataError(f"{place}: difficult is {difficult[0]!r}; expected 0 or 1")
-    return Annotation(place, name, (left - 1, top - 1, right, bottom), difficult=difficult == ["1"])
+        raise DataError(f"{place}: difficult is {shown(difficult[0])}; expected 0 or 1")
+    return Annotation(place, name, (left - first, top - first, right, bottom), difficult=difficult == ["1"])
 
 
 def _of_lists(index: PictureIndex, known: list[tuple[str, Annotated]], notices: list[str]) -> list[Annotated]:
@@ -98,16 +106,18 @@ def _of_lists(index: PictureIndex, known: list[tuple[str, Annotated]], notices: 
     by_name: dict[str, Annotated] = {}
     for name, picture in known:
         if by_name.setdefault(name, picture) is not picture:
-            raise DataError(f"{picture.where}: lists speak of {name!r}, and {by_name[name].where} is called so, too")
+            raise DataError(
+                f"{picture.where}: lists speak of {shown(name)}, and {by_name[name].where} is called so, too"
+            )
     places: dict[str, str] = {}
     for file in lists:
         for line, words in enumerate(read_text(file, index.where(file)).splitlines(), start=1):
             where = f"{index.where(file)}:{line}"
             for name in words.split()[:1]:
                 if name not in by_name:
-                    raise DataError(f"{where}: there is neither a picture nor an XML file called {name!r}")
+                    raise DataError(f"{where}: there is neither a picture nor an XML file called {shown(name)}")
                 if name in places:
-                    raise DataError(f"{where}: {name!r} is in {places[name]}, too; expected each picture once")
+                    raise DataError(f"{where}: {shown(name)} is in {places[name]}, too; expected each picture once")
                 places[name] = where
                 by_name[name].split = _LISTS[file.stem]
     if left := [picture.where for name, picture in by_name.items() if name not in places]:

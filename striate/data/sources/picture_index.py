@@ -1,5 +1,7 @@
 """Which picture an annotation means: names in annotation files are often paths of another computer, or names alone."""
 
+import contextlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -7,13 +9,14 @@ from pathlib import Path, PurePosixPath
 
 from striate.base.errors import DataError
 from striate.base.nearest import did_you_mean
-from striate.data.names import listed, printable
+from striate.data.names import listed, printable, shown
 from striate.data.records import Split
 from striate.data.sources.folder_tree import walk
 from striate.data.sources.layouts import split_names
 
-_LOOKED_AT = 1000
-"""Entries of a folder, and folders in it, that recognising a format looks at."""
+_ENTRIES = 1000  # of a folder, and so many folders of a level, are looked at to recognise a format
+_FOLDERS = 100
+_HINTS = 3  # of 100,000 names each takes a second
 
 
 class PictureIndex:
@@ -28,6 +31,7 @@ class PictureIndex:
         if not given.is_dir() and not self.tree.holds_pictures:
             self.root = self.root.parent
             self.tree = walk(self.root)
+        self._missed = 0
         self.pictures = self.tree.all_pictures()
         self._by_name: dict[str, list[Path]] = {}
         self._by_stem: dict[str, list[Path]] = {}
@@ -75,9 +79,12 @@ class PictureIndex:
             )
         return found[0]
 
-    def nearest(self, name: str) -> str:
-        """A sentence on the picture whose name is most like ``name``, or nothing."""
-        return did_you_mean(re.split(r"[\\/]", name)[-1], [printable(each) for each in self._by_name])
+    def missing(self, where: str, name: str) -> str:
+        """A place with the picture that it speaks of and that is not there; the first times with the nearest name."""
+        self._missed += 1
+        names = [printable(each) for each in self._by_name] if self._missed <= _HINTS else []
+        hint = did_you_mean(re.split(r"[\\/]", name[-100:])[-1], names)
+        return f"{where} ({shown(name)}{f'.{hint}' if hint else ''})"
 
     def split_of(self, path: Path) -> Split | None:
         """The split that the folders of a picture say."""
@@ -98,15 +105,19 @@ def glimpse(path: Path, *suffixes: str) -> Iterator[Path]:
         return
     level = [path]
     for _ in range(3):
-        below = []
-        for folder in level[:_LOOKED_AT]:
-            try:
-                entries = [each for each in islice(folder.iterdir(), _LOOKED_AT) if not each.name.startswith(".")]
-            except OSError:
-                continue
-            yield from sorted(each for each in entries if each.suffix.lower() in suffixes and each.is_file())
-            below += sorted(each for each in entries if not each.suffix and each.is_dir())
-        level = below
+        below: list[Path] = []
+        for folder in level[:_FOLDERS]:
+            found: list[Path] = []
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in islice(entries, _ENTRIES):
+                    if entry.name.startswith("."):
+                        continue
+                    if os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122 (there may be many)
+                        found.append(folder / entry.name)
+                    elif entry.is_dir():
+                        below.append(folder / entry.name)
+            yield from sorted(each for each in found if each.is_file())
+        level = sorted(below)
 
 
 def start_of(path: Path, count: int = 1 << 16) -> str:

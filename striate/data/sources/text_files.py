@@ -11,10 +11,10 @@ from xml.parsers import expat
 
 from striate.base.errors import DataError
 from striate.base.hardware import available_memory
-from striate.data.names import printable
+from striate.data.names import printable, shown
 
 MEMORY = 8
-"""Bytes of memory that a byte of a file may take once it is numbers, names and lists (COCO's polygons: 6)."""
+"""Bytes of memory that a byte of a file may take once it is numbers, names and lists (COCO's: 5)."""
 
 _DEPTH = 32  # of elements in each other; the formats have five
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -80,7 +80,7 @@ class Element:
         found = list(self.all(name))
         if len(found) != 1:
             has = f"has {len(found)} <{name}>" if found else f"has no <{name}>"
-            raise DataError(f"{where}:{self.line}: <{printable(self.name)}> {has}; expected one")
+            raise DataError(f"{where}:{self.line}: <{printable(self.name[:40])}> {has}; expected one")
         return found[0]
 
 
@@ -110,8 +110,8 @@ def read_xml(path: Path, where: str) -> Element:
 
     def refuse(name: str, system: str | None, public: str | None, internal: bool) -> NoReturn:
         raise DataError(
-            f"{where}:{parser.CurrentLineNumber}: declares a document type (<!DOCTYPE {printable(name)}>), by which "
-            "XML defines entities; annotations need none, so it is not read; remove the declaration"
+            f"{where}:{parser.CurrentLineNumber}: declares a document type (<!DOCTYPE {printable(name[:40])}>), by "
+            "which XML defines entities; annotations need none, so it is not read; remove the declaration"
         )
 
     parser = expat.ParserCreate()
@@ -141,10 +141,5 @@ def number(word: object, where: str, what: str) -> float:
     elif isinstance(word, str) and _NUMBER.fullmatch(word.strip()):
         found = float(word)
     if not math.isfinite(found):
-        raise DataError(f"{where}: {what} is {_shown(word)}; expected a number")
+        raise DataError(f"{where}: {what} is {shown(word)}; expected a number")
     return found
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return printable(text if len(text) <= 40 else f"{text[:40]}...")

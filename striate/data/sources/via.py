@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable
+from striate.data.names import counted, listed, printable, shown
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
@@ -59,9 +59,8 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     for place, name, shape, attributes in entries:
         if name not in pictures:
             found = index.find(name, files[0])
-            missing = "" if found else f" ({name!r}.{index.nearest(name)})"
             objects[name] = []
-            pictures[name] = Annotated(found, f"{place}{missing}", objects[name])
+            pictures[name] = Annotated(found, place if found else index.missing(place, name), objects[name])
         if shape is not None:
             box = _box(shape, place, outlines)
             objects[name].append(Annotation(place, _label(attributes, place), box))
@@ -79,7 +78,7 @@ def _entries(file: Path, where: str) -> Iterator[tuple[str, str, Any, Any]]:
     if not isinstance(content, dict):
         raise DataError(f"{where}: is not of the VGG Image Annotator; expected an object with an entry a picture")
     for key, entry in content.items():
-        place = f"{where}: {printable(key)}"
+        place = f"{where}: {printable(key[:60])}"
         regions = entry.get("regions") if isinstance(entry, dict) else None
         if not isinstance(regions, dict | list) or not isinstance(name := entry.get("filename"), str) or not name:
             raise DataError(f"{place}: expected a filename and regions")
@@ -117,7 +116,7 @@ def _json(row: Mapping[str, str], column: str, place: str) -> Any:
 def _box(shape: object, place: str, outlines: list[str]) -> _Box:
     kind = shape.get("name") if isinstance(shape, dict) else None
     if not isinstance(shape, dict) or kind not in ("rect", "polygon", "polyline", "circle", "ellipse"):
-        raise DataError(f"{place}: its shape is {str(kind)[:40]!r}, which has no box; expected a rect")
+        raise DataError(f"{place}: its shape is {shown(kind)}, which has no box; expected a rect")
     if kind == "rect":
         left, top, width, height = (number(shape.get(key), place, key) for key in ("x", "y", "width", "height"))
         return left, top, left + width, top + height
@@ -137,7 +136,7 @@ def _label(attributes: object, place: str) -> str:
     given = attributes if isinstance(attributes, dict) else {}
     keys = list(given) if len(given) == 1 else [key for key in given if key.lower() in _NAMED]
     if len(keys) != 1:
-        has = f"; it has {listed(sorted(map(printable, given)))}" if given else ""
+        has = f"; it has {listed(sorted(printable(key[:40]) for key in given))}" if given else ""
         raise DataError(
             f"{place}: which attribute is its class cannot be told; expected one alone, or one called "
             f"{', '.join(_NAMED)}{has}"
@@ -145,5 +144,5 @@ def _label(attributes: object, place: str) -> str:
     value = given[keys[0]]
     chosen = [name for name, on in value.items() if on] if isinstance(value, dict) else [value]
     if len(chosen) != 1 or not isinstance(chosen[0], str) or not chosen[0].strip():
-        raise DataError(f"{place}: {printable(keys[0])} is {str(value)[:40]!r}; expected one class")
+        raise DataError(f"{place}: {printable(keys[0][:40])} is {shown(value)}; expected one class")
     return chosen[0].strip()

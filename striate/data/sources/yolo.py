@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable
+from striate.data.names import counted, listed, printable, shown
 from striate.data.records import Classes, Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
@@ -140,7 +140,7 @@ def _listed(index: PictureIndex, where: str, place: Path) -> Iterator[Path]:
     for line, words in enumerate(read_text(place, where).splitlines(), start=1):
         if name := words.strip():
             if (picture := index.find(name, place)) is None:
-                raise DataError(f"{index.where(place)}:{line}: there is no picture {name!r}.{index.nearest(name)}")
+                raise DataError(index.missing(f"{index.where(place)}:{line}: there is no such picture", name))
             yield picture
 
 
@@ -153,7 +153,7 @@ def _objects(where: str, file: Path, names: tuple[str, ...], outlines: list[str]
             hint = " (the sixth may be a score: these would be answers of a network)" if len(words) == 6 else ""
             raise DataError(f"{place}: has {counted(len(words), 'word')}{hint}; expected a class and four numbers")
         if not (words[0].isascii() and words[0].isdecimal()):
-            raise DataError(f"{place}: class {words[0][:40]!r} is no whole number; expected 0 to {len(names) - 1}")
+            raise DataError(f"{place}: class {shown(words[0])} is no whole number; expected 0 to {len(names) - 1}")
         if len(words[0]) > 9 or int(words[0]) >= len(names):
             raise DataError(
                 f"{place}: class {words[0][:40]}, but there are {counted(len(names), 'class', 'classes')}, "

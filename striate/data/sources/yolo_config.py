@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from striate.base.errors import DataError
-from striate.data.names import printable
+from striate.data.names import shown
 from striate.data.records import Split
 from striate.data.sources.text_files import read_text
 
@@ -45,7 +45,7 @@ def read_config(path: Path, where: str) -> YoloConfig | None:
         return None
     names = _names(entries["names"], where)
     if "nc" in entries and (count := _word(entries["nc"], where)) != str(len(names)):
-        raise DataError(f"{_place(entries['nc'], where)}: nc is {count!r}, but there are {len(names)} names")
+        raise DataError(f"{_place(entries['nc'], where)}: nc is {shown(count)}, but there are {len(names)} names")
     folders = [path.parent]
     if "path" in entries:
         folders.insert(0, path.parent / _word(entries["path"], where))
@@ -78,7 +78,7 @@ def _entries(node: yaml.MappingNode, where: str) -> dict[str, yaml.Node]:
     for key, value in node.value:
         name = _word(key, where)
         if name in found:
-            raise DataError(f"{_place(key, where)}: {printable(name)} is there twice; expected each once")
+            raise DataError(f"{_place(key, where)}: {shown(name)} is there twice; expected each once")
         found[name] = value
     return found
 
@@ -96,7 +96,7 @@ def _names(node: yaml.Node, where: str) -> tuple[str, ...]:
     for number in range(len(named)):
         each = named[str(number)]
         if (name := _word(each, where)) in names:
-            raise DataError(f"{_place(each, where)}: classes {names[name]} and {number} are both called {name!r}")
+            raise DataError(f"{_place(each, where)}: classes {names[name]} and {number} are both called {shown(name)}")
         names[name] = str(number)
     return tuple(names)
 
@@ -110,4 +110,4 @@ def _existing(word: str, folders: list[Path], where: str) -> Path:
         for each in (words, bare):
             if (folder / each).exists():
                 return (folder / each).resolve()
-    raise DataError(f"{where}: there is no {printable(word)}, neither from 'path' nor from the file's own folder")
+    raise DataError(f"{where}: there is no {shown(word)}, neither from 'path' nor from the file's own folder")

@@ -58,6 +58,18 @@ def test_a_box_may_end_a_hundredth_beyond_the_border_and_ends_at_it_then(tmp_pat
     assert record.target.xyxy.tolist() == [[10.35, 0, 20, 10]]
 
 
+@pytest.mark.parametrize("unused", [0, 9])
+def test_a_category_without_annotations_gives_way_to_one_of_its_name_and_is_told(tmp_path, unused):
+    picture(tmp_path / "a.png")
+    categories = [{"id": unused, "name": "cat"}, {"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    dataset = open_data(coco(tmp_path / "a.json", [instance()], None, categories))
+    assert (dataset.classes.names, dataset.classes.ids) == (("cat", "dog"), ("1", "2"))
+    assert dataset.records[0].target.classes.tolist() == [0]
+    assert dataset.notices == (
+        f"a.json: category {unused} left out: it has no annotations, and another one is called 'cat', too",
+    )
+
+
 def test_coco128_has_crowds_and_pictures_without_objects(shared_data):
     """Against the JSON itself; the counts are those of its README."""
     folder = shared_data / "coco128"

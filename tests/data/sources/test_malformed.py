@@ -89,12 +89,12 @@ MALFORMED = {
     "json/nan": (raw("a.json", '{"images": [NaN]}'), "a.json: is not JSON that can be read: NaN"),
     "json/digits": (raw("a.json", '{"images": [' + "9" * 5000 + "]}"), "a.json: is not JSON that can be read"),
     "json/lists": (raw("a.json", '{"images": [], "annotations": {}}'), "a.json: is not COCO's JSON; expected"),
-    "json/a number": (instances(3), "a.json: annotations[0] is '3'; expected an object"),
-    "json/no id": (instances(instance(id=None)), "a.json: annotations[0]: id is 'None'; expected a whole number"),
+    "json/a number": (instances(3), "a.json: annotations[0] is 3; expected an object"),
+    "json/no id": (instances(instance(id=None)), "a.json: annotations[0]: id is None; expected a whole number"),
     "json/id twice": (instances(instance(), instance()), "a.json: annotation 7: there are two annotations of this id"),
     "json/image twice": (instances(images=[IMAGE, IMAGE]), "a.json: image 1: there are two images of this id"),
     "json/file twice": (instances(images=[IMAGE, IMAGE | {"id": 2}]), "a.png in a.json: image 1 and a.json: image 2"),
-    "json/no file": (instances(images=[{"id": 1}]), "a.json: image 1: file_name is 'None'; expected a name"),
+    "json/no file": (instances(images=[{"id": 1}]), "a.json: image 1: file_name is None; expected a name"),
     "json/no picture": (
         instances(images=[IMAGE | {"file_name": "b.png"}]),
         "a.json: image 1 ('b.png'. Did you mean 'a.png'?)",
@@ -110,22 +110,25 @@ MALFORMED = {
     ),
     "json/true": (
         instances(instance(category_id=True)),
-        "annotation 7: category_id is 'True'; expected a whole number",
+        "annotation 7: category_id is True; expected a whole number",
     ),
     "json/two names": (
         instances(categories=[{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}]),
         "a.json: category 1 has two names, 'cat' and 'dog'",
     ),
     "json/one name": (
-        instances(categories=[{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}]),
+        instances(
+            *(instance(), instance(id=8, category_id=2)),
+            categories=[{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}],
+        ),
         "a.json: categories 1 and 2 are both called 'cat'",
     ),
-    "json/no box": (instances(instance(bbox=None)), "a.json: annotation 7: bbox is 'None'; expected left, top, width"),
-    "json/short box": (instances(instance(bbox=[1, 2, 3])), "a.json: annotation 7: bbox is '[1, 2, 3]'"),
+    "json/no box": (instances(instance(bbox=None)), "a.json: annotation 7: bbox is None; expected left, top, width"),
+    "json/short box": (instances(instance(bbox=[1, 2, 3])), "a.json: annotation 7: bbox is [1, 2, 3]"),
     "json/a word": (instances(instance(bbox=[1, 2, 3, "x"])), "annotation 7: bbox is 'x'; expected a number"),
     "json/flat": (instances(instance(bbox=[1, 2, 3, 0])), "1 box has no area: a.json: annotation 7"),
     "json/beyond": (instances(instance(bbox=[1, 2, 19.02, 3])), "a.json: annotation 7 (1, 2 to 20.02, 5 in 20 x 10)"),
-    "json/crowd": (instances(instance(iscrowd=2)), "annotation 7: iscrowd is '2'; expected 0 or 1"),
+    "json/crowd": (instances(instance(iscrowd=2)), "annotation 7: iscrowd is 2; expected 0 or 1"),
     "json/outline": (instances(instance(segmentation=[[1, 2, 3]])), "annotation 7: segmentation is neither"),
     "json/outline of words": (instances(instance(segmentation=[["a"] * 6])), "annotation 7: segmentation is neither"),
     "json/two": (
@@ -154,8 +157,8 @@ MALFORMED = {
     "yaml/count": (yaml("names: [cat]\nnc: 2"), "data.yaml:2: nc is '2', but there are 1 names"),
     "yaml/gap": (yaml("names:\n  0: cat\n  2: dog"), "data.yaml:2: names are not a list, or not numbered from 0"),
     "yaml/same name": (yaml("names:\n- cat\n- cat"), "data.yaml:3: classes 0 and 1 are both called 'cat'"),
-    "yaml/same number": (yaml("names:\n  0: cat\n  0: dog"), "data.yaml:3: 0 is there twice"),
-    "yaml/no folder": (yaml("names: [cat]\nval: photos"), "data.yaml:2: there is no photos, neither from"),
+    "yaml/same number": (yaml("names:\n  0: cat\n  0: dog"), "data.yaml:3: '0' is there twice"),
+    "yaml/no folder": (yaml("names: [cat]\nval: photos"), "data.yaml:2: there is no 'photos', neither from"),
 }
 
 

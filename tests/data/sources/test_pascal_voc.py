@@ -22,6 +22,18 @@ def test_coordinates_begin_at_one_and_both_ends_belong_to_the_box(tmp_path):
     assert (dataset.records[0].name, dataset.notices, dataset.fixed_splits) == ("JPEGImages/a.png", (), False)
 
 
+def test_coordinates_that_begin_at_zero_are_edges_if_that_is_said(tmp_path):
+    picture(tmp_path / "a.png", 20, 10)
+    voc(tmp_path, "a", voc_object("cat", 0, 0, 20, 10), voc_object("cat", 2, 3, 6, 8))
+    with pytest.raises(DataError, match=r"a\.xml:4 \(-1, -1 to 20, 10 .* where a coordinate is 0.*--first-pixel 0$"):
+        open_data(tmp_path)
+    (record,) = open_data(tmp_path, settings=DataSettings(first_pixel=0)).records
+    assert record.target.xyxy.tolist() == [[0, 0, 20, 10], [2, 3, 6, 8]]
+    voc(tmp_path, "a", voc_object("cat", 1, 1, 21, 10))
+    with pytest.raises(DataError, match=r"with --clip$"):
+        open_data(tmp_path)
+
+
 def test_an_annotation_without_objects_is_a_background_and_names_may_be_of_another_computer(tmp_path):
     for name in ("a", "b"):
         picture(tmp_path / "images" / f"{name}.png", seed=ord(name))
@@ -37,7 +49,7 @@ def test_a_filename_that_is_not_there_gives_way_to_the_files_own_name_and_is_tol
     file = voc(tmp_path, "a", voc_object("cat", 1, 1, 5, 5))
     file.write_text(file.read_text().replace("a.png", "IMG_7.jpg"))
     (notice,) = open_data(tmp_path).notices
-    assert "Annotations/a.xml (IMG_7.jpg)" in notice and "1 XML file names a picture that is not there" in notice
+    assert "Annotations/a.xml ('IMG_7.jpg')" in notice and "1 XML file names a picture that is not there" in notice
     picture(tmp_path / "IMG_7.jpg", seed=1)
     with pytest.raises(DataError, match=r"Annotations/a\.xml: its filename is 'IMG_7\.jpg', and .* a\.png; correct"):
         open_data(tmp_path)
