@@ -39,8 +39,8 @@ class Objects:
 
 def of_picture(objects: Objects, row: int) -> Objects:
     """The objects of one picture of the batch, as a batch."""
-    parts = (part[row : row + 1] for part in (objects.boxes, objects.classes, objects.there))
-    return Objects(*parts, size=objects.size)
+    boxes, classes, there = (part[row : row + 1] for part in (objects.boxes, objects.classes, objects.there))
+    return Objects(boxes, classes, there, objects.size)
 
 
 def objects_of(batch: Batch, device: torch.device) -> Objects:
