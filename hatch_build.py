@@ -15,7 +15,11 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 
 def for_index(text: str) -> str:
-    """The README without what lies beside it in the repository: pictures go, of links the words stay."""
+    """The README without what lies beside it in the repository: pictures go, of links the words stay; code stays."""
+    return "```".join(part if at % 2 else _without_files(part) for at, part in enumerate(text.split("```")))
+
+
+def _without_files(text: str) -> str:
     text = re.sub(r"!\[[^]]*\]\((?!https?:)[^)]*\)\n*", "", text)
     return re.sub(r"\[([^]]*)\]\((?!https?:|#)[^)]*\)", r"\1", text)
 

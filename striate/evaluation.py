@@ -85,8 +85,14 @@ def evaluate(
         for text in dataset.notices:
             on_notice(text)
     name, records = _chosen(dataset, description, task, split)
-    if on_notice and name == "all" and description.provenance.get("data") == fingerprint(dataset):
-        on_notice("the pictures that the model learnt from are among these, so the figures will flatter")
+    if on_notice and (known := description.provenance.get("data")):
+        if known != fingerprint(dataset):
+            on_notice(
+                "these are not the data that the model was trained on; if some of the pictures are among those, the "
+                "figures will flatter"
+            )
+        elif name == "all":
+            on_notice("the pictures that the model learnt from are among these, so the figures will flatter")
     records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]

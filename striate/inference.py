@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from striate.answering import FoldedNetwork, FoldingError
 from striate.base.errors import DataError, ModelError, ModelFileError
-from striate.base.turns import in_turns
+from striate.base.turns import in_turn
 from striate.data.names import printable
 from striate.data.records import Batch
 from striate.modelfile import Description
@@ -101,12 +101,16 @@ def answering(
 def outputs(
     network: nn.Module, task: Task, preprocess: Preprocess, batches: Iterable[Batch], device: torch.device
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """Each batch of labelled pictures with the network's raw outputs, float32, on the device."""
+    """Each batch of labelled pictures with the network's raw outputs, float32, on the device.
+
+    On the CPU each is computed in a turn, where several processes want the same cores.
+    """
     with evaluating(tuple(network.modules())):
         answer = answering(network, device)
+        threads = torch.get_num_threads() if device.type == "cpu" else 0
         for batch in batches:
             # Not around the yield: whoever consumes must not find gradients switched off.
-            with torch.inference_mode():
+            with torch.inference_mode(), in_turn(threads):
                 images = preprocess.normalise(task.inputs(batch.images.to(device, non_blocking=True)))
                 result = answer(images).float()
             yield batch, result
@@ -150,10 +154,8 @@ def task_of(description: Description) -> Task:
 def measure(
     network: nn.Module, task: Task, preprocess: Preprocess, batches: Iterable[Batch], device: torch.device
 ) -> Meter:
-    """A meter that has seen all batches; on the CPU each in a turn, where several processes want the same cores."""
+    """A meter that has seen all batches."""
     meter = task.meter()
-    if device.type == "cpu":
-        batches = in_turns(batches, torch.get_num_threads())
     for batch, result in outputs(network, task, preprocess, batches, device):
         meter.add(result, batch)
     return meter

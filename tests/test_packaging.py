@@ -16,6 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 def test_the_source_distribution_holds_what_its_makefile_names():
     included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nclean:")[0]
+    makefile = re.sub(r"(?m)^#.*", "", makefile)
     words = re.findall(r"(?<![\w/.-])[a-z][\w.]*(?:/[\w./]+)?", makefile)
     named = {word.split("/")[0] for word in words if (ROOT / word).exists()}
     named |= {word.split(".")[0] for word in re.findall(r"\) -m (\w[\w.]*)", makefile)} - {
@@ -58,6 +59,8 @@ def build(monkeypatch):
 def test_the_readme_of_an_index_needs_no_file_beside_it(build):
     text = "# A\n\n![B](docs/b.jpg)\n\nC [d](docs/d.md) and [e](https://e.org) and ![f](https://f.org/f.png)\n"
     assert build.for_index(text) == "# A\n\nC d and [e](https://e.org) and ![f](https://f.org/f.png)\n"
+    code = "```python\nlayers[0](x)\n```\n"
+    assert build.for_index(code + text).startswith(code)
     hook = build.ReadmeHook()
     hook.root, metadata = ROOT, {}
     hook.update(metadata)

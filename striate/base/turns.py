@@ -6,138 +6,181 @@ thirds where waiting threads sleep soon; in turns it is nine tenths.
 """
 
 import contextlib
+import functools
 import hashlib
-import itertools
 import os
 import stat
-import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    _HAS_LOCKS = False
+else:
+    _HAS_LOCKS = True
 
 from striate.base.hardware import cores
 
 _PATIENCE = 60.0
 """Seconds after which a holder is passed by: it may have been stopped, or one step of it may take that long."""
 
-_MOMENT = 0.001
-"""Seconds between two looks at a lock that is another's."""
+_NOTHING = 0.001
+"""Seconds that a turn may take to come if nobody else has it."""
 
-_SHORTEST, _LONGEST = 0.1, 1.0
-"""Seconds that a turn of short steps lasts: as long as it was waited for, so that who has long steps gets no more."""
+_MOMENTS = (0.0001, 0.001)
+"""Seconds between two looks at a lock that is another's: at first, and later."""
 
-Item = TypeVar("Item")
+_LONGEST = 1.0
+"""Seconds: who had to wait may take so many steps of its own as fit into the time that it waited, up to this.
+
+So who has long steps gets no more of the cores than who has short ones.
+"""
+
+_PAUSE = 0.02
+"""Seconds between two such steps, to fetch pictures; who needs longer lets others in meanwhile."""
 
 
-def in_turns(
-    items: Iterable[Item],
-    threads: int,
-    on_wait: Callable[[float], None] = lambda seconds: None,
-    *,
-    folder: Path | None = None,
-    patience: float = _PATIENCE,
-) -> Iterator[Item]:
-    """The items, made and used (until the next is asked for) in turns of this process, one or more in each.
+class Turns:
+    """The turns of this process among those of one user that may use the same cores.
 
-    Whose threads take half of the cores or less takes no turns, since two of its kind fit. Turns are taken among the
-    processes of one user that may use the same cores, by locks in ``folder`` (the system's for temporary files), which
-    fall with their holder. ``on_wait`` is told each time how many seconds it took until the turn came. A holder that
-    keeps the others waiting for more than ``patience`` seconds is not waited for again.
+    Two locks, which fall with their holder: who has the first is next, who has the second computes, so that of two
+    processes neither gets two turns in a row against the other's wish. A holder that keeps the others waiting for
+    ``patience`` seconds is passed by, and not waited for again until it has let go.
     """
-    door = _Door.of_these_cores(folder or Path(tempfile.gettempdir()), patience) if 2 * threads > cores() else None
-    if door is None:
-        yield from items
-        return
-    iterator = iter(items)
-    with contextlib.closing(door):
-        done = False
-        while not done:
-            on_wait(waited := door.enter())
-            until = time.monotonic() + min(max(waited, _SHORTEST), _LONGEST)
-            try:
-                while not done and time.monotonic() < until:
-                    one = list(itertools.islice(iterator, 1))
-                    done = not one
-                    yield from one
-            finally:
-                door.leave()
 
-
-class _Door:
-    """Two locks: who has the first is next, who has the second computes. So who has left comes after all others."""
-
-    inside = False
-    """Whether this process has a turn: what is computed within it, by a listener say, needs none of its own."""
-
-    def __init__(self, following: int, computing: int, patience: float, opened: contextlib.ExitStack) -> None:
+    def __init__(self, following: int, computing: int, patience: float = _PATIENCE) -> None:
         self._following, self._computing, self._patience = following, computing, patience
-        self.close = opened.close
-        self._entered = False
+        self._guard = threading.RLock()
+        self._inside = 0  # threads of this process, all of which compute in its one turn
+        self._held = self._gave_up = False
+        self._until = 0.0
+        self._closing: threading.Timer | None = None
+        self.waited = 0.0
+        """Seconds in all, until turns came."""
 
-    @classmethod
-    def of_these_cores(cls, folder: Path, patience: float) -> "_Door | None":
-        """The door for the cores that this process may use, or None where the system or the folder has none."""
-        if not hasattr(os, "sched_getaffinity"):
-            return None
-        these = hashlib.sha256(repr(sorted(os.sched_getaffinity(0))).encode()).hexdigest()[:12]
-        with contextlib.ExitStack() as opened:
-            try:
-                following, computing = (
-                    _own_file(folder / f"striate-{os.getuid()}-{these}.{role}", opened) for role in ("next", "now")
-                )
-            except OSError:
-                return None
-            return cls(following, computing, patience, opened.pop_all())
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """Compute within; what is computed by other threads meanwhile, or by a listener within, needs no own turn."""
+        try:
+            with self._guard:
+                self._inside += 1
+                self._enter()
+            yield
+        finally:
+            with self._guard:
+                self._inside -= 1
+                if not self._inside:
+                    self._leave()
 
-    def enter(self) -> float:
-        """Wait for a turn, at most as long as patience lasts; returns the seconds that it took."""
+    def close(self) -> None:
+        """Give the locks back to the system."""
+        for descriptor in (self._following, self._computing):
+            os.close(descriptor)
+
+    def _enter(self) -> None:
+        if self._closing:
+            self._closing.cancel()
+            self._closing = None
+        if self._held:
+            return
         started = time.monotonic()
-        if _Door.inside or self._patience <= 0:
-            return 0.0
-        until = started + self._patience
+        until = started if self._gave_up else started + self._patience
         if _locked(self._following, until):
-            self._entered = _Door.inside = _locked(self._computing, until)
-            _unlock(self._following)
-        if not self._entered:
-            self._patience = 0.0
-        return time.monotonic() - started
+            self._held = _locked(self._computing, until)
+            fcntl.flock(self._following, fcntl.LOCK_UN)
+        self._gave_up = not self._held
+        if self._held:
+            now = time.monotonic()
+            took = now - started
+            self.waited += took
+            self._until = now + min(took, _LONGEST) if took > _NOTHING else now
 
-    def leave(self) -> None:
-        """Let the next one in."""
-        if self._entered:
-            self._entered = _Door.inside = False
-            _unlock(self._computing)
+    def _leave(self) -> None:
+        """Let the next one in, now or, while there is time left, soon."""
+        if self._held and time.monotonic() < self._until:
+            self._closing = threading.Timer(_PAUSE, self._let_go)
+            self._closing.daemon = True
+            self._closing.start()
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        with self._guard:
+            if self._held and not self._inside:
+                self._held = False
+                fcntl.flock(self._computing, fcntl.LOCK_UN)
 
 
-def _own_file(path: Path, opened: contextlib.ExitStack) -> int:
+def turns(threads: int) -> Turns | None:
+    """The turns of this process, by files in the system's folder for temporary ones.
+
+    None where it takes none: its threads take half of the cores or less, so that two of its kind fit, or there are no
+    such locks here.
+    """
+    if not _HAS_LOCKS or not hasattr(os, "sched_getaffinity") or 2 * threads <= cores():
+        return None
+    these = hashlib.sha256(repr(sorted(os.sched_getaffinity(0))).encode()).hexdigest()[:12]
+    return opened(Path(os.environ.get("TMPDIR") or "/tmp") / f"striate-{os.getuid()}-{these}")
+
+
+@functools.cache
+def opened(place: Path) -> Turns | None:
+    """The turns of this process by the files ``place.next`` and ``place.now``, or None if they cannot be had."""
+    with contextlib.ExitStack() as files:
+        try:
+            following, computing = (_own_file(place.with_suffix(role), files) for role in (".next", ".now"))
+        except OSError:
+            return None
+        files.pop_all()
+        return Turns(following, computing)
+
+
+def in_turn(threads: int) -> contextlib.AbstractContextManager[None]:
+    """A block that computes with so many threads, in a turn if this process takes any."""
+    found = turns(threads)
+    return found.taken() if found else contextlib.nullcontext()
+
+
+def _own_file(path: Path, files: contextlib.ExitStack) -> int:
     """Open a file for locking that is this user's; nobody else's could be trusted to let go of it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-    opened.callback(os.close, descriptor)
+    files.callback(os.close, descriptor)
     found = os.fstat(descriptor)
     if found.st_uid != os.getuid() or not stat.S_ISREG(found.st_mode):
         raise PermissionError(path)
+    _descriptors.append(descriptor)
     return descriptor
 
 
 def _locked(descriptor: int, until: float) -> bool:
     """Lock a file as soon as nobody else has; False if that is too late, or the file system has no locks."""
-    import fcntl
-
+    moment, later = _MOMENTS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > until:
+            if time.monotonic() >= until:
                 return False
-            time.sleep(_MOMENT)
+            time.sleep(moment)
+            moment = min(2 * moment, later)
         except OSError:
             return False
         else:
             return True
 
 
-def _unlock(descriptor: int) -> None:
-    import fcntl
+_descriptors: list[int] = []
 
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+def _forget() -> None:
+    """A forked process shares its parent's locks, and would hold them after the parent's end: it opens its own."""
+    opened.cache_clear()
+    while _descriptors:
+        os.close(_descriptors.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

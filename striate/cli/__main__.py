@@ -2,6 +2,6 @@
 
 import sys
 
-from striate.cli.app import main
+from striate.cli import main
 
 sys.exit(main())

@@ -43,11 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except UnusedCliTokensError as error:
         extra = " ".join(error.unused_tokens or ())
-        print_error(f"nothing more was expected, but there is {extra!r} (striate --help shows what there is)", words)
+        print_error(f"nothing more was expected, but there is {extra!r} ({_help(words)} shows what there is)", words)
         return 2
     except CycloptsError as error:
         text = str(error).replace('Command "', "striate ").replace('" parameter ', ": ")
-        print_error(f"{text} (striate --help shows what there is)", words)
+        print_error(f"{text} ({_help(words)} shows what there is)", words)
         return 2
     except StriateError as error:
         print_error(str(error), words)
@@ -59,3 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return 0
+
+
+def _help(words: Sequence[str]) -> str:
+    """The command whose help has the options that these words may have meant."""
+    return f"striate {words[0]} --help" if words and words[0] in VERBS else "striate --help"

@@ -16,9 +16,10 @@ from striate.cli.console import printable, say
 from striate.data.names import counted, listed
 from striate.recipe import Stage
 from striate.training.events import EpochDone, Event, KernelsBuilding, Notice, RunStarted, Saved, StepDone
+from striate.weights.pretrained import has_pretrained
 
 CACHE = "pictures are decoded once and kept for the next epochs, in up to {:.1f} GiB of this machine's free memory"
-KEPT = "kept: the latest epoch whose {} cannot be told from the best, unless one kept before beats it by loss, too"
+KEPT = "kept: the latest epoch whose {} cannot be told from the best, unless the one kept last beats it by loss, too"
 WITHOUT_KERNELS = "STRIATE_NATIVE=off trains without them, up to four times as slow"
 
 
@@ -29,7 +30,7 @@ class TrainingProgress:
     show a bar both are one. ``resume`` is what a stopped run goes on by.
     """
 
-    def __init__(self, progress: bool | Literal["rich"], *, resume: str = "--resume") -> None:
+    def __init__(self, progress: bool | Literal["rich"], *, resume: str = "--resume --out {}") -> None:
         self._quiet, self._resume = not progress, resume
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -78,11 +79,9 @@ class TrainingProgress:
                 self._step(event)
             case EpochDone():
                 self._line(_epoch_line(event))
-                if text := _stage_line(self._stages, event.epoch + 1):
-                    self._line(text)
             case Saved():
                 place = f"epoch {event.epoch + 1} after step {event.step}"
-                self._line(f"stopped in {place}; saved; {self._resume} goes on from there")
+                self._line(f"stopped in {place}; saved; {self._resume.format(event.path.parent)} goes on from there")
 
     def _line(self, text: str) -> None:
         if self._bar:
@@ -108,7 +107,7 @@ class TrainingProgress:
         self._line(
             f"{fold}training {event.recipe.model} on {counted(images['train'], 'picture')} "
             f"({images['val']} for validation, {images['test']} for the test), "
-            f"{counted(event.recipe.epochs, 'epoch')}, in {event.run}"
+            f"{counted(event.recipe.epochs, 'epoch')} {_beginning(event)}, in {event.run}"
         )
         if event.classes:
             self._line(f"{counted(len(event.classes), 'class', 'classes')}: {listed(event.classes, most=10)}")
@@ -117,7 +116,9 @@ class TrainingProgress:
         if any(stage.freeze for stage in event.recipe.stages):
             self._line(_frozen_line(event.recipe.stages))
         self._line(KEPT.format(event.recipe.metric))
-        if event.epoch or event.step:
+        if event.epoch >= event.recipe.epochs:
+            self._line("this run has ended already; --extend N trains it for N more epochs")
+        elif event.epoch or event.step:
             self._line(f"going on in epoch {event.epoch + 1} after step {event.step}")
         self._epochs, self._stages, self._end = event.recipe.epochs, event.recipe.stages, 0
         alike = groupby(self._stages, key=lambda stage: stage.freeze)
@@ -130,6 +131,8 @@ class TrainingProgress:
             self._task = self._bar.add_task("", total=total, completed=self._done, speed="")
 
     def _step(self, event: StepDone) -> None:
+        if event.step == 1 and (text := _stage_line(self._stages, event.epoch)):
+            self._line(text)
         if self._bar is None or self._task is None:
             return
         done = event.epoch * event.steps + event.step
@@ -159,6 +162,14 @@ class _Remaining(ProgressColumn):
             return Text("-:--:--")
         left = timedelta(seconds=round(max(0, end - task.completed) / task.speed))
         return Text(f"{left} {task.fields.get('until', 'left')}")
+
+
+def _beginning(event: RunStarted) -> str:
+    """What the weights begin as, and where published ones would be had instead."""
+    if event.recipe.weights == "pretrained":
+        return "from pretrained weights"
+    published = has_pretrained(event.recipe.model)
+    return "from random weights" + (" (--weights pretrained takes published ones)" if published else "")
 
 
 def _stage_line(stages: Sequence[Stage], epoch: int) -> str | None:

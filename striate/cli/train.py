@@ -57,7 +57,7 @@ def train(
     if json:
         answer_json(result.as_json())
     else:
-        for line in _lines(result):
+        for line in _lines(result, again=extend > 0):
             answer(line)
 
 
@@ -65,7 +65,8 @@ def train(
 train.__annotations__["flags"] = 'Annotated[recipe_flags.all_flags() | None, Parameter(name="*", group="Recipe")]'
 
 
-def _lines(result: Result) -> list[str]:
+def _lines(result: Result, *, again: bool) -> list[str]:
+    """What is said of a result; ``again``: its test pictures were looked at before, when the run first ended."""
     said = result.summaries
     if result.pooled:
         spread = result.pooled["spread"]
@@ -78,6 +79,9 @@ def _lines(result: Result) -> list[str]:
     if result.best:
         lines.append(f"validation: {said['best']}")
     if result.test:
-        lines.append(f"test, {result.test['images']} pictures never used before: {said['test']}")
+        used = "that were looked at before the run was extended" if again else "never used before"
+        lines.append(f"test, {result.test['images']} pictures {used}: {said['test']}")
+    else:
+        lines.append("no pictures were left for a test; the figure above chose the epoch, and flatters")
     model = result.run / "model.safetensors"
     return [*lines, f"wrote {model}; next: striate predict {model} PICTURE"]

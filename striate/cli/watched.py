@@ -41,7 +41,7 @@ def train(  # noqa: D103 - below
 ) -> Result:
     if progress not in (True, False, "rich"):
         raise CallError(f"progress is {progress!r}; expected True (a line an epoch), 'rich' (a bar) or False (nothing)")
-    with TrainingProgress(progress, resume="resume=True") as shown:
+    with TrainingProgress(progress, resume="resume=True, out='{}'") as shown:
 
         def listen(event: Event) -> None:
             with contextlib.suppress(OSError, ValueError):  # a program may have closed its stderr; the run goes on

@@ -2,10 +2,11 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sized
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast, get_type_hints
 
 from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
@@ -73,10 +74,12 @@ def class_count(name: str, classes: object) -> int:
     Raises:
         ModelError: ``classes`` is neither, or there are none.
     """
-    if isinstance(classes, str) or not isinstance(classes, int | Sequence):
-        word = ", a single word" if isinstance(classes, str) else ""
+    listed = isinstance(classes, Sized)  # an array of names has an index, too, by which it is none
+    whole = not isinstance(classes, bool) and hasattr(classes, "__index__")
+    if isinstance(classes, str | bytes) or not (listed or whole):
+        word = ", a single word" if isinstance(classes, str | bytes) else ""
         raise ModelError(f"classes is {classes!r}{word}; give the number of classes or a list of their names")
-    count = classes if isinstance(classes, int) else len(classes)
+    count = len(cast("Sized", classes)) if listed else operator.index(cast("SupportsIndex", classes))
     if count == 0:
         raise ModelError(
             f"classes is 0: {name} always ends in layers that answer. What they read is "

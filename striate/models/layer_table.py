@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.base.errors import ModelError
-from striate.layers import Conv2d, ConvTranspose2d
+from striate.layers import Conv2d, ConvTranspose2d, LocalResponseNorm
 from striate.layers.pooling import Pool
 from striate.models.meta import build_on_meta
 from striate.models.network import Network, parameter_count
@@ -132,7 +132,8 @@ def rows_of(network: Network, images: Tensor, *, unfold: bool = False) -> list[R
         parameters = parameter_count(module) if module in once else 0
         once.discard(module)
         before = tuple(inputs[0].shape[1:]) if inputs and isinstance(inputs[0], Tensor) else None
-        if parameters or shape != before or block == AUXILIARY:
+        window = unfold and isinstance(module, (Pool, LocalResponseNorm))  # which change numbers and may keep the shape
+        if parameters or shape != before or block == AUXILIARY or window:
             rows.append(Row(block, path, _described(module), shape, parameters, sum(counted[begun[module] :])))
 
     with counted_multiply_adds(network) as counted, ExitStack() as hooks:

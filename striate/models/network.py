@@ -177,10 +177,10 @@ class Network(nn.Module):
             >>> network.classes, network.output
             (3, Linear(in_features=84, out_features=3, bias=True))
         """
-        if self.built_as is None:
+        if self.built_as is None or "head" not in self.blocks:
             raise ModelError(
-                f"{type(self).__name__}: only a network that striate.create or striate.models.build made by its name "
-                "knows how its head is made for other classes"
+                f"{type(self).__name__}: only a whole network that striate.create or striate.models.build made by its "
+                "name knows how its head is made for other classes"
             )
         count = class_count(self.built_as, classes)
         made = build(self.built_as, classes=count, in_channels=self.in_channels, seed=seed, arguments=self.built_with)

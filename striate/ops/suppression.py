@@ -17,7 +17,7 @@ from striate.base.errors import ModelError
 from striate.ops.boxes import wide
 
 _BLOCK = 1024  # boxes at first
-_CROWDED = 32  # pairs a box: where more overlap, smaller blocks leave fewer of the next ones to compare
+_CROWDED = 8  # pairs a box: where more overlap, smaller blocks leave fewer of the next ones to compare
 _FAR = 1e9  # px: no decoded box reaches there, and areas are still far from float32's end
 _PAIRS = 1 << 16  # at once: what is computed of them stays in a core's own memory
 

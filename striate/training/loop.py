@@ -58,9 +58,10 @@ def fit(learner: Learner, run: Run) -> Iterator[Event]:
         started = saved = time.monotonic()
         seen = 0
         batches = run.training.epoch(progress.epoch, progress.step * recipe.accumulate)
-        for group in neighbours.in_turns(_groups(batches, recipe.accumulate)):
+        for group in _groups(batches, recipe.accumulate):
             rate = _rate(learner, steps)
-            learner.step(group, rate)
+            with neighbours.turn():
+                learner.step(group, rate)
             progress.step += 1
             seen += sum(len(batch) for batch in group)
             if progress.step % recipe.log_every == 0 or progress.step == steps:

@@ -1,14 +1,14 @@
 """Other work on the cores of a run: runs of Striate take turns, and what is in the way is said, once."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from striate.base import spinning
 from striate.base.hardware import cores
 from striate.base.starvation import Account
-from striate.base.turns import in_turns
+from striate.base.turns import in_turn, turns
 from striate.training.events import Notice
 
 _WINDOW = 10.0
@@ -17,7 +17,8 @@ _WINDOW = 10.0
 _MUCH = 0.25
 """The part of its time that others must have taken from a run before it says so."""
 
-Item = TypeVar("Item")
+_IDLE = 0.1
+"""The part of their time that cores may have been idle where a run is short of them."""
 
 
 class Neighbours:
@@ -29,28 +30,34 @@ class Neighbours:
     def __init__(self, device: torch.device, tell: Callable[[Notice], None]) -> None:
         self._here, self._tell = device.type == "cpu", tell
         self._account = Account()
-        self._waited = 0.0
+        self._waited = _waited_so_far()
         self._told: set[str] = set()
 
-    def in_turns(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, each made and used in a turn of this run, where others want the same cores."""
-        return in_turns(items, torch.get_num_threads(), self._count) if self._here else iter(items)
+    def turn(self) -> AbstractContextManager[None]:
+        """A block that computes, in a turn of this run where others want the same cores."""
+        return in_turn(torch.get_num_threads()) if self._here else nullcontext()
 
     def look(self) -> None:
         """Every ten seconds, see what others have taken, and say so if it is much."""
         if not self._here or self._account.elapsed() < _WINDOW:
             return
-        usage, waited = self._account.look(), self._waited
-        self._waited = 0.0
-        at_work = max(usage.wall - waited, 1e-9)
-        if waited > _MUCH * usage.wall:
+        usage, waited, before = self._account.look(), _waited_so_far(), self._waited
+        self._waited = waited
+        at_work = max(usage.wall - (waited - before), 1e-9)
+        wanted = min(cores(), torch.get_num_threads())
+        if at_work < (1 - _MUCH) * usage.wall:
             self._say_once(
                 "runs",
                 f"another run of Striate wants the same cores, so the two take turns: this one had them for "
                 f"{at_work / usage.wall:.0%} of the last {usage.wall:.0f} seconds",
             )
-        # Threads of its own that queue for cores that are all busy with it are no sign of others.
-        elif usage.share < 1 - _MUCH and usage.computed < (1 - _MUCH) * at_work * min(cores(), torch.get_num_threads()):
+        # Threads of its own that queue for cores that are all busy with it are no sign of others; nor is a queue on
+        # cores that are idle at other times, or of a container that may use a part of them.
+        elif (
+            usage.share < 1 - _MUCH
+            and usage.computed < (1 - _MUCH) * at_work * wanted
+            and usage.idle < _IDLE * usage.wall * cores()
+        ):
             advice = "" if spinning.is_chosen() else f"; started with {spinning.advised()} it would lose less by them"
             self._say_once(
                 "programs",
@@ -58,10 +65,13 @@ class Neighbours:
                 f"{usage.share:.0%} of the processor time that it asked for{advice}",
             )
 
-    def _count(self, seconds: float) -> None:
-        self._waited += seconds
-
     def _say_once(self, kind: str, sentence: str) -> None:
         if kind not in self._told:
             self._told.add(kind)
             self._tell(Notice(sentence))
+
+
+def _waited_so_far() -> float:
+    """Seconds that this process has waited for turns, in its whole life."""
+    found = turns(torch.get_num_threads())
+    return found.waited if found else 0.0

@@ -120,7 +120,8 @@ def _from_hub(source: Hub, endpoint: str, folder: Path) -> Path:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before the import, which reads it
     from huggingface_hub import get_session, hf_hub_download
 
-    get_session().head(endpoint, timeout=REACHED)  # whatever it answers
+    session = get_session()
+    session.head(endpoint, timeout=type(session.timeout)(None, connect=REACHED))  # whatever it answers, and when
     with _told_once():
         path = hf_hub_download(
             source.repository,

@@ -7,7 +7,14 @@ import pytest
 
 from striate.base import spinning
 
-SAYS = "import os, striate.cli; striate.cli.main([{!r}, '--help']); print(os.environ.get('GOMP_SPINCOUNT'))"
+SAYS = """
+import os, runpy, sys
+sys.argv[1:] = [{!r}, "--help"]
+try:
+    runpy.run_module("striate.cli", run_name="__main__", alter_sys=True)
+except SystemExit:
+    print(os.environ.get("GOMP_SPINCOUNT"))
+"""
 
 
 def said(code: str, **environment: str) -> str:

@@ -1,8 +1,10 @@
+import functools
 import itertools
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,29 +13,31 @@ import pytest
 
 from striate.base import turns
 from striate.base.hardware import cores
-from striate.base.turns import in_turns
+from striate.base.turns import Turns, in_turn, opened
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no such locks")
 
 WORKER = """
 import sys, time
 from pathlib import Path
-from striate.base.turns import in_turns
-folder, steps, seconds, patience = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+from striate.base.turns import opened
+folder, steps, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+mine = opened(folder / "door")
 print("ready", flush=True)
 sys.stdin.readline()
-for step in in_turns(range(steps), 1000, folder=folder, patience=patience):
+for step in range(steps):
     if (folder / "enough").exists():
         break
-    began = time.monotonic()
-    print("in", flush=True)
-    time.sleep(seconds)
-    print(began, time.monotonic(), flush=True)
+    with mine.taken():
+        began = time.monotonic()
+        print("in", flush=True)
+        time.sleep(seconds)
+        print(began, time.monotonic(), flush=True)
 """
 
 
-def started(folder: Path, steps: int, seconds: float, patience: float = 600.0) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WORKER, str(folder), str(steps), str(seconds), str(patience)]
+def started(folder: Path, steps: int, seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WORKER, str(folder), str(steps), str(seconds)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -56,6 +60,25 @@ def spans(process: subprocess.Popen[str]) -> list[tuple[float, float]]:
     return [(float(began), float(ended)) for began, ended in times]
 
 
+@pytest.fixture
+def mine(tmp_path: Path) -> Iterator[Turns]:
+    """The turns of this process by a door of its own."""
+    found = opened(tmp_path / "door")
+    assert found is not None
+    yield found
+    found._let_go()
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which has the turn and does not give it back."""
+    process = started(tmp_path, 1, 600)
+    go(process)
+    yield process
+    process.kill()
+    process.communicate()
+
+
 def test_two_processes_never_compute_at_once_and_neither_waits_for_the_other_to_end(tmp_path: Path) -> None:
     endless, short = started(tmp_path, 10**9, 0.05), started(tmp_path, 3, 0.05)
     go(endless)
@@ -67,89 +90,125 @@ def test_two_processes_never_compute_at_once_and_neither_waits_for_the_other_to_
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(steps))
 
 
-def test_a_killed_holder_keeps_nobody_waiting(tmp_path: Path) -> None:
-    holder = started(tmp_path, 1, 600)
-    go(holder)
+def test_a_killed_holder_keeps_nobody_waiting(mine: Turns, holder: subprocess.Popen[str]) -> None:
     holder.kill()
-    assert list(in_turns(range(3), 1000, folder=tmp_path)) == [0, 1, 2]
-    holder.communicate()
+    holder.wait()
+    with mine.taken():
+        assert mine._held
 
 
-def test_a_stopped_holder_is_passed_by_once_and_not_waited_for_again(tmp_path: Path) -> None:
-    holder, waits = started(tmp_path, 1, 600), list[float]()
-    go(holder)
+def test_a_stopped_holder_is_passed_by_and_not_waited_for_until_it_has_let_go(
+    mine: Turns, holder: subprocess.Popen[str]
+) -> None:
     holder.send_signal(signal.SIGSTOP)
-    for _ in in_turns(range(3), 1000, waits.append, folder=tmp_path, patience=0.3):
-        time.sleep(0.15)
-    assert waits[0] >= 0.3
-    assert waits[1:]
-    assert set(waits[1:]) == {0.0}
+    mine._patience = 0.2
+    with mine.taken():
+        assert not mine._held
+    mine._patience = 600.0  # it would hang
+    for _ in range(3):
+        with mine.taken():
+            assert not mine._held
+    assert mine.waited == 0  # for nothing
     holder.kill()
-    holder.communicate()
+    holder.wait()
+    with mine.taken():
+        assert mine._held
 
 
-def test_who_stops_asking_lets_the_next_one_in(tmp_path: Path) -> None:
-    for _ in in_turns(range(3), 1000, folder=tmp_path):
-        break
+def test_who_waited_may_take_more_steps_but_lets_others_in_while_it_fetches(mine: Turns, tmp_path: Path) -> None:
+    with mine.taken():
+        mine._until = time.monotonic() + 600  # as if it had waited so long
+    assert mine._held
+    with mine.taken():
+        assert mine._held
+    other = started(tmp_path, 1, 0)
+    go(other)  # a pause later
+    assert len(spans(other)) == 1
+
+
+def test_who_did_not_wait_lets_go_at_once(mine: Turns, tmp_path: Path) -> None:
+    with mine.taken():
+        assert mine._held
+    assert not mine._held
+
+
+@pytest.mark.parametrize("where", ["within", "while it waits"])
+def test_a_failure_lets_the_next_one_in(
+    where: str, mine: Turns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    if where == "while it waits":
+        monkeypatch.setattr(turns, "_locked", fail)
+    with pytest.raises(KeyboardInterrupt), mine.taken():
+        fail()
+    monkeypatch.undo()
+    assert mine._inside == 0
     other = started(tmp_path, 1, 0)
     go(other)
     assert len(spans(other)) == 1
 
 
-def test_a_failure_within_a_turn_lets_the_next_one_in(tmp_path: Path) -> None:
-    def items() -> Iterator[int]:
-        raise RuntimeError("no picture")
-        yield 0
+def test_within_a_turn_nobody_waits_in_any_thread(mine: Turns) -> None:
+    def nested() -> None:
+        with mine.taken():
+            pass
 
-    with pytest.raises(RuntimeError, match="no picture"):
-        list(in_turns(items(), 1000, folder=tmp_path))
-    other = started(tmp_path, 1, 0)
-    go(other)
-    assert len(spans(other)) == 1
-
-
-def test_items_are_made_within_the_turn_and_one_at_a_time(tmp_path: Path) -> None:
-    made = []
-
-    def items() -> Iterator[int]:
-        for number in range(3):
-            made.append((number, turns._Door.inside))
-            yield number
-
-    given = in_turns(items(), 1000, folder=tmp_path)
-    assert made == []
-    assert next(given) == 0
-    assert made == [(0, True)]
-    assert list(given) == [1, 2]
-    assert not turns._Door.inside
+    with mine.taken():
+        nested()
+        thread = threading.Thread(target=nested)
+        thread.start()
+        thread.join()
+        assert mine._held
+    assert not mine._held
 
 
-def test_within_a_turn_nobody_waits(tmp_path: Path) -> None:
-    inner = [list(in_turns("ab", 1000, folder=tmp_path, patience=600.0)) for _ in in_turns("x", 1000, folder=tmp_path)]
-    assert inner == [["a", "b"]]
+def test_a_forked_process_does_not_hold_its_parents_locks(tmp_path: Path) -> None:
+    code = """
+import os, signal, sys, time
+from pathlib import Path
+from striate.base.turns import opened
+with opened(Path(sys.argv[1])).taken():
+    if os.fork() == 0:
+        time.sleep(600)
+    print("forked", flush=True)
+    time.sleep(600)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "door")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"forked\n"
+        process.kill()
+        process.wait()
+        other = started(tmp_path, 1, 0)
+        go(other)
+        assert len(spans(other)) == 1
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()
 
 
-def test_half_of_the_cores_take_no_turns(tmp_path: Path) -> None:
-    assert list(in_turns(range(3), cores() // 2, folder=tmp_path)) == [0, 1, 2]
-    assert list(tmp_path.iterdir()) == []
+def test_half_of_the_cores_take_no_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with in_turn(cores() // 2):
+        assert list(tmp_path.iterdir()) == []
+    with in_turn(cores()):
+        assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("obstacle", ["nothing there", "a link", "a folder", "somebody else's"])
 def test_where_locks_cannot_be_had_or_trusted_all_go_ahead(
     obstacle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    list(in_turns(range(1), 1000, folder=tmp_path))
-    for file in tmp_path.iterdir():
-        if obstacle != "somebody else's":
-            file.unlink()
+    place = tmp_path / ("missing" if obstacle == "nothing there" else ".") / "door"
+    for role in (".next", ".now"):
         if obstacle == "a link":
-            file.symlink_to(tmp_path / "elsewhere")
+            place.with_suffix(role).symlink_to(tmp_path / "elsewhere")
         elif obstacle == "a folder":
-            file.mkdir()
-    folder = tmp_path / "missing" if obstacle == "nothing there" else tmp_path
+            place.with_suffix(role).mkdir()
     if obstacle == "somebody else's":
-        names, me = iter(range(100)), os.getuid()
-        # The name is made with ours, what is found is compared with another's.
-        monkeypatch.setattr(os, "getuid", lambda: me if next(names) % 2 == 0 else me + 1)
-    assert list(in_turns(range(3), 1000, folder=folder)) == [0, 1, 2]
+        monkeypatch.setattr(os, "getuid", functools.partial(int, os.getuid() + 1))
+    assert opened(place) is None
     assert not (tmp_path / "elsewhere").exists()

@@ -106,11 +106,12 @@ def test_the_time_that_is_left_counts_what_learns_now(monkeypatch, tmp_path):
 
 
 def test_a_program_goes_on_by_an_argument_and_not_by_a_flag(tmp_path, capfd):
-    for progress in (TrainingProgress(True, resume="resume=True"), TrainingProgress(True)):
-        progress(Saved(tmp_path, 0, 2))
+    run = tmp_path / "run"
+    for progress in (TrainingProgress(True, resume="resume=True, out='{}'"), TrainingProgress(True)):
+        progress(Saved(run / "last.safetensors", 0, 2))
     first, second = capfd.readouterr().err.splitlines()
-    assert first == "stopped in epoch 1 after step 2; saved; resume=True goes on from there"
-    assert second == "stopped in epoch 1 after step 2; saved; --resume goes on from there"
+    assert first == f"stopped in epoch 1 after step 2; saved; resume=True, out='{run}' goes on from there"
+    assert second == f"stopped in epoch 1 after step 2; saved; --resume --out {run} goes on from there"
 
 
 def test_a_closed_stderr_stops_no_run(photos, tmp_path, monkeypatch):

@@ -269,7 +269,7 @@ def test_a_signal_saves_the_run_and_ends_it(train, striate, photos, monkeypatch,
     monkeypatch.setattr(TrainingProgress, "__call__", show)
     answer = train(photos, "--batch-size", "5", "--out", "run", "--json")
     assert answer.code == code and answer.json == {"error": "stopped and saved in run"}
-    assert "stopped in epoch 1 after step 2; saved; --resume goes on from there" in answer.err
+    assert "stopped in epoch 1 after step 2; saved; --resume --out run goes on from there" in answer.err
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     answer = striate("train", photos, "--out", "run", "--resume", "--json")

@@ -6,7 +6,9 @@ What really computes runs for one network a paper in `make test`, and for all in
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
@@ -14,8 +16,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.base.errors import ModelError
+from striate.data.records import Classes
 from striate.models import MODELS, build, dense_layers
 from striate.models import layer_table as layer_tables
+from striate.models.building import class_count
+from striate.models.headed import Headed
 from striate.models.layer_table import AUXILIARY
 from striate.models.lenet5 import lenet5
 from striate.models.network import Network, TrainingView, parameter_count
@@ -363,8 +368,30 @@ def test_heads_that_cannot_be_are_refused() -> None:
     with pytest.raises(ModelError, match="classes is -1; it must be at least 1"):
         network.reset_head(-1)
     assert network.output is kept and network.classes == 10
-    with pytest.raises(ModelError, match=r"LeNet5: only a network that striate\.create"):
+    with pytest.raises(ModelError, match=r"LeNet5: only a whole network that striate\.create"):
         lenet5(classes=10, in_channels=1).reset_head(3)
+    body = build("resnet20", classes=10)
+    Headed(body, nn.Identity(), features=body.feature_info[-1:], classes=3)
+    with pytest.raises(ModelError, match="only a whole network"):
+        body.reset_head(3)
+
+
+@pytest.mark.parametrize(
+    "classes", [np.unique(["b", "a", "b"]), Classes(("a", "b")), {"a": 0, "b": 1}, {"a": 0}.keys() | {"b"}, np.int64(2)]
+)
+def test_classes_are_whatever_has_a_length_or_counts(classes: Any) -> None:
+    assert class_count("lenet5", classes) == 2
+
+
+@pytest.mark.parametrize("classes", [b"ab", "ab", True, 2.0, None])
+def test_what_is_no_number_and_no_list_of_classes_is_refused(classes: Any) -> None:
+    with pytest.raises(ModelError, match="give the number of classes or a list of their names"):
+        class_count("lenet5", classes)
+
+
+def test_unfolded_pools_and_response_norms_are_shown_that_keep_the_shape() -> None:
+    paths = [row.path for row in layer_tables.layer_table("googlenet", unfold=True).rows]
+    assert "inception3a.branch4.0" in paths and "norm1" in paths
 
 
 # Errors

@@ -56,6 +56,11 @@ def test_anchors_are_means_of_their_own_and_not_far_from_the_best_there_are(size
     assert mean_best(sizes, anchors) > 0.75 * best  # k-means ends where no single change helps
 
 
+def test_a_size_counts_as_often_as_it_occurs() -> None:
+    sizes = torch.tensor([[10, 10], [10, 10], [10, 10], [20, 30], [300, 300], [300, 300]])
+    assert anchors_by_kmeans(sizes, 2).tolist() == [[12.5, 15], [300, 300]]
+
+
 def test_the_order_of_sizes_does_not_matter_and_the_seed_is_all_chance() -> None:
     drawn = torch.Generator().manual_seed(1)
     sizes = 1 + 200 * torch.rand(300, 2, generator=drawn)

@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -34,24 +35,25 @@ def said(monkeypatch):
         monkeypatch.setattr(neighbours, "Account", lambda: Told(*usages))
         events: list[Notice] = []
         watch = Neighbours(torch.device(device), events.append)
-        for _ in usages:
-            watch._count(waited)
+        for number, _ in enumerate(usages, start=1):
+            monkeypatch.setattr(neighbours, "_waited_so_far", lambda number=number: number * waited)
             watch.look()
         return [event.text for event in events]
 
     return run
 
 
-STARVED = Usage(wall=10, computed=8, queued=8)
+STARVED = Usage(wall=10, computed=8, queued=8, idle=0)
 
 
 @pytest.mark.parametrize(
     "usage",
     [
-        Usage(wall=10, computed=19, queued=1),
-        Usage(wall=10, computed=4, queued=0.2),  # it waited for a disk
-        Usage(wall=10, computed=19.5, queued=30),  # threads of its own that queue for its own cores
-        Usage(wall=10, computed=0, queued=0),  # this system tells nothing
+        Usage(wall=10, computed=19, queued=1, idle=0),
+        Usage(wall=10, computed=4, queued=0.2, idle=0),  # it waited for a disk
+        Usage(wall=10, computed=19.5, queued=30, idle=0),  # threads of its own that queue for its own cores
+        Usage(wall=10, computed=0, queued=0, idle=0),  # this system tells nothing
+        Usage(wall=10, computed=8, queued=8, idle=4),  # cores that had time for it, at other moments
     ],
 )
 def test_a_run_that_gets_what_it_asks_for_says_nothing(said, usage):
@@ -59,7 +61,7 @@ def test_a_run_that_gets_what_it_asks_for_says_nothing(said, usage):
 
 
 def test_a_starved_run_says_so_once(said):
-    (sentence,) = said(Usage(wall=10, computed=19, queued=0), STARVED, STARVED)
+    (sentence,) = said(Usage(wall=10, computed=19, queued=0, idle=0), STARVED, STARVED)
     assert "other programs are using these cores" in sentence
     assert "in the last 10 seconds this run got 50% of the processor time" in sentence
 
@@ -71,27 +73,28 @@ def test_who_has_not_chosen_how_threads_wait_is_told_what_would_help(said, monke
 
 
 def test_a_run_that_takes_turns_says_so_once(said):
-    (sentence,) = said(*[Usage(wall=10, computed=10, queued=1)] * 2, waited=5)
+    (sentence,) = said(*[Usage(wall=10, computed=10, queued=1, idle=0)] * 2, waited=5)
     assert "two take turns" in sentence
     assert "had them for 50% of the last 10 seconds" in sentence
 
 
-def test_a_run_on_another_device_neither_waits_nor_looks(said):
+def test_a_run_on_another_device_neither_waits_nor_looks(said, monkeypatch):
     assert said(STARVED, device="meta") == []
-    batches = iter("ab")
-    assert Neighbours(torch.device("meta"), print).in_turns(batches) is batches
+    monkeypatch.setattr(neighbours, "in_turn", None)
+    with Neighbours(torch.device("meta"), print).turn():
+        pass
 
 
 def test_a_run_and_its_validation_compute_in_turns(tmp_path: Path, workshop, two_stages, monkeypatch):
     taken = []
 
-    def turns(items, threads, on_wait=None):
-        for item in items:
-            taken.append(threads)
-            yield item
+    def turn(threads):
+        taken.append(threads)
+        return nullcontext()
 
-    monkeypatch.setattr(neighbours, "in_turns", turns)
-    monkeypatch.setattr("striate.inference.in_turns", turns)
+    monkeypatch.setattr(neighbours, "in_turn", turn)
+    monkeypatch.setattr("striate.inference.in_turn", turn)
     learner, _ = workshop(two_stages).start(tmp_path)
     assert (two_stages.batch_size, two_stages.accumulate) == (3, 2)
     assert len(taken) == learner.progress.epoch * (3 + 3)  # steps for 14 pictures, and batches of 9 to validate with
+    assert set(taken) == {torch.get_num_threads()}

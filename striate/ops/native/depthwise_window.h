@@ -21,6 +21,10 @@
  * is left takes its time, sum by sum. */
 INLINE int one_by_one(const Shape *s, int full) { return s->dilation != 1 || (!MASKS && !full); }
 
+/* Whether rows that are summed one by one have a body of their own for whole vectors. Masks cost bfloat16 nothing: the time
+ * goes into widening it. */
+#define WHOLE(low) (!MASKS || !(low))
+
 /* Whether a row of `size` has a place; `inside` says that it need not be asked. */
 INLINE int is_there(int64_t i, int64_t size, int inside) { return inside || (uint64_t)i < (uint64_t)size; }
 
@@ -118,7 +122,7 @@ APART void forward_singly_wide(const void **rows, const float **taps, int count,
 }
 APART void forward_singly_low(const void **rows, const float **taps, int count, void *out, const Shape *s, const Ending *end,
                               Lanes lanes) {
-    if (lanes == some(LANES)) forward_singly(rows, taps, count, out, s, end, some(LANES), 1);
+    if (WHOLE(1) && lanes == some(LANES)) forward_singly(rows, taps, count, out, s, end, some(LANES), 1);
     else forward_singly(rows, taps, count, out, s, end, lanes, 1);
 }
 
@@ -204,7 +208,7 @@ APART void weight_singly_wide(const void *row, const void *line, float *to, cons
     else weight_singly(row, line, to, s, lanes, 0);
 }
 APART void weight_singly_low(const void *row, const void *line, float *to, const Shape *s, Lanes lanes) {
-    if (lanes == some(LANES)) weight_singly(row, line, to, s, some(LANES), 1);
+    if (WHOLE(1) && lanes == some(LANES)) weight_singly(row, line, to, s, some(LANES), 1);
     else weight_singly(row, line, to, s, lanes, 1);
 }
 
@@ -305,7 +309,7 @@ INLINE void input_short(const void **rows, const float **taps, int count, void *
 #define SINGLY(low, name)                                                                                                 \
     APART void input_singly_##name(const void **rows, const float **taps, int count, void *out, const Shape *s, Lanes lanes) { \
         if (!MASKS && s->dilation == 1) input_short(rows, taps, count, out, s, lanes, low);                               \
-        else if (lanes == some(LANES)) input_dilated(rows, taps, count, out, s, some(LANES), low);                        \
+        else if (WHOLE(low) && lanes == some(LANES)) input_dilated(rows, taps, count, out, s, some(LANES), low);          \
         else input_dilated(rows, taps, count, out, s, lanes, low);                                                        \
     }
 SINGLY(0, wide)
