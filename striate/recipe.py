@@ -84,7 +84,22 @@ class ClassifySettings:
             )
 
 
-SETTINGS: Mapping[str, type] = {"classify": ClassifySettings}
+@dataclass(frozen=True, kw_only=True)
+class DetectSettings:
+    """What the task "detect" asks of a recipe."""
+
+    box_weight: Annotated[
+        NotNegative, Field(description="weight of the boxes' loss (1 - GIoU), that of the classes being 1")
+    ] = 2.0
+    iou_threshold: Annotated[
+        float, Field(gt=0.0, le=1.0, description="boxes of a class that overlap by more are one object, IoU 0 to 1")
+    ] = 0.6
+    score_threshold: Annotated[
+        float, Field(gt=0.0, lt=1.0, description="least probability of an object that an answer names, 0 to 1")
+    ] = 0.3
+
+
+SETTINGS: Mapping[str, type] = {"classify": ClassifySettings, "detect": DetectSettings}
 """Task name to the dataclass of its settings, in which every field has a default."""
 
 

@@ -14,6 +14,7 @@ from striate import recipe as recipes
 from striate.base.fields import annotated
 from striate.cli.sizes import SIZE, sides
 from striate.data.records import Classes
+from striate.data.settings import DataSettings
 from striate.data.sources import SOURCES
 from striate.recipe import SECTIONS, SETTINGS, Recipe
 from striate.tasks import task_named
@@ -35,6 +36,15 @@ CHOICES: Mapping[str, Callable[[], Iterable[str]]] = {"format": lambda: SOURCES,
 def all_flags() -> type:
     """The dataclass of all flags, for the tasks that there are now; None is one that the user did not give."""
     return _made(tuple(SETTINGS.items()))
+
+
+@functools.cache
+def data_flags() -> type:
+    """The dataclass of those flags that say how data are read."""
+    flags = [_flag(name, {"data": DataSettings}, {}) for name in annotated(DataSettings)]
+    made = dataclasses.make_dataclass("DataFlags", flags, frozen=True, kw_only=True)
+    made.__module__ = __name__
+    return made
 
 
 @functools.cache

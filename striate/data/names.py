@@ -21,6 +21,17 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def shown(value: object, most: int = 40) -> str:
+    """What a file holds where something else was expected: as Python writes it, cut after ``most`` characters.
+
+    Example:
+        >>> shown("cat"), shown([1, 2, 3], most=4)
+        ("'cat'", '[1, ...')
+    """
+    text = repr(value)
+    return printable(text if len(text) <= most else f"{text[:most]}...")
+
+
 def listed(names: Sequence[str], most: int = 5) -> str:
     """Return the names as one phrase, cut after ``most``: ``a, b, c and 4 more``.
 

@@ -147,6 +147,30 @@ def hash_files(paths: Sequence[Path], *, root: Path, workers: int) -> list[bytes
     return hashes
 
 
+def picture_sizes(paths: Sequence[Path], *, root: Path, workers: int) -> list[tuple[int, int] | None]:
+    """The upright height and width of each picture, from its header; None for one that cannot be read.
+
+    ``root`` is as in `hash_files`, and they are remembered likewise.
+    """
+    memory = _Memory(root)
+
+    def size(path: Path) -> tuple[int, int] | None:
+        try:
+            verdicts = memory.of(path).verdicts
+            if "size" not in verdicts:
+                header = read_header(path)
+                verdicts["size"] = f"{header.height} {header.width}"
+                memory.changed = True
+            height, width = verdicts["size"].split()
+            return int(height), int(width)
+        except (OSError, DecodeError):
+            return None
+
+    sizes = list(_in_threads(size, paths, workers))
+    memory.save()
+    return sizes
+
+
 def check_readable(
     dataset: Dataset,
     preprocess: Preprocess,

@@ -1,6 +1,6 @@
 """What decides how data are read; a recipe and a model file keep it, so that pictures are read alike later."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -15,6 +15,27 @@ class DataSettings:
     format: Annotated[
         str | None, Later(as_before=None), Field(description="format of the data, if it cannot be told")
     ] = None
+    clip: Annotated[
+        bool, Later(as_before=False), Field(description="cut boxes that reach out of their picture at its border")
+    ] = False
+    drop_degenerate: Annotated[
+        bool,
+        Later(as_before=False),
+        Field(description="leave out boxes without any area, also those that clip empties"),
+    ] = False
+    drop_duplicates: Annotated[
+        bool, Later(as_before=False), Field(description="leave out boxes that repeat another of the same class")
+    ] = False
+    unlabelled: Annotated[
+        Literal["error", "background", "skip"],
+        Later(as_before="error"),
+        Field(description='pictures without annotations: an "error", "background" without objects, or "skip" them'),
+    ] = "error"
+    first_pixel: Annotated[
+        Literal[0, 1],
+        Later(as_before=1),
+        Field(description="number of the first pixel in Pascal VOC files: 1, or 0 where coordinates are edges, from 0"),
+    ] = 1
 
 
 USUAL = DataSettings()

@@ -8,8 +8,9 @@ tasks know the kinds.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import compress
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,8 @@ class Boxes:
     ``xyxy`` is float64 ``[K, 4]``: left, top, right, bottom in pixels, right and bottom exclusive. ``classes`` is int64
     ``[K]``. ``difficult`` and ``crowd`` (bool ``[K]``) are what annotators marked as hard to see, and as a group that
     nobody counted. ``ids`` names the annotations where the data do, ``areas`` (float64 ``[K]``) are the data's own,
-    which may be smaller than the boxes.
+    which may be smaller than the boxes. ``outlines`` are what COCO's JSON says of each object's shape: a list of
+    polygons, a run-length mask, or None.
 
     Example:
         >>> boxes = Boxes.of([[10, 20, 30, 60]], [0])
@@ -91,6 +93,7 @@ class Boxes:
     crowd: NDArray[np.bool_]
     ids: tuple[str, ...] | None = None
     areas: NDArray[np.float64] | None = None
+    outlines: tuple[Any, ...] | None = None
 
     @classmethod
     def of(cls, xyxy: Sequence[Sequence[float]], classes: Sequence[int]) -> "Boxes":
@@ -129,9 +132,10 @@ class Boxes:
             self.classes[kept],
             self.difficult[kept],
             self.crowd[kept],
-            None if self.ids is None else tuple(each for each, keep in zip(self.ids, kept, strict=True) if keep),
+            None if self.ids is None else tuple(compress(self.ids, kept)),
             # In the photograph's pixels still: who counts small objects counts them as they were photographed.
             None if self.areas is None else self.areas[kept],
+            None if self.outlines is None else tuple(compress(self.outlines, kept)),
         )
 
 

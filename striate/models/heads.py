@@ -25,4 +25,13 @@ class Head:
     backbone_arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-HEADS: Mapping[str, Head] = {}
+HEADS: Mapping[str, Head] = {
+    "tood": Head(
+        build="striate.models.task_aligned:task_aligned",
+        summary="detection without anchors, learnt by task-aligned assignment (TOOD)",
+        task="detect",
+        classes=80,
+        strides=(8, 16, 32),
+        size=(320, 320),
+    ),
+}

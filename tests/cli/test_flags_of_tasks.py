@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import Field
 
+from striate.data.sources import SOURCES
 from striate.recipe import SETTINGS
 from striate.tasks import TASKS
 from striate.tasks.classify import Classify
@@ -70,7 +71,7 @@ def test_a_flag_of_one_task_says_whose_it_is(striate, guess):
 
 
 def test_flags_whose_values_a_table_decides_list_them(striate, monkeypatch):
-    assert ": folders, classes, idx, arrays" in " ".join(help_of(striate)["--format"].split())
+    assert f": {', '.join(SOURCES)}" in " ".join(help_of(striate)["--format"].split())
     assert ": top1, top5, loss, ece" in " ".join(help_of(striate)["--metric"].split())
     with monkeypatch.context() as patch:
         patch.setitem(TASKS, "guess", f"{__name__}:Guess")
@@ -134,7 +135,7 @@ def test_a_format_that_is_told_is_kept_and_need_not_be_told_again(train, striate
     (photos / "more.npz").write_bytes(b"no array")
     train(photos).refuses("--format folders or --format arrays")
     assert train(photos, "--format", "folders", "--out", "run").code == 0
-    assert tomllib.loads(Path("run/recipe.toml").read_text())["data"] == {"format": "folders"}
+    assert tomllib.loads(Path("run/recipe.toml").read_text())["data"]["format"] == "folders"
     assert striate("train", photos, "--out", "run", "--extend", "1").code == 0
     assert striate("train", photos, "--recipe", "run/recipe.toml", "--out", "again").code == 0
     striate("train", photos, "--out", "run", "--resume", "--format", "arrays").refuses("photos")
@@ -144,7 +145,7 @@ def test_a_format_that_is_told_is_kept_and_need_not_be_told_again(train, striate
 
 def test_a_run_that_was_not_told_its_format_takes_it_when_it_goes_on(train, striate, photos):
     assert train(photos, "--out", "run").code == 0
-    assert "[data]" not in Path("run/recipe.toml").read_text()
+    assert "format" not in tomllib.loads(Path("run/recipe.toml").read_text())["data"]
     (photos / "more.npz").write_bytes(b"no array")
     striate("train", photos, "--out", "run", "--resume").refuses("--format folders or --format arrays")
     assert striate("train", photos, "--out", "run", "--resume", "--format", "folders").code == 0

@@ -347,3 +347,19 @@ def test_another_package_for_heic_is_asked(photos: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(scan, "find_spec", lambda name: name)
     monkeypatch.setattr(scan, "version", lambda name: "1.0")
     assert before["pillow-heif"] is None and scan._decoders() == {**before, "pillow-heif": "1.0"}
+
+
+def test_sizes_are_upright_and_remembered(tmp_path, monkeypatch):
+    """A picture that lies on its side by EXIF counts as it stands; what was read once is not opened again."""
+    turned = Image.new("RGB", (20, 10))
+    exif = turned.getexif()
+    exif[274] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    Image.new("RGB", (7, 5)).save(tmp_path / "plain.png")
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    paths = [tmp_path / name for name in ("turned.jpg", "plain.png", "broken.jpg", "gone.png")]
+    assert scan.picture_sizes(paths, root=tmp_path, workers=1) == [(20, 10), (5, 7), None, None]
+    read = []
+    monkeypatch.setattr(scan, "read_header", lambda path: read.append(path.name) or decode.read_header(path))
+    assert scan.picture_sizes(paths, root=tmp_path, workers=1) == [(20, 10), (5, 7), None, None]
+    assert read == ["broken.jpg"]

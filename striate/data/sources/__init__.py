@@ -44,6 +44,36 @@ class Source:
 
 
 SOURCES: Mapping[str, Source] = {
+    "coco": Source(
+        "striate.data.sources.coco",
+        "COCO's JSON of instances, beside its pictures",
+        instead_of=("folders",),
+    ),
+    "yolo": Source(
+        "striate.data.sources.yolo",
+        "YOLO's text, class and box in parts of the sides, in labels/ beside images/ or beside each picture",
+        instead_of=("folders",),
+    ),
+    "voc": Source(
+        "striate.data.sources.pascal_voc",
+        "Pascal VOC, an XML file of boxes for each picture",
+        instead_of=("folders",),
+    ),
+    "via": Source(
+        "striate.data.sources.via",
+        "the VGG Image Annotator's JSON or CSV, beside its pictures",
+        instead_of=("folders",),
+    ),
+    "dlib": Source(
+        "striate.data.sources.dlib",
+        "dlib's XML, as ImgLab writes it, beside its pictures",
+        instead_of=("folders",),
+    ),
+    "boxes-csv": Source(
+        "striate.data.sources.boxes_csv",
+        "a CSV file, a line a box: filename, class, xmin, ymin, xmax, ymax, beside its pictures",
+        instead_of=("folders",),
+    ),
     "folders": Source(
         "striate.data.sources.class_folders",
         "a folder for each class, DATA/<class>/*.jpg or DATA/{train,val,test}/<class>/*.jpg",

@@ -46,6 +46,6 @@ def assemble(
     # Of classes this is an error, which the task makes of it; for others it may be two who drew alike.
     if other := [text for first, copy, text in pairs if first.target.as_bytes(names) != copy.target.as_bytes(names)]:
         what = counted(len(other), "copy differs", "copies differ")
-        notices = (*notices, f"{what} from the first picture in what is said of it: {listed(other, most=3)}")
+        notices = (*notices, f"{what} from the first picture in what is said of it: {listed(other)}")
     fixed = any(split is not None for split in splits)
     return Dataset(root, format, classes, records, channels, fixed, task, tuple(notices))

@@ -44,7 +44,7 @@ def module(name: str) -> ModuleType:
 
 
 def without_later(text: str) -> str:
-    """A recipe's TOML without the fields that came later, and their comments."""
+    """A recipe's TOML without the fields that came later, their comments, and tables that have no others."""
     from striate.base.fields import came_later  # not before `module` may have put another recipe in its place
     from striate.recipe import SECTIONS, SETTINGS, Recipe, Stage
 
@@ -56,7 +56,7 @@ def without_later(text: str) -> str:
             kept.append(line)
         elif kept[-1].startswith("#"):
             kept.pop()
-    return "".join(kept)
+    return re.sub(r"\n\[\w+\]\n(?=\n|\Z)", "", "".join(kept))
 
 
 if __name__ == "__main__":

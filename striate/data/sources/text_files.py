@@ -1,0 +1,145 @@
+"""Text files of annotations: read whole, if they fit into memory, and taken apart without trusting them."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+from xml.parsers import expat
+
+from striate.base.errors import DataError
+from striate.base.hardware import available_memory
+from striate.data.names import printable, shown
+
+MEMORY = 8
+"""Bytes of memory that a byte of a file may take once it is numbers, names and lists (COCO's: 5)."""
+
+_DEPTH = 32  # of elements in each other; the formats have five
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def read_text(path: Path, where: str) -> str:
+    """The text of a file, UTF-8 with or without its mark; ``where`` is what errors call it.
+
+    Raises:
+        DataError: it cannot be read, is not UTF-8, or would not fit into the memory that is free once it is read.
+    """
+    try:
+        size, free = path.stat().st_size, available_memory()
+        if size * MEMORY > free:
+            raise DataError(
+                f"{where} has {size / 2**20:,.0f} MiB, which take about {MEMORY} times as much memory, and "
+                f"{free / 2**20:,.0f} MiB are free; close other programs, or cut the file into parts"
+            )
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{where} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def read_json(path: Path, where: str) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        DataError: as `read_text`; it is not JSON, is nested too deeply, or holds NaN or Infinity.
+    """
+
+    def refuse(word: str) -> NoReturn:
+        raise ValueError(f"{word} is no number of JSON")
+
+    text = read_text(path, where)
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}:{error.lineno}: is not JSON: {error.msg} (column {error.colno})") from error
+    except RecursionError as error:
+        raise DataError(f"{where}: is nested too deeply for an annotation file") from error
+    except ValueError as error:  # NaN; a whole number of thousands of digits
+        raise DataError(f"{where}: is not JSON that can be read: {error}") from error
+
+
+@dataclass(slots=True)
+class Element:
+    """An element of an XML file: its name, its line, and what is in it; ``text`` is its own, without space around."""
+
+    name: str
+    line: int
+    attributes: dict[str, str]
+    text: str = ""
+    children: list["Element"] = field(default_factory=list)
+
+    def all(self, name: str) -> Iterator["Element"]:
+        """The elements of that name directly in it."""
+        return (child for child in self.children if child.name == name)
+
+    def one(self, name: str, where: str) -> "Element":
+        """The only element of that name directly in it; raises DataError, with the place in the file ``where``."""
+        found = list(self.all(name))
+        if len(found) != 1:
+            has = f"has {len(found)} <{name}>" if found else f"has no <{name}>"
+            raise DataError(f"{where}:{self.line}: <{printable(self.name[:40])}> {has}; expected one")
+        return found[0]
+
+
+def read_xml(path: Path, where: str) -> Element:
+    """The outermost element of an XML file.
+
+    Raises:
+        DataError: as `read_text`; it is not XML, is nested too deeply, or declares a document type, which annotations
+            need not and by which entities blow up or name other files.
+    """
+    stack = [Element("", 0, {})]
+    pieces: list[list[str]] = [[]]
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        if len(stack) > _DEPTH:
+            raise DataError(f"{where}:{parser.CurrentLineNumber}: is nested too deeply for an annotation file")
+        element = Element(name, parser.CurrentLineNumber, attributes)
+        stack[-1].children.append(element)
+        stack.append(element)
+        pieces.append([])
+
+    def end(name: str) -> None:
+        stack.pop().text = "".join(pieces.pop()).strip()
+
+    def words(text: str) -> None:
+        pieces[-1].append(text)
+
+    def refuse(name: str, system: str | None, public: str | None, internal: bool) -> NoReturn:
+        raise DataError(
+            f"{where}:{parser.CurrentLineNumber}: declares a document type (<!DOCTYPE {printable(name[:40])}>), by "
+            "which XML defines entities; annotations need none, so it is not read; remove the declaration"
+        )
+
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = words
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        # As text, so that a declared encoding that is not the file's own cannot matter.
+        parser.Parse(read_text(path, where), True)
+    except expat.ExpatError as error:
+        what = expat.ErrorString(error.code)
+        raise DataError(f"{where}:{error.lineno}: is not XML: {what} (column {error.offset + 1})") from error
+    return stack[0].children[0]
+
+
+def number(word: object, where: str, what: str) -> float:
+    """A finite number from a word or a number of JSON; ``what`` says whose it is.
+
+    Raises:
+        DataError: it is none.
+    """
+    found = math.nan
+    if isinstance(word, int | float) and not isinstance(word, bool):
+        found = float(word) if abs(word) < 1e300 else math.inf
+    elif isinstance(word, str) and _NUMBER.fullmatch(word.strip()):
+        found = float(word)
+    if not math.isfinite(found):
+        raise DataError(f"{where}: {what} is {shown(word)}; expected a number")
+    return found

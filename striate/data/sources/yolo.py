@@ -1,0 +1,173 @@
+"""YOLO's text: a line for each object, ``class centre-x centre-y width height``, in parts of the picture's sides.
+
+The file of ``images/a.jpg`` is ``labels/a.txt``, or ``a.txt`` beside it; classes count from 0, and their names stand in
+a YAML file, or one a line in ``classes.txt``. A picture with an empty file has no objects. A line of more points is an
+outline (``class x y x y ...``), which is taken for the box around it.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from striate.base.errors import DataError
+from striate.data.names import counted, listed, printable, shown
+from striate.data.records import Classes, Dataset, Split
+from striate.data.settings import DataSettings
+from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
+from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
+from striate.data.sources.text_files import number, read_text
+from striate.data.sources.yolo_config import YoloConfig, read_config
+
+ROUNDING = 7.6e-7
+"""By so much may a box end beyond the border, in parts of a side: six decimals of the centre and of half the width."""
+
+_NAMES = ("classes.txt", "obj.names", "_darknet.labels")
+_LINE = re.compile(r"\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*(\n|$)", re.IGNORECASE)
+_FAR = 2.0
+"""Beyond this a number is no part of a side: pixels, most likely."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether a text file in the folder, or in one of its folders, begins with a class and four numbers."""
+    return (path.is_dir() or path.suffix.lower() in (".yaml", ".yml")) and any(
+        file.name not in _NAMES and _LINE.match(start_of(file, 400))
+        for file in glimpse(path if path.is_dir() else path.parent, ".txt")
+    )
+
+
+def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
+    """Read the pictures of a folder, or those that its YAML file (``path`` may be that itself) lists, and their texts.
+
+    Raises:
+        DataError: no list of classes, or two that differ; a line that is not as the format has it; a text without a
+            picture, and what `boxes_dataset` refuses.
+    """
+    index = PictureIndex(path)
+    config = _config(index, path)
+    names = _names(index, config)
+    texts = {
+        file
+        for file in index.files(".txt")
+        if file.name not in _NAMES and ("labels" in file.parts[:-1] or _LINE.match(start_of(file, 400)))
+    }
+    members = _members(index, config)
+    pictures: list[Annotated] = []
+    outlines: list[str] = []
+    for picture in index.pictures:
+        file = next((each for each in _places(index, picture) if each.is_file()), None)
+        texts.discard(file or picture)
+        if picture not in members:
+            continue
+        objects = None if file is None else list(_objects(index.where(file), file, names, outlines))
+        where = index.where(file or picture)
+        pictures.append(Annotated(picture, where, objects, split=members[picture]))
+    pictures += [Annotated(None, index.where(file), []) for file in sorted(texts)]
+    notices = (
+        [f"{counted(len(outlines), 'outline')} taken for the boxes around: {listed(outlines)}"] if outlines else []
+    )
+    notices += passed_over(index, pictures)
+    return boxes_dataset(
+        index, "yolo", pictures, Classes(names), settings, workers, notices=notices, tolerance=ROUNDING, relative=True
+    )
+
+
+def _places(index: PictureIndex, picture: Path) -> Iterator[Path]:
+    """Where the text of a picture may lie: beside it, or in "labels" for the last "images" of its path."""
+    yield picture.with_suffix(".txt")
+    parts = picture.relative_to(index.root).parts
+    for position in reversed([position for position, part in enumerate(parts[:-1]) if part == "images"]):
+        yield index.root.joinpath(*parts[:position], "labels", *parts[position + 1 :]).with_suffix(".txt")
+
+
+def _config(index: PictureIndex, path: Path) -> YoloConfig | None:
+    """The only YAML file there is that has names."""
+    files = [path] if path.is_file() else [*index.files(".yaml", ".yml")]
+    found = [config for file in files if (config := read_config(file, index.where(file))) is not None]
+    if len(found) > 1:
+        shown = listed([config.where for config in found])
+        raise DataError(f"{printable(index.root)} holds several YAML files with names ({shown}); give one of them")
+    return found[0] if found else None
+
+
+def _names(index: PictureIndex, config: YoloConfig | None) -> tuple[str, ...]:
+    """The classes, by the YAML file or a list of names; where there are several, they must agree."""
+    found = [(config.where, config.names)] if config else []
+    for file in index.files(".txt", ".names", ".labels"):
+        if file.name in _NAMES:
+            lines = read_text(file, index.where(file)).rstrip().splitlines()
+            for position, line in enumerate(lines, start=1):
+                if not line.strip() or line.strip() in (each.strip() for each in lines[: position - 1]):
+                    what = "an empty name" if not line.strip() else f"{line.strip()!r} once more"
+                    raise DataError(f"{index.where(file)}:{position}: {what}; expected another class in each line")
+            found.append((index.where(file), tuple(line.strip() for line in lines)))
+    if not found:
+        raise DataError(
+            f"{printable(index.root)}: what its classes are called is not said; write their names into a file "
+            "classes.txt there, one a line, in the order of their numbers"
+        )
+    (where, names), *others = found
+    for other, theirs in others:
+        if theirs != names:
+            raise DataError(f"{where} and {other} name the classes differently; remove one of the two")
+    return names
+
+
+def _members(index: PictureIndex, config: YoloConfig | None) -> dict[Path, Split | None]:
+    """The pictures that belong to the data, and their splits: by the YAML file, or all of them."""
+    if config is None or not config.parts:
+        return dict.fromkeys(index.pictures)
+    members: dict[Path, Split | None] = {}
+    for split, places in config.parts.items():
+        for where, place in places:
+            found = [*_listed(index, where, place)]
+            if not found:
+                raise DataError(f"{where}: there is no picture in {printable(place)}; expected a folder of pictures")
+            for picture in found:
+                if members.setdefault(picture, split) != split:
+                    raise DataError(
+                        f"{where}: {index.where(picture)} is in {members[picture]}, too; expected one split"
+                    )
+    return members
+
+
+def _listed(index: PictureIndex, where: str, place: Path) -> Iterator[Path]:
+    """The pictures of a folder, or of a text file that lists them."""
+    if place.is_dir():
+        for folder in index.tree.all_folders():
+            if folder.path.resolve().is_relative_to(place):
+                yield from folder.pictures
+        return
+    for line, words in enumerate(read_text(place, where).splitlines(), start=1):
+        if name := words.strip():
+            if (picture := index.find(name, place)) is None:
+                raise DataError(index.missing(f"{index.where(place)}:{line}: there is no such picture", name))
+            yield picture
+
+
+def _objects(where: str, file: Path, names: tuple[str, ...], outlines: list[str]) -> Iterator[Annotation]:
+    for line, text in enumerate(read_text(file, where).splitlines(), start=1):
+        words, place = text.split(), f"{where}:{line}"
+        if not words:
+            continue
+        if len(words) < 5 or len(words) == 6 or (len(words) > 5 and len(words) % 2 == 0):
+            hint = " (the sixth may be a score: these would be answers of a network)" if len(words) == 6 else ""
+            raise DataError(f"{place}: has {counted(len(words), 'word')}{hint}; expected a class and four numbers")
+        if not (words[0].isascii() and words[0].isdecimal()):
+            raise DataError(f"{place}: class {shown(words[0])} is no whole number; expected 0 to {len(names) - 1}")
+        if len(words[0]) > 9 or int(words[0]) >= len(names):
+            raise DataError(
+                f"{place}: class {words[0][:40]}, but there are {counted(len(names), 'class', 'classes')}, "
+                f"0 to {len(names) - 1}; classes count from 0"
+            )
+        numbers = [number(word, place, "a coordinate") for word in words[1:]]
+        if far := [each for each in numbers if abs(each) > _FAR]:
+            raise DataError(
+                f"{place}: {far[0]:g} is no part of a picture's side; expected numbers from 0 to 1, no pixels"
+            )
+        if len(numbers) == 4:
+            x, y, width, height = numbers
+            box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        else:
+            outlines.append(place)
+            box = (min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2]))
+        yield Annotation(place, int(words[0]), box)

@@ -1,0 +1,113 @@
+"""The YAML file of YOLO's data: the classes' names, and where the pictures of each split are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from striate.base.errors import DataError
+from striate.data.names import shown
+from striate.data.records import Split
+from striate.data.sources.text_files import read_text
+
+_PARTS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+
+
+@dataclass(frozen=True, slots=True)
+class YoloConfig:
+    """``names`` in the order of their numbers; ``parts`` are folders or lists of pictures, with their ``path:line``."""
+
+    where: str
+    names: tuple[str, ...]
+    parts: dict[Split, list[tuple[str, Path]]]
+
+
+def read_config(path: Path, where: str) -> YoloConfig | None:
+    """What a YAML file says; None if it has no names, and so is about something else.
+
+    A place is looked for from ``path`` in the file, from the file's own folder, and there without the ``../`` that it
+    begins with, which data that were moved have.
+
+    Raises:
+        DataError: it is not YAML, its names are not a list or numbered from 0, or a place does not exist.
+    """
+    try:
+        root = yaml.compose(read_text(path, where), Loader=yaml.BaseLoader)  # words alone: a class may be called "no"
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise DataError(f"{where}:{line}: is not YAML: {error.problem}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise DataError(f"{where}: is not YAML that can be read: {type(error).__name__}") from error
+    if not isinstance(root, yaml.MappingNode):
+        return None
+    entries = _entries(root, where)
+    if "names" not in entries:
+        return None
+    names = _names(entries["names"], where)
+    if "nc" in entries and (count := _word(entries["nc"], where)) != str(len(names)):
+        raise DataError(f"{_place(entries['nc'], where)}: nc is {shown(count)}, but there are {len(names)} names")
+    folders = [path.parent]
+    if "path" in entries:
+        folders.insert(0, path.parent / _word(entries["path"], where))
+    parts: dict[Split, list[tuple[str, Path]]] = {}
+    for key, split in _PARTS.items():
+        if key in entries and not _empty(entries[key]):
+            nodes = entries[key].value if isinstance(entries[key], yaml.SequenceNode) else [entries[key]]
+            parts.setdefault(split, []).extend(
+                (_place(each, where), _existing(_word(each, where), folders, _place(each, where))) for each in nodes
+            )
+    return YoloConfig(where, names, parts)
+
+
+def _place(node: yaml.Node, where: str) -> str:
+    return f"{where}:{node.start_mark.line + 1}"
+
+
+def _empty(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.value in ("", "~", "null")
+
+
+def _word(node: yaml.Node, where: str) -> str:
+    if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
+        raise DataError(f"{_place(node, where)}: expected one word or path here")
+    return str(node.value).strip()
+
+
+def _entries(node: yaml.MappingNode, where: str) -> dict[str, yaml.Node]:
+    found: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        name = _word(key, where)
+        if name in found:
+            raise DataError(f"{_place(key, where)}: {shown(name)} is there twice; expected each once")
+        found[name] = value
+    return found
+
+
+def _names(node: yaml.Node, where: str) -> tuple[str, ...]:
+    if isinstance(node, yaml.SequenceNode):
+        named = {str(number): each for number, each in enumerate(node.value)}
+    elif isinstance(node, yaml.MappingNode):
+        named = _entries(node, where)
+    else:
+        named = {}
+    if not named or set(named) != {str(number) for number in range(len(named))}:
+        raise DataError(f"{_place(node, where)}: names are not a list, or not numbered from 0 without gaps")
+    names: dict[str, str] = {}
+    for number in range(len(named)):
+        each = named[str(number)]
+        if (name := _word(each, where)) in names:
+            raise DataError(f"{_place(each, where)}: classes {names[name]} and {number} are both called {shown(name)}")
+        names[name] = str(number)
+    return tuple(names)
+
+
+def _existing(word: str, folders: list[Path], where: str) -> Path:
+    words = word.replace("\\", "/")
+    bare = words
+    while bare.startswith("../"):
+        bare = bare[3:]
+    for folder in folders:
+        for each in (words, bare):
+            if (folder / each).exists():
+                return (folder / each).resolve()
+    raise DataError(f"{where}: there is no {shown(word)}, neither from 'path' nor from the file's own folder")

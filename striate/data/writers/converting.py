@@ -1,0 +1,99 @@
+"""A data set of boxes to a folder in another format: all of it or nothing."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from striate.base.atomic import output_error
+from striate.base.errors import DataError, OutputError
+from striate.data.names import listed, printable
+from striate.data.records import Classes, Dataset, Record, Split
+from striate.data.scan import picture_sizes
+from striate.data.targets import Boxes
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture to write: its file, its new name (no other has its stem), size in pixels, split and objects."""
+
+    file: Path
+    name: str
+    height: int
+    width: int
+    split: Split | None
+    boxes: Boxes
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return PurePath(self.name).stem
+
+
+Write = Callable[[Path, Sequence[Picture], Classes], list[str]]
+
+
+def convert(
+    dataset: Dataset, out: Path, place: Callable[[Picture], str], write: Write, *, workers: int = 1
+) -> list[str]:
+    """Write the data set into the new folder ``out``, pictures copied; returns what the format cannot hold of it.
+
+    Raises:
+        DataError: the data are no boxes of picture files, or a picture cannot be read.
+        OutputError: ``out`` exists and is not empty, or cannot be written.
+    """
+    pictures = _pictures(dataset, workers)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"cannot write {printable(out)}: it exists; give a folder that is not there yet")
+    partial = out.with_name(f".{out.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    try:
+        partial.mkdir(parents=True)
+        notices = write(partial, pictures, dataset.classes)
+        for picture in pictures:
+            target = partial / place(picture)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(picture.file, target)
+        partial.replace(out)
+    except OSError as error:
+        raise output_error(out, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return notices
+
+
+def _pictures(dataset: Dataset, workers: int) -> list[Picture]:
+    files = [record.handle for record in dataset.records if isinstance(record.handle, Path)]
+    boxes = [record.target for record in dataset.records if isinstance(record.target, Boxes)]
+    if not len(files) == len(boxes) == len(dataset.records):
+        raise DataError(
+            f"{printable(dataset.root)} holds no boxes (its format is {dataset.format}); only these are converted"
+        )
+    sizes = picture_sizes(files, root=dataset.root, workers=workers)
+    if unreadable := [record.name for record, size in zip(dataset.records, sizes, strict=True) if size is None]:
+        raise DataError(f"{printable(dataset.root)}: pictures that cannot be read: {listed(unreadable)}")
+    return [
+        Picture(file, name, *size, record.split, target)
+        for file, name, size, record, target in zip(
+            files, _names(dataset.records, files), sizes, dataset.records, boxes, strict=True
+        )
+        if size is not None
+    ]
+
+
+def _names(records: Sequence[Record], files: Sequence[Path]) -> list[str]:
+    """Names whose stems are all different: the files' own, else with their folders, else with their suffixes, too."""
+    paths = [PurePath(record.name) for record in records]
+    joined = ["-".join(path.with_suffix("").parts) for path in paths]
+    ways = (
+        [file.stem for file in files],
+        joined,
+        [f"{name}-{file.suffix[1:]}" for name, file in zip(joined, files, strict=True)],
+    )
+    stems = next((stems for stems in ways if len({stem.casefold() for stem in stems}) == len(stems)), None)
+    if stems is None:
+        raise DataError("two pictures would have the same name in one folder; give them different names")
+    # Readers take a backslash for a folder's end, and a name that is not UTF-8 fits into no file of theirs.
+    plain = [printable(stem).replace("\\", "_") for stem in stems]
+    return [stem + file.suffix for stem, file in zip(plain, files, strict=True)]

@@ -1,0 +1,57 @@
+"""Pascal VOC: ``JPEGImages``, ``Annotations`` and, where there are splits, ``ImageSets/Main``.
+
+Coordinates count from 1 and both ends belong to the box; to a millionth of a pixel, whole ones are written as such.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from striate.data.names import counted, listed
+from striate.data.records import Classes
+from striate.data.writers.converting import Picture
+from striate.data.writers.numbers import word
+
+
+def place(picture: Picture) -> str:
+    """``JPEGImages/NAME``."""
+    return f"JPEGImages/{picture.name}"
+
+
+def write(folder: Path, pictures: Sequence[Picture], classes: Classes) -> list[str]:
+    """An XML file a picture. A crowd becomes difficult; classes without objects, outlines and areas are lost."""
+    (folder / "Annotations").mkdir()
+    for picture in pictures:
+        lines = "\n".join(_lines(picture, classes.names))
+        (folder / "Annotations" / f"{picture.stem}.xml").write_text(lines + "\n", encoding="utf-8", newline="")
+    splits = {picture.split for picture in pictures if picture.split}
+    for split in splits:
+        (folder / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
+        stems = [f"{picture.stem}\n" for picture in pictures if picture.split == split]
+        (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(stems), encoding="utf-8", newline="")
+    occurring = {index for picture in pictures for index in picture.boxes.occurring()}
+    notices = []
+    if crowds := sum(int(picture.boxes.crowd.sum()) for picture in pictures):
+        notices.append(f"{counted(crowds, 'crowd')} written as difficult, since Pascal VOC knows no crowds")
+    if lost := [name for index, name in enumerate(classes.names) if index not in occurring]:
+        what = counted(len(lost), "class", "classes")
+        notices.append(f"{what} without an object not written, since Pascal VOC has no list of classes: {listed(lost)}")
+    if any(picture.boxes.outlines for picture in pictures):
+        notices.append("outlines not written, since Pascal VOC has no place for them")
+    return notices
+
+
+def _lines(picture: Picture, names: Sequence[str]) -> Iterator[str]:
+    yield "<annotation>"
+    yield f"  <filename>{escape(picture.name)}</filename>"
+    yield f"  <size><width>{picture.width}</width><height>{picture.height}</height><depth>3</depth></size>"
+    boxes = picture.boxes
+    for box, index, hard in zip(boxes.xyxy.tolist(), boxes.classes, boxes.difficult | boxes.crowd, strict=True):
+        edges = (word(each) for each in (box[0] + 1, box[1] + 1, box[2], box[3]))
+        yield "  <object>"
+        yield f"    <name>{escape(names[index])}</name>"
+        yield f"    <difficult>{int(hard)}</difficult>"
+        tags = zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True)
+        yield f"    <bndbox>{''.join(f'<{tag}>{edge}</{tag}>' for tag, edge in tags)}</bndbox>"
+        yield "  </object>"
+    yield "</annotation>"

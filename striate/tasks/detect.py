@@ -1,0 +1,162 @@
+# ruff: noqa: D102  (what the methods of a task do is said once, in `Task`)
+"""Detection: which objects are on a picture, and where."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from striate.data.names import counted
+from striate.data.records import Batch, Classes, Dataset, Record
+from striate.data.targets import Boxes
+from striate.ops.suppression import multiclass_nms
+from striate.pictures.geometry import Geometry
+from striate.recipe import DetectSettings, Recipe
+from striate.tasks.detect_defaults import default_model, default_recipe
+from striate.tasks.detect_loss import Objects, decoded, detection_loss, mirrored, objects_of
+from striate.tasks.detect_meter import COCO_FIGURES, MOST, DetectMeter
+from striate.tasks.task import Loss, require_targets, shown
+
+COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One object: its class, how probable it is (0..1), and its box in the photograph's pixels."""
+
+    name: str
+    probability: float
+    xyxy: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Detect:
+    """The task: objects by a head without anchors, learnt by task-aligned assignment (`detect_loss`)."""
+
+    classes: Classes
+    box_weight: float = 2.0
+    iou_threshold: float = 0.6
+    score_threshold: float = 0.3
+
+    name: ClassVar[str] = "detect"
+    network_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    network_task: ClassVar[str] = "detect"
+    metric: ClassVar[str] = "ap"
+    every_class: ClassVar[bool] = False
+    directions: ClassVar[Mapping[str, int]] = {**dict.fromkeys((*COCO_FIGURES, "voc07_ap50"), 1), "loss": -1}
+
+    @classmethod
+    def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "Detect":
+        return cls(classes, **arguments)
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        return {"iou_threshold": self.iou_threshold, "score_threshold": self.score_threshold}
+
+    def checked(self, data: Dataset) -> Dataset:
+        require_targets(data, Boxes, self.name)
+        return data
+
+    def default_model(self, data: Dataset) -> str:
+        return default_model(data)
+
+    def default_recipe(self, data: Dataset, model: str, *, scratch: bool = False) -> Recipe:
+        return default_recipe(data, model, scratch=scratch)
+
+    def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "Detect":
+        settings: DetectSettings = recipe.settings
+        return dataclasses.replace(self, **dataclasses.asdict(settings))
+
+    def shortages(self, training: Sequence[Record], validation: int, tested: int) -> Iterable[str]:
+        return ()
+
+    def inputs(self, images: Tensor) -> Tensor:
+        return images
+
+    def encode(self, batch: Batch, device: torch.device) -> Objects:
+        return objects_of(batch, device)
+
+    def loss(self, outputs: Tensor, auxiliary: Sequence[Tensor], targets: Objects) -> Loss:
+        parts = detection_loss(outputs, targets)
+        total = parts["class"] + self.box_weight * parts["box"]
+        return Loss(total, {name: part.detach() for name, part in parts.items()})
+
+    def undo(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
+        return mirrored(outputs, size)
+
+    def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[tuple[Detection, ...]]:
+        boxes = decoded(outputs, geometries[0].output_size)
+        found = multiclass_nms(
+            boxes,
+            outputs[..., 4:].float().sigmoid(),
+            iou_threshold=self.iou_threshold,
+            score_threshold=self.score_threshold,
+            max_detections=MOST,
+        )
+        answers = []
+        for each, geometry in zip(found, geometries, strict=True):
+            there = np.clip(geometry.undo_boxes(each.boxes.cpu().numpy()), 0, [geometry.width, geometry.height] * 2)
+            rows = zip(each.classes.tolist(), each.scores.tolist(), there.tolist(), strict=True)
+            answers.append(tuple(Detection(self.classes.names[i], p, tuple(box)) for i, p, box in rows))
+        return answers
+
+    def meter(self) -> DetectMeter:
+        return DetectMeter(self.classes, self.iou_threshold, self.box_weight)
+
+    def logged(self, figures: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {name: value for name, value in figures.items() if name != "per_class"}
+
+    def most_probable(self, prediction: Sequence[Detection], top: int) -> Sequence[Detection]:
+        return prediction[:top]
+
+    def as_json(self, prediction: Sequence[Detection], top: int) -> dict[str, Any]:
+        return {"boxes": [dataclasses.asdict(each) for each in prediction]}
+
+    def as_text(self, prediction: Sequence[Detection], top: int) -> str:
+        if not prediction:
+            return "nothing found"
+        said = [
+            f"{each.name} {each.probability:.0%} at {', '.join(f'{edge:.0f}' for edge in each.xyxy)}"
+            for each in prediction[:top]
+        ]
+        more = len(prediction) - len(said)
+        return "; ".join(said) + (f"; and {counted(more, 'more object')}" if more else "")
+
+    def draw(self, prediction: Sequence[Detection], photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        picture = Image.fromarray(photograph())
+        pen = ImageDraw.Draw(picture)
+        width = max(1, round(max(picture.size) / 300))
+        names = list(self.classes.names)
+        for each in reversed(prediction):  # the surest last, over the others
+            colour = COLOURS[names.index(each.name) % len(COLOURS)]
+            pen.rectangle(each.xyxy, outline=colour, width=width)
+            label, at = f"{each.name} {each.probability:.0%}", (each.xyxy[0] + width, each.xyxy[1] + width)
+            size = max(10, round(max(picture.size) / 50))
+            pen.rectangle(pen.textbbox(at, label, font_size=size), fill=colour)
+            pen.text(at, label, fill="white", font_size=size)
+        return np.asarray(picture)
+
+    def write(self, prediction: Sequence[Detection], folder: Path, name: str) -> Mapping[str, str]:
+        return {}
+
+    def margin(self, metric: str, figures: Mapping[str, Any]) -> float:
+        return 0.0
+
+    def brief(self, figures: Mapping[str, Any]) -> str:
+        return f"AP {shown(figures['ap'])}, AP50 {shown(figures['ap50'])}, loss {shown(figures['loss'])}"
+
+    def details(self, figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+        for row in cast("Sequence[Mapping[str, Any]]", figures["per_class"]):
+            objects = counted(row["objects"], "object")
+            yield f"{row['name']}: AP {shown(row['ap'])}, AP50 {shown(row['ap50'])}, {objects}"
+
+    def summary(self, figures: Mapping[str, Any]) -> str:
+        return f"AP {shown(figures['ap'])}, AP50 {shown(figures['ap50'])} by COCO's rules"

@@ -1,0 +1,157 @@
+"""The VGG Image Annotator, dlib and CSV: the same two objects in the same picture, however they are written."""
+
+import json
+import re
+
+import pytest
+
+from striate.base.errors import DataError
+from striate.data import open_data
+from tests.data.sources.annotated import picture
+
+RECT = {"name": "rect", "x": 2, "y": 3, "width": 4, "height": 5}
+OVAL = {"name": "ellipse", "cx": 10, "cy": 5, "rx": 3, "ry": 2.5}
+SHAPE = {"name": "polygon", "all_points_x": [9, 13, 11, 7], "all_points_y": [2.5, 3, 7.5, 4]}
+
+
+def via(*regions, name="a.png"):
+    return {f"{name}123": {"filename": name, "size": 123, "file_attributes": {}, "regions": regions}}
+
+
+def region(shape, **attributes):
+    return {"shape_attributes": shape, "region_attributes": attributes or {"class": "cat"}}
+
+
+def via_csv(*rows):
+    lines = ["filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes"]
+    quoted = [[json.dumps(each).replace('"', '""') for each in row] for row in rows]
+    return "\n".join(lines + [f'a.png,123,"{{}}",{len(rows)},{n},"{s}","{a}"' for n, (s, a) in enumerate(quoted)])
+
+
+def dlib(*boxes, name="a.png", more=""):
+    return (
+        f"<?xml version='1.0'?>\n<dataset>\n<images>\n<image file='{name}'{more}>\n"
+        + "\n".join(boxes)
+        + "</image></images></dataset>"
+    )
+
+
+BOX = "<box top='3' left='2' width='4' height='5'><label>cat</label><part name='1' x='3' y='4'/></box>"
+DOG = "<box top='2.5' left='7' width='6' height='5'><label>dog</label></box>"
+BOTH = [region(RECT, name="cat", pose="x"), region(SHAPE, name={"dog": True, "cat": False})]
+
+WRITTEN = {
+    "via project": ("a.json", json.dumps({"_via_settings": {}, "_via_img_metadata": via(*BOTH)})),
+    "via annotations": ("a.json", json.dumps(via(*BOTH))),
+    "via 1": ("a.json", json.dumps({"a": via(*BOTH)["a.png123"] | {"regions": dict(enumerate(BOTH))}})),
+    "via ellipse": ("a.json", json.dumps(via(BOTH[0], region(OVAL, type="dog")))),
+    "via csv": ("a.csv", via_csv((RECT, {"class": "cat"}), (SHAPE, {"class": "dog"}))),
+    "dlib": ("a.xml", dlib(BOX, DOG)),
+    "dlib with sizes": ("a.xml", dlib(BOX, DOG, more=" width='20' height='10'")),
+    "csv": ("a.csv", "filename,class,xmin,ymin,xmax,ymax\na.png,cat,2,3,6,8\na.png,dog,7,2.5,13,7.5\n"),
+    "csv of tensorflow": (
+        "a.csv",
+        "filename,width,height,class,xmin,ymin,xmax,ymax\r\na.png,20,10,cat,2,3,6,8\r\na.png,20,10,dog,7,2.5,13,7.5\r\n",
+    ),
+    "csv with sides": ("a.csv", "x;y;w;h;label;image\n2;3;4;5;cat;a.png\n7;2.5;6;5;dog;a.png\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), WRITTEN.values(), ids=WRITTEN)
+def test_two_objects(tmp_path, name, content):
+    picture(tmp_path / "images" / "a.png")
+    (tmp_path / name).write_text(content)
+    dataset = open_data(tmp_path)
+    assert (dataset.task, dataset.classes.names) == ("detect", ("cat", "dog"))
+    (record,) = dataset.records
+    assert record.target.xyxy.tolist() == [[2, 3, 6, 8], [7, 2.5, 13, 7.5]]
+    assert record.target.classes.tolist() == [0, 1]
+    outlines = [notice for notice in dataset.notices if notice.startswith("1 outline taken for the boxes around: a.")]
+    assert len(outlines) == len(dataset.notices) == (dataset.format == "via")
+    assert open_data(tmp_path / name).records[0].target.xyxy.tolist() == record.target.xyxy.tolist()
+
+
+def test_what_is_listed_without_objects_has_none(tmp_path):
+    """And what is not listed is passed over, but in a CSV, which cannot say that there are none."""
+    for seed, name in enumerate("abc"):
+        picture(tmp_path / f"{name}.png", seed=seed)
+    for name, content in (
+        ("a.json", json.dumps(via(region(RECT)) | via(name="b.png"))),
+        ("a.xml", dlib(BOX).replace("</images>", "<image file='b.png'/></images>")),
+    ):
+        (tmp_path / name).write_text(content)
+        dataset = open_data(tmp_path)
+        assert [len(record.target) for record in dataset.records] == [1, 0]
+        assert dataset.notices == ("passed over 1 picture that the annotations do not list: c.png",)
+        (tmp_path / name).unlink()
+    (tmp_path / "a.csv").write_text("a.png,2,3,6,8,cat\nb.png,,,,,\nb.png\n")
+    with pytest.raises(DataError, match=r"1 picture has no annotations: c\.png"):
+        open_data(tmp_path, format="boxes-csv")
+    (tmp_path / "c.png").unlink()
+    assert [len(record.target) for record in open_data(tmp_path / "a.csv", format="boxes-csv").records] == [1, 0]
+
+
+def test_flags_and_missing_labels_of_dlib(tmp_path):
+    picture(tmp_path / "a.png")
+    plain, hard = (BOX.replace("<label>cat</label>", ""), DOG.replace("<label>dog</label>", ""))
+    (tmp_path / "a.xml").write_text(
+        dlib(plain.replace("<box", "<box ignore='1'"), hard.replace("<box", "<box difficult='1'"))
+    )
+    (record,) = (dataset := open_data(tmp_path)).records
+    assert dataset.classes.names == ("object",)
+    assert (record.target.crowd.tolist(), record.target.difficult.tolist()) == ([True, False], [False, True])
+
+
+MALFORMED = {
+    "via/shape": (
+        "a.json",
+        json.dumps(via(region({"name": "point"}))),
+        "a.json: a.png123, region 0: its shape is 'point'",
+    ),
+    "via/no class": ("a.json", json.dumps(via(region(RECT, a="1", b="2"))), "region 0: which attribute is its class"),
+    "via/no name": ("a.json", json.dumps(via(region(RECT, name=""))), "region 0: name is ''; expected one class"),
+    "via/two classes": (
+        "a.json",
+        json.dumps(via(region(RECT, name={"cat": True, "dog": True}))),
+        "region 0: name is",
+    ),
+    "via/no width": ("a.json", json.dumps(via(region({"name": "rect", "x": 1, "y": 1}))), "region 0: width is None"),
+    "via/points": ("a.json", json.dumps(via(region(SHAPE | {"all_points_x": [1]}))), "two lists of equal length"),
+    "via/no picture": ("a.json", json.dumps(via(region(RECT), name="b.png")), "('b.png'. Did you mean 'a.png'?)"),
+    "via/regions": (
+        "a.json",
+        '{"a": {"filename": "a.png", "regions": 3}}',
+        "a.json: a: expected a filename and regions",
+    ),
+    "via/csv": (
+        "a.csv",
+        via_csv((RECT, {"class": "cat"})).replace('"{""name', '"{name'),
+        "a.csv:2: region_shape_attributes",
+    ),
+    "dlib/root": ("a.xml", "<data><dataset/><images/></data>", "a.xml:1: holds <data>; expected <dataset>"),
+    "dlib/no width": ("a.xml", dlib(BOX, "<box top='1' left='1' height='2'/>"), "a.xml:6: <box> has no width"),
+    "dlib/a word": ("a.xml", dlib(BOX.replace("'5'", "'x'")), "a.xml:5: height is 'x'; expected a number"),
+    "dlib/no file": ("a.xml", dlib(BOX, name=""), "a.xml:4: <image> has no file"),
+    "dlib/no picture": ("a.xml", dlib(BOX, name="b.png"), "a.xml:4 ('b.png'. Did you mean 'a.png'?)"),
+    "dlib/some labels": ("a.xml", dlib(BOX, BOX.replace("<label>cat</label>", "")), "a.xml:6: a box without <label>"),
+    "dlib/flag": ("a.xml", dlib(BOX.replace("<box", "<box ignore='yes'")), "a.xml:5: ignore is 'yes'; expected 0 or 1"),
+    "dlib/size": ("a.xml", dlib(BOX, more=" width='10' height='20'"), "a.xml:4 (20 x 10, and it says 10 x 20)"),
+    "dlib/entities": (
+        "a.xml",
+        dlib(BOX).replace("<dataset>", "<!DOCTYPE d [<!ENTITY e 'x'>]><dataset>"),
+        "a.xml:2: declares a document type",
+    ),
+    "boxes-csv/short": ("a.csv", "image,label,x1,y1,x2,y2\na.png,cat,1,2\n", "a.csv:2: has 4 columns; expected 6"),
+    "boxes-csv/word": ("a.csv", "image,label,x1,y1,x2,y2\n\na.png,cat,1,2,x,4\n", "a.csv:3: right is 'x'"),
+    "boxes-csv/no class": ("a.csv", "image,label,x1,y1,x2,y2\na.png,,1,2,3,4\n", "a.csv:2: a box without a class"),
+    "boxes-csv/no picture": ("a.csv", "image,label,x1,y1,x2,y2\n,cat,1,2,3,4\n", "a.csv:2: names no picture"),
+    "boxes-csv/quote": ("a.csv", 'image,label,x1,y1,x2,y2\na.png,"cat"x,1,2,3,4\n', "a.csv:2: is not CSV"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "said"), MALFORMED.values(), ids=MALFORMED)
+def test_it_is_refused_with_its_place(tmp_path, name, content, said, request):
+    picture(tmp_path / "a.png")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=re.escape(said)):
+        open_data(tmp_path, format=request.node.callspec.id.partition("/")[0])

@@ -1,0 +1,101 @@
+"""YOLO's text: parts of the sides, where the texts lie, and what the YAML file says."""
+
+import numpy as np
+import pytest
+
+from striate.base.errors import DataError
+from striate.data import open_data
+from striate.data.settings import DataSettings
+from tests.data.sources.annotated import picture
+
+
+def text(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+def test_texts_lie_in_labels_or_beside_the_pictures(tmp_path):
+    for seed, name in enumerate(("images/a.png", "images/deep/b.png", "c.png")):
+        picture(tmp_path / name, seed=seed)
+    text(tmp_path / "classes.txt", "cat\nbig dog\n\n")
+    text(tmp_path / "labels" / "a.txt", "1 0.5 0.5 1 1\n\n0 .25 0.5 0.1 2e-1\n")
+    text(tmp_path / "labels" / "deep" / "b.txt", "")
+    text(tmp_path / "c.txt", "0 0.5 0.5 0.5 0.5")
+    dataset = open_data(tmp_path)
+    assert (dataset.format, dataset.classes.names, dataset.notices) == ("yolo", ("cat", "big dog"), ())
+    found = {record.name: record.target.xyxy.tolist() for record in dataset.records}
+    assert found["images/deep/b.png"] == [] and found["c.png"] == [[5, 2.5, 15, 7.5]]
+    assert np.allclose(found["images/a.png"], [[0, 0, 20, 10], [4, 4, 6, 6]], atol=1e-12)
+
+
+@pytest.mark.parametrize("names", ["names: [no, on]", "names:\n  0: no\n  1: 'on'"])
+@pytest.mark.parametrize("before", ["", "../", "path: .\n"])
+def test_a_yaml_file_names_classes_and_splits(tmp_path, names, before):
+    """Names are words, whatever YAML makes of them; paths may be those of where the data once lay."""
+    for part in ("train", "valid", "more"):
+        picture(tmp_path / part / "images" / "a.png", seed=ord(part[0]))
+        text(tmp_path / part / "labels" / "a.txt", "1 0.5 0.5 1 1")
+    up = "../" if before == "../" else ""
+    path = (
+        f"{before if 'path' in before else ''}train: {up}train/images\nval: [{up}valid/images]\ntest:\nnc: 2\n{names}\n"
+    )
+    file = text(tmp_path / "data.yaml", path)
+    text(tmp_path / "other.yaml", "learning rate: 3\n")
+    for given in (tmp_path, file):
+        dataset = open_data(given)
+        assert dataset.classes.names == ("no", "on")
+        assert [(record.name, record.split) for record in dataset.records] == [
+            ("train/images/a.png", "train"),
+            ("valid/images/a.png", "val"),
+        ]
+        assert dataset.notices == ("passed over 1 picture that the annotations do not list: more/images/a.png",)
+
+
+def test_lists_of_pictures(tmp_path):
+    for seed, name in enumerate("ab"):
+        picture(tmp_path / "images" / f"{name}.png", seed=seed)
+        text(tmp_path / "labels" / f"{name}.txt", "0 0.5 0.5 1 1")
+    text(tmp_path / "train.txt", "./images/a.png\n")
+    text(tmp_path / "val.txt", "/elsewhere/images/b.png\n")
+    text(tmp_path / "data.yaml", "train: train.txt\nval: val.txt\nnames: [cat]")
+    assert [record.split for record in open_data(tmp_path).records] == ["train", "val"]
+    text(tmp_path / "val.txt", "\nimages/c.png\n")
+    with pytest.raises(DataError, match=r"val\.txt:2: there is no such picture \('images/c\.png'\. Did you mean"):
+        open_data(tmp_path)
+
+
+def test_rounding_is_no_fault_and_outlines_are_taken_for_boxes_and_told(tmp_path):
+    picture(tmp_path / "a.png", 1000, 1000)
+    text(tmp_path / "classes.txt", "cat")
+    text(tmp_path / "a.txt", "0 0.833333 0.5 0.333335 1\n0 0.1 0.1 0.5 0.2 0.3 0.9")
+    dataset = open_data(tmp_path)
+    assert np.allclose(dataset.records[0].target.xyxy, [[666.6655, 0, 1000, 1000], [100, 100, 500, 900]], atol=1e-9)
+    assert dataset.records[0].target.xyxy.max() == 1000
+    assert dataset.notices == ("1 outline taken for the boxes around: a.txt:2",)
+    text(tmp_path / "a.txt", "0 0.833333 0.5 0.333337 1")
+    with pytest.raises(DataError, match=r"1 box reaches out of its picture: a\.txt:1 "):
+        open_data(tmp_path)
+
+
+def test_coco128_has_the_boxes_of_its_json_but_for_crowds(shared_data):
+    """To the six decimals of the text; 42 boxes there are beyond the border by rounding."""
+    folder = shared_data / "coco128"
+    with pytest.raises(
+        DataError, match=r"2 pictures have no annotations: images/000000000250\.jpg, images/000000000508\.jpg"
+    ):
+        open_data(folder, format="yolo")
+    dataset = open_data(folder, format="yolo", settings=DataSettings(unlabelled="background"))
+    theirs = {record.name: record.target for record in open_data(folder, format="coco").records}
+    assert len(dataset.records) == 128 and sum(len(record.target) for record in dataset.records) == 929
+    for record in dataset.records:
+        other = theirs[record.name]
+        rows = [(c, *box) for c, box in zip(record.target.classes, record.target.xyxy, strict=True)]
+        expected = [
+            (c, *box) for c, box, crowd in zip(other.classes, other.xyxy, other.crowd, strict=True) if not crowd
+        ]
+        order = [
+            sorted(range(len(each)), key=lambda i: [round(v) for v in each[i]] + list(each[i]))
+            for each in (rows, expected)
+        ]
+        assert np.allclose(np.array([rows[i] for i in order[0]]), np.array([expected[i] for i in order[1]]), atol=1e-3)
