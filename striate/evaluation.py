@@ -85,14 +85,8 @@ def evaluate(
         for text in dataset.notices:
             on_notice(text)
     name, records = _chosen(dataset, description, task, split)
-    if on_notice and (known := description.provenance.get("data")):
-        if known != fingerprint(dataset):
-            on_notice(
-                "these are not the data that the model was trained on; if some of the pictures are among those, the "
-                "figures will flatter"
-            )
-        elif name == "all":
-            on_notice("the pictures that the model learnt from are among these, so the figures will flatter")
+    if on_notice and (doubt := _doubt(dataset, description, name)):
+        on_notice(doubt)
     records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -119,6 +113,19 @@ def evaluate(
         details=tuple(task.details(figures, rows)),
         rows=rows,
     )
+
+
+def _doubt(dataset: Dataset, description: modelfile.Description, name: str) -> str | None:
+    """What makes these pictures no fair measure of the model, or may."""
+    known = description.provenance.get("data")
+    if known and known != fingerprint(dataset):
+        return (
+            "these are not the data that the model was trained on; if some of the pictures are among those, the "
+            "figures will flatter"
+        )
+    if known and name == "all":
+        return "the pictures that the model learnt from are among these, so the figures will flatter"
+    return None
 
 
 def _chosen(

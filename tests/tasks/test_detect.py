@@ -209,7 +209,8 @@ def test_the_road_from_boxes_to_drawn_answers(tmp_path, monkeypatch, capsys, squ
     from striate.cli import main
 
     monkeypatch.chdir(tmp_path)
-    words = "--size 64 64 --epochs 1 --batch-size 4 --score-threshold 0.02 --quiet --json --out run".split()
+    quick = ["--size", "64", "--epochs", "1", "--batch-size", "4", "--score-threshold", "0.02"]
+    words = [*quick, "--out", "run", "--quiet", "--json"]
     assert main(["train", str(squares), *words]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["task"] == "detect" and answer["model"] == "tood/efficientnet_lite0"
@@ -220,5 +221,5 @@ def test_the_road_from_boxes_to_drawn_answers(tmp_path, monkeypatch, capsys, squ
     assert main(["predict", "run", str(picture), "--out", "drawn", "--quiet", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["predictions"]
     assert all(set(each) == {"name", "probability", "xyxy"} for each in found["boxes"])
-    with Image.open(tmp_path / "drawn" / "0.png") as shown:
+    with Image.open(tmp_path / "drawn" / found["drawn"]) as shown:
         assert shown.size == (90, 60)
