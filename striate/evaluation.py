@@ -85,8 +85,6 @@ def evaluate(
         for text in dataset.notices:
             on_notice(text)
     name, records = _chosen(dataset, description, task, split)
-    if on_notice and (doubt := _doubt(dataset, description, name)):
-        on_notice(doubt)
     records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -99,6 +97,8 @@ def evaluate(
         cache=cache,
     )
     meter = measure(network, task, description.preprocess, loader.epoch(0), where)
+    if on_notice and (doubt := _doubt(dataset, description, name)):
+        on_notice(doubt)
     figures = meter.figures()
     rows = [{"image": record.name, **row} for record, row in zip(records, meter.rows(), strict=True)]
     return Evaluation(

@@ -236,7 +236,7 @@ def test_an_unknown_verb_flag_or_word(striate, train, photos, tmp_path, leftover
         ("folds = 1", ["r.toml: folds is 1", "2 or more"]),
         ("metric = 'accuracy'", ["r.toml: metric is 'accuracy'", "top1, top5, loss, ece"]),
         ("weights = 'pretrained'", ["no pretrained weights of lenet5", "efficientnet_lite0"]),
-        ("task = 'detect'", ["no task 'detect'", "classify"]),
+        ("task = 'detekt'", ["no task 'detekt'", "Did you mean 'detect'"]),
         ("model = ['lenet5']", ["no model", "lenet5"]),
         ("augment = 3", ["r.toml: augment is 3"]),
         ("[augment]\nshift = 100000000", ["shift = 100000000", "0 to 4096"]),

@@ -87,7 +87,7 @@ def test_a_description_that_is_none(striate, picture, forged, text):
         (lambda d: d["model"].update(arguments={"depth": 3}), "expected whole numbers for classes and in_channels"),
         (lambda d: d["model"]["arguments"].update(classes=10**9), "2 class names for a network of 1000000000"),
         (lambda d: d["model"]["arguments"].update(in_channels=3), "pictures of 1 channels for a network of 3"),
-        (lambda d: d["task"].update(name="detect"), "no task 'detect'"),
+        (lambda d: d["task"].update(name="detekt"), "no task 'detekt'"),
         (lambda d: d["task"].update(name=["detect"]), "must be texts"),
         (lambda d: d["classes"].update(names=["one"]), "1 class name for a network of 2"),
         (lambda d: d["classes"].update(names=[1, 2]), "must be texts"),
