@@ -6,7 +6,7 @@ In float32 always, so that a model file answers alike wherever it is loaded. On 
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from striate.answering import FoldedNetwork, FoldingError
 from striate.base.errors import DataError, ModelError, ModelFileError
-from striate.base.turns import in_turn
+from striate.base.turns import turns
 from striate.data.names import printable
 from striate.data.records import Batch
 from striate.modelfile import Description
@@ -107,10 +107,11 @@ def outputs(
     """
     with evaluating(tuple(network.modules())):
         answer = answering(network, device)
-        threads = torch.get_num_threads() if device.type == "cpu" else 0
+        found = turns(torch.get_num_threads()) if device.type == "cpu" else None
+        turn = found.taken if found else nullcontext
         for batch in batches:
             # Not around the yield: whoever consumes must not find gradients switched off.
-            with torch.inference_mode(), in_turn(threads):
+            with torch.inference_mode(), turn():
                 images = preprocess.normalise(task.inputs(batch.images.to(device, non_blocking=True)))
                 result = answer(images).float()
             yield batch, result

@@ -27,13 +27,17 @@ def is_chosen(environment: Mapping[str, str] = os.environ) -> bool:
     return any(environment.get(name) for name in _CHOSEN)
 
 
-def advised(*, proc: Path = Path("/proc")) -> str:
+def count(*, proc: Path = Path("/proc")) -> int:
+    """How often a thread spins on this processor before it sleeps."""
+    return _COUNTS.get(vendor(proc=proc), _COUNT)
+
+
+def advised() -> str:
     """The setting of the environment that bounds spinning on this processor."""
-    return f"{SPINS}={_COUNTS.get(vendor(proc=proc), _COUNT)}"
+    return f"{SPINS}={count()}"
 
 
 def bound(environment: MutableMapping[str, str] = os.environ) -> None:
     """Bound it for this process and those that it starts, unless the user has chosen or torch has been loaded."""
     if "torch" not in sys.modules and not is_chosen(environment):
-        name, _, count = advised().partition("=")
-        environment[name] = count
+        environment[SPINS] = str(count())

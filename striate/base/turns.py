@@ -75,11 +75,6 @@ class Turns:
                 if not self._inside:
                     self._leave()
 
-    def close(self) -> None:
-        """Give the locks back to the system."""
-        for descriptor in (self._following, self._computing):
-            os.close(descriptor)
-
     def _enter(self) -> None:
         if self._closing:
             self._closing.cancel()
@@ -115,7 +110,7 @@ class Turns:
 
 
 def turns(threads: int) -> Turns | None:
-    """The turns of this process, by files in the system's folder for temporary ones.
+    """The turns of this process, by files in the system's folder for temporary ones; to be asked for once, not a step.
 
     None where it takes none: its threads take half of the cores or less, so that two of its kind fit, or there are no
     such locks here.
@@ -136,12 +131,6 @@ def opened(place: Path) -> Turns | None:
             return None
         files.pop_all()
         return Turns(following, computing)
-
-
-def in_turn(threads: int) -> contextlib.AbstractContextManager[None]:
-    """A block that computes with so many threads, in a turn if this process takes any."""
-    found = turns(threads)
-    return found.taken() if found else contextlib.nullcontext()
 
 
 def _own_file(path: Path, files: contextlib.ExitStack) -> int:

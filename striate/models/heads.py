@@ -25,13 +25,16 @@ class Head:
     backbone_arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
+STRIDES = (8, 16, 32)
+"""Of the maps that detectors read, in pixels."""
+
 HEADS: Mapping[str, Head] = {
     "tood": Head(
         build="striate.models.task_aligned:task_aligned",
         summary="detection without anchors, learnt by task-aligned assignment (TOOD)",
         task="detect",
         classes=80,
-        strides=(8, 16, 32),
+        strides=STRIDES,
         size=(320, 320),
     ),
 }

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from striate.data.records import Batch
 from striate.data.targets import Boxes
+from striate.models.heads import STRIDES
 from striate.ops.boxes import giou, iou
 from striate.ops.grids import cell_centres, decode_distances
 
-STRIDES = (8, 16, 32)
 ALPHA, BETA = 1.0, 6.0
 """Powers of a place's score and of its box's IoU in how well it fits an object (equation 2, section 4.1)."""
 NEAREST = 10

@@ -8,7 +8,7 @@ import torch
 from striate.base import spinning
 from striate.base.hardware import cores
 from striate.base.starvation import Account
-from striate.base.turns import in_turn, turns
+from striate.base.turns import turns
 from striate.training.events import Notice
 
 _WINDOW = 10.0
@@ -29,19 +29,20 @@ class Neighbours:
 
     def __init__(self, device: torch.device, tell: Callable[[Notice], None]) -> None:
         self._here, self._tell = device.type == "cpu", tell
+        self._turns = turns(torch.get_num_threads()) if self._here else None
         self._account = Account()
-        self._waited = _waited_so_far()
+        self._waited = self._waited_so_far()
         self._told: set[str] = set()
 
     def turn(self) -> AbstractContextManager[None]:
         """A block that computes, in a turn of this run where others want the same cores."""
-        return in_turn(torch.get_num_threads()) if self._here else nullcontext()
+        return self._turns.taken() if self._turns else nullcontext()
 
     def look(self) -> None:
         """Every ten seconds, see what others have taken, and say so if it is much."""
         if not self._here or self._account.elapsed() < _WINDOW:
             return
-        usage, waited, before = self._account.look(), _waited_so_far(), self._waited
+        usage, waited, before = self._account.look(), self._waited_so_far(), self._waited
         self._waited = waited
         at_work = max(usage.wall - (waited - before), 1e-9)
         wanted = min(cores(), torch.get_num_threads())
@@ -70,8 +71,6 @@ class Neighbours:
             self._told.add(kind)
             self._tell(Notice(sentence))
 
-
-def _waited_so_far() -> float:
-    """Seconds that this process has waited for turns, in its whole life."""
-    found = turns(torch.get_num_threads())
-    return found.waited if found else 0.0
+    def _waited_so_far(self) -> float:
+        """Seconds that this process has waited for turns, in its whole life."""
+        return self._turns.waited if self._turns else 0.0

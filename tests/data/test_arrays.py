@@ -245,6 +245,6 @@ class TestChoice:
     def test_a_file_of_no_format(self, tmp_path: Path) -> None:
         (tmp_path / "photo.jpg").write_bytes(b"x")
         with pytest.raises(
-            DataError, match=r"is a file in no format of data that is known here; expected .*; folders: "
+            DataError, match=r"is a file in no format of data that is known here; expected coco: .*; folders: "
         ):
             open_data(tmp_path / "photo.jpg")

@@ -36,7 +36,7 @@ def said(monkeypatch):
         events: list[Notice] = []
         watch = Neighbours(torch.device(device), events.append)
         for number, _ in enumerate(usages, start=1):
-            monkeypatch.setattr(neighbours, "_waited_so_far", lambda number=number: number * waited)
+            monkeypatch.setattr(watch, "_waited_so_far", lambda number=number: number * waited)
             watch.look()
         return [event.text for event in events]
 
@@ -80,7 +80,7 @@ def test_a_run_that_takes_turns_says_so_once(said):
 
 def test_a_run_on_another_device_neither_waits_nor_looks(said, monkeypatch):
     assert said(STARVED, device="meta") == []
-    monkeypatch.setattr(neighbours, "in_turn", None)
+    monkeypatch.setattr(neighbours, "turns", None)
     with Neighbours(torch.device("meta"), print).turn():
         pass
 
@@ -88,12 +88,18 @@ def test_a_run_on_another_device_neither_waits_nor_looks(said, monkeypatch):
 def test_a_run_and_its_validation_compute_in_turns(tmp_path: Path, workshop, two_stages, monkeypatch):
     taken = []
 
-    def turn(threads):
-        taken.append(threads)
-        return nullcontext()
+    class Counted:
+        waited = 0.0
 
-    monkeypatch.setattr(neighbours, "in_turn", turn)
-    monkeypatch.setattr("striate.inference.in_turn", turn)
+        def __init__(self, threads):
+            self.threads = threads
+
+        def taken(self):
+            taken.append(self.threads)
+            return nullcontext()
+
+    monkeypatch.setattr(neighbours, "turns", Counted)
+    monkeypatch.setattr("striate.inference.turns", Counted)
     learner, _ = workshop(two_stages).start(tmp_path)
     assert (two_stages.batch_size, two_stages.accumulate) == (3, 2)
     assert len(taken) == learner.progress.epoch * (3 + 3)  # steps for 14 pictures, and batches of 9 to validate with

@@ -133,7 +133,7 @@ class Report:
 
     def notices(self) -> list[str]:
         """A sentence for each kind that was mended."""
-        return [f"{_said(fault, places, fault.mended)}" for fault, places in self.mended.items()]
+        return [_said(fault, places, fault.mended) for fault, places in self.mended.items()]
 
 
 def _said(fault: Fault, places: Sequence[str], mended: str = "") -> str:
