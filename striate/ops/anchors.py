@@ -11,7 +11,7 @@ from striate.base.errors import DataError, ModelError
 from striate.base.seeds import uniforms
 from striate.ops.boxes import iou, xyxy_to_cxcywh
 
-_STARTS = 20  # of 1,500 small sets five starts left one a quarter from the best there is, twenty none
+_STARTS = 5
 _ROUNDS = 100
 
 

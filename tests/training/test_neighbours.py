@@ -1,5 +1,6 @@
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -32,11 +33,13 @@ def said(monkeypatch):
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
 
     def run(*usages, waited=0.0, device="cpu"):
+        shared = SimpleNamespace(waited=3.0)  # in an earlier run of this process
         monkeypatch.setattr(neighbours, "Account", lambda: Told(*usages))
+        monkeypatch.setattr(neighbours, "turns", lambda threads: shared)
         events: list[Notice] = []
         watch = Neighbours(torch.device(device), events.append)
-        for number, _ in enumerate(usages, start=1):
-            monkeypatch.setattr(watch, "_waited_so_far", lambda number=number: number * waited)
+        for _ in usages:
+            shared.waited += waited
             watch.look()
         return [event.text for event in events]
 
