@@ -12,8 +12,9 @@ class Head:
     The builder takes the `FeatureInfo` of the maps that the head reads, finest first, and ``classes`` by keyword, and
     makes the module that takes these maps as a list and gives one tensor. Further arguments are keywords, too.
     ``task`` names what it is for and ``classes`` is its usual number. ``strides`` are those of the maps that it reads,
-    in pixels (None: all that the backbone has), ``size`` is that of its usual pictures (None: the backbone's), and
-    ``backbone_arguments`` are further ones of the backbone's builder.
+    in pixels (None: all that the backbone has), ``size`` is that of its usual pictures (None: the backbone's),
+    ``backbone_arguments`` are further ones of the backbone's builder, and ``form`` is what its outputs mean, where its
+    task knows several forms.
     """
 
     build: str
@@ -23,6 +24,7 @@ class Head:
     strides: tuple[int, ...] | None = None
     size: tuple[int, int] | None = None
     backbone_arguments: Mapping[str, Any] = field(default_factory=dict)
+    form: str | None = None
 
 
 STRIDES = (8, 16, 32)
@@ -36,5 +38,6 @@ HEADS: Mapping[str, Head] = {
         classes=80,
         strides=STRIDES,
         size=(320, 320),
+        form="task_aligned",
     ),
 }

@@ -20,8 +20,9 @@ class Architecture:
     ``parameters`` and ``multiply_adds`` (of one picture; one for each use of a weight by convolutions and dense
     layers) count it as published, for the channels and size of ``preprocess`` and for ``classes``, without auxiliary
     heads; they are None of a head on a backbone (`counts` counts them). ``preprocess`` is for training from scratch;
-    pretrained weights bring their own. ``task`` is what it is made for. The builder takes ``classes`` and
-    ``in_channels`` by keyword; where there is a ``backbone`` it makes the head alone, see `striate.models.heads.Head`.
+    pretrained weights bring their own. ``task`` is what it is made for, ``form`` what its outputs mean to a task that
+    knows several forms. The builder takes ``classes`` and ``in_channels`` by keyword; where there is a ``backbone`` it
+    makes the head alone, see `striate.models.heads.Head`.
     """
 
     build: str
@@ -32,6 +33,7 @@ class Architecture:
     classes: int = 1000
     task: str = "classify"
     backbone: str | None = None
+    form: str | None = None
 
 
 def _at(preprocess: Preprocess, side: int) -> Preprocess:
@@ -459,6 +461,7 @@ def architecture(name: str) -> Architecture:
         classes=top.classes,
         task=top.task,
         backbone=backbone,
+        form=top.form,
     )
 
 

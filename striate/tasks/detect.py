@@ -17,15 +17,19 @@ from torch import Tensor
 from striate.data.names import counted
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Boxes
+from striate.models.table import architecture
 from striate.ops.suppression import multiclass_nms
 from striate.pictures.geometry import Geometry
 from striate.recipe import DetectSettings, Recipe
 from striate.tasks.detect_defaults import default_model, default_recipe
-from striate.tasks.detect_loss import Objects, decoded, detection_loss, mirrored, objects_of
+from striate.tasks.detect_form import FORMS, Form
 from striate.tasks.detect_meter import COCO_FIGURES, MOST, DetectMeter
+from striate.tasks.detect_objects import Objects, objects_of
+from striate.tasks.detect_task_aligned import TaskAligned
 from striate.tasks.task import Loss, require_targets, shown
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
+WITHOUT_ANCHORS = TaskAligned()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,10 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Detect:
-    """The task: objects by a head without anchors, learnt by task-aligned assignment (`detect_loss`)."""
+    """The task; ``form`` is how its network says objects, and what it learns by."""
 
     classes: Classes
-    box_weight: float = 2.0
+    form: Form = WITHOUT_ANCHORS
     iou_threshold: float = 0.6
     score_threshold: float = 0.3
 
@@ -55,11 +59,14 @@ class Detect:
 
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "Detect":
-        return cls(classes, **arguments)
+        thresholds = dict(arguments)
+        form = dict(thresholds.pop("form", {"name": TaskAligned.name}))
+        return cls(classes, FORMS[form.pop("name")](**form), **thresholds)
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        return {"iou_threshold": self.iou_threshold, "score_threshold": self.score_threshold}
+        form = {"name": self.form.name, **self.form.arguments}
+        return {"form": form, "iou_threshold": self.iou_threshold, "score_threshold": self.score_threshold}
 
     def checked(self, data: Dataset) -> Dataset:
         require_targets(data, Boxes, self.name)
@@ -73,7 +80,10 @@ class Detect:
 
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "Detect":
         settings: DetectSettings = recipe.settings
-        return dataclasses.replace(self, **dataclasses.asdict(settings))
+        form = FORMS[architecture(recipe.model).form or TaskAligned.name]().fitted(recipe, records)
+        return dataclasses.replace(
+            self, form=form, iou_threshold=settings.iou_threshold, score_threshold=settings.score_threshold
+        )
 
     def shortages(self, training: Sequence[Record], validation: int, tested: int) -> Iterable[str]:
         return ()
@@ -85,18 +95,16 @@ class Detect:
         return objects_of(batch, device)
 
     def loss(self, outputs: Tensor, auxiliary: Sequence[Tensor], targets: Objects) -> Loss:
-        parts = detection_loss(outputs, targets)
-        total = parts["class"] + self.box_weight * parts["box"]
-        return Loss(total, {name: part.detach() for name, part in parts.items()})
+        parts = self.form.loss(outputs, targets)
+        return Loss(torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()})
 
     def undo(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
-        return mirrored(outputs, size)
+        return self.form.mirrored(outputs, size)
 
     def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[tuple[Detection, ...]]:
-        boxes = decoded(outputs, geometries[0].output_size)
         found = multiclass_nms(
-            boxes,
-            outputs[..., 4:].float().sigmoid(),
+            self.form.boxes(outputs, geometries[0].output_size),
+            self.form.scores(outputs),
             iou_threshold=self.iou_threshold,
             score_threshold=self.score_threshold,
             max_detections=MOST,
@@ -109,7 +117,7 @@ class Detect:
         return answers
 
     def meter(self) -> DetectMeter:
-        return DetectMeter(self.classes, self.iou_threshold, self.box_weight)
+        return DetectMeter(self.classes, self.form, self.iou_threshold)
 
     def logged(self, figures: Mapping[str, Any]) -> Mapping[str, Any]:
         return {name: value for name, value in figures.items() if name != "per_class"}

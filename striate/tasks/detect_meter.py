@@ -14,7 +14,8 @@ from torch import Tensor
 from striate.data.records import Batch, Classes
 from striate.data.targets import Boxes
 from striate.ops.suppression import multiclass_nms
-from striate.tasks.detect_loss import decoded, detection_loss, objects_of, of_picture
+from striate.tasks.detect_form import Form
+from striate.tasks.detect_objects import objects_of, of_picture
 
 COCO_FIGURES = (
     *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
@@ -35,16 +36,16 @@ class DetectMeter:
     class, area, crowd, difficult), ``losses`` float64 ``[N]`` and ``images``, how many pictures.
     """
 
-    def __init__(self, classes: Classes, iou_threshold: float, box_weight: float) -> None:
-        self._classes, self._iou_threshold, self._box_weight = classes, iou_threshold, box_weight
+    def __init__(self, classes: Classes, form: Form, iou_threshold: float) -> None:
+        self._classes, self._form, self._iou_threshold = classes, form, iou_threshold
         self._found: list[NDArray[np.float64]] = []
         self._true: list[NDArray[np.float64]] = []
         self._losses: list[float] = []
 
     def add(self, outputs: Tensor, batch: Batch) -> None:
-        """Count a batch's raw outputs ``[N, P, 4 + classes]``."""
+        """Count a batch's raw outputs."""
         objects = objects_of(batch, outputs.device)
-        boxes, scores = decoded(outputs, objects.size), outputs[..., 4:].float().sigmoid()
+        boxes, scores = self._form.boxes(outputs, objects.size), self._form.scores(outputs)
         found = multiclass_nms(
             boxes, scores, iou_threshold=self._iou_threshold, score_threshold=LEAST_SCORE, max_detections=MOST
         )
@@ -55,8 +56,8 @@ class DetectMeter:
             numbers = [here, each.scores.cpu().numpy()[:, None], each.classes.cpu().numpy()[:, None]]
             self._found.append(_rows(picture, *numbers))
             self._true.append(_rows(picture, *_columns(cast("Boxes", record.target))))
-            parts = detection_loss(outputs[row : row + 1], of_picture(objects, row))
-            self._losses.append(float(parts["class"] + self._box_weight * parts["box"]))
+            parts = self._form.loss(outputs[row : row + 1], of_picture(objects, row))
+            self._losses.append(sum(float(part) for part in parts.values()))
 
     def state(self) -> Mapping[str, Tensor]:
         """All that was counted."""

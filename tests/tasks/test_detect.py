@@ -16,7 +16,8 @@ from striate.models import build
 from striate.ops.grids import cell_centres, encode_distances
 from striate.pictures.geometry import Crop, Flip, Geometry, Resize
 from striate.tasks.detect import Detect
-from striate.tasks.detect_loss import STRIDES, Objects, assign, decoded, detection_loss, mirrored
+from striate.tasks.detect_objects import Objects
+from striate.tasks.detect_task_aligned import STRIDES, assign, decoded, detection_loss, mirrored
 
 CLASSES = Classes(("cat", "dog", "bird"))
 SIZE = (64, 96)

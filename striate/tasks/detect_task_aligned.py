@@ -4,60 +4,26 @@ Feng et al., "TOOD: Task-aligned one-stage object detection", ICCV 2021, section
 (boxes are filled up to as many as the picture with most has), and all arithmetic of boxes is float32.
 """
 
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.data.records import Batch
-from striate.data.targets import Boxes
+from striate.data.records import Record
 from striate.models.heads import STRIDES
 from striate.ops.boxes import giou, iou
 from striate.ops.grids import cell_centres, decode_distances
+from striate.recipe import DetectSettings, Recipe
+from striate.tasks.detect_objects import Objects
 
 ALPHA, BETA = 1.0, 6.0
 """Powers of a place's score and of its box's IoU in how well it fits an object (equation 2, section 4.1)."""
 NEAREST = 10
 """Places that may answer for an object: those that fit it best."""
 _LEAST = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Objects:
-    """The objects of a batch: xyxy ``[N, K, 4]`` in pixels of the input, classes ``[N, K]``, and which are there.
-
-    ``size`` is the input's (height, width).
-    """
-
-    boxes: Tensor
-    classes: Tensor
-    there: Tensor
-    size: tuple[int, int]
-
-
-def of_picture(objects: Objects, row: int) -> Objects:
-    """The objects of one picture of the batch, as a batch."""
-    boxes, classes, there = (part[row : row + 1] for part in (objects.boxes, objects.classes, objects.there))
-    return Objects(boxes, classes, there, objects.size)
-
-
-def objects_of(batch: Batch, device: torch.device) -> Objects:
-    """What is on the pictures; groups that nobody counted are left out, since no place could answer for one."""
-    targets = [cast("Boxes", target) for target in batch.targets]
-    most = max(1, *(int((~target.crowd).sum()) for target in targets))
-    boxes = torch.zeros(len(targets), most, 4)
-    classes = torch.zeros(len(targets), most, dtype=torch.int64)
-    there = torch.zeros(len(targets), most, dtype=torch.bool)
-    for row, target in enumerate(targets):
-        counted = ~target.crowd
-        count = int(counted.sum())
-        boxes[row, :count] = torch.from_numpy(target.xyxy[counted]).float()
-        classes[row, :count] = torch.from_numpy(target.classes[counted])
-        there[row, :count] = True
-    height, width = batch.images.shape[2:]
-    return Objects(boxes.to(device), classes.to(device), there.to(device), (height, width))
 
 
 def decoded(outputs: Tensor, size: tuple[int, int]) -> Tensor:
@@ -126,3 +92,39 @@ def mirrored(outputs: Tensor, size: tuple[int, int]) -> Tensor:
         turned = part.unflatten(1, (rows, columns)).flip(2).flatten(1, 2)
         parts.append(torch.cat([turned[..., [2, 1, 0, 3]], turned[..., 4:]], -1))
     return torch.cat(parts, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAligned:
+    """The form of heads without anchors; ``box_weight`` weighs what the boxes learn, that of the classes being 1."""
+
+    box_weight: float = 2.0
+
+    name: ClassVar[str] = "task_aligned"
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """None: all that an answer needs is in the outputs."""
+        return {}
+
+    def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "TaskAligned":
+        """With the recipe's weight."""
+        settings: DetectSettings = recipe.settings
+        return replace(self, box_weight=settings.box_weight)
+
+    def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
+        """See `Form`."""
+        return decoded(outputs, size)
+
+    def scores(self, outputs: Tensor) -> Tensor:
+        """See `Form`."""
+        return outputs[..., 4:].float().sigmoid()
+
+    def loss(self, outputs: Tensor, objects: Objects) -> Mapping[str, Tensor]:
+        """See `Form`."""
+        parts = detection_loss(outputs, objects)
+        return parts | {"box": self.box_weight * parts["box"]}
+
+    def mirrored(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
+        """See `Form`."""
+        return mirrored(outputs, size)
