@@ -42,6 +42,9 @@ class Stage:
 
     epochs: Annotated[Whole, Field(description="passes over the training pictures, 1 or more")]
     rate: Annotated[Positive, Field(description="highest learning rate of the stage, above 0")]
+    body_rate: Annotated[
+        Positive, Later(as_before=1.0), Field(description="rate of every block but the head, over that of the head")
+    ] = 1.0
     freeze: Annotated[
         tuple[str, ...], Field(description='names of blocks that do not learn; "body" is every block but the head')
     ] = ()

@@ -33,7 +33,7 @@ class ArrayBatches:
     @classmethod
     def of(cls, records: Sequence[Record], preprocess: Preprocess, augmentation: Augmentation) -> "ArrayBatches | None":
         """The quick way for these records, or None where they need the other one."""
-        if augmentation.windows or augmentation.rotation or augmentation.colour:
+        if augmentation.windows or augmentation.rotation or augmentation.colour or augmentation.mosaic:
             return None
         inner = tuple(side - 2 * preprocess.border for side in preprocess.size)
         if preprocess.resize == "crop" and preprocess.crop_fraction != 1:

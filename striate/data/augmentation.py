@@ -1,7 +1,9 @@
 """Augmentation: other looks at the same picture, decided by the numbers drawn for it and by nothing else.
 
 Every change of place is a step of the Geometry, so boxes and masks follow it; colours change on uint8 afterwards.
-The random window is that of Szegedy et al., "Going Deeper with Convolutions", 2014, section 6.
+The random window is that of Szegedy et al., "Going Deeper with Convolutions", 2014, section 6; scale, which also makes
+pictures smaller, is that of Liu et al., "SSD", 2016, section 3.6, and of most detectors since. Mosaics are made in
+`striate.data.mosaic`.
 """
 
 import math
@@ -14,11 +16,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from striate.base.errors import RecipeError
-from striate.pictures.geometry import Crop, Flip, Geometry, Pad, Rotate
+from striate.base.fields import Later
+from striate.pictures.geometry import Crop, Flip, Geometry, Pad, Resize, Rotate
 from striate.pictures.preprocess import Preprocess, ResizeRule
 
-_AREA, _ASPECT, _TOP, _LEFT, FLIP, DOWN, RIGHT, _TURN, _BRIGHT, _CONTRAST, _SATURATION = range(11)
-DRAWS = 11
+_AREA, _ASPECT, _TOP, _LEFT, FLIP, DOWN, RIGHT, _TURN, _BRIGHT, _CONTRAST, _SATURATION, MOSAIC = range(12)
+DRAWS = 12
 """How many uniform numbers in [0, 1) each sample needs; which is for what never depends on the settings."""
 
 
@@ -41,12 +44,35 @@ class Augmentation:
         tuple[float, float],
         Field(description="how far a random window's aspect may differ from the right one, least and most factor"),
     ] = (3 / 4, 4 / 3)
+    scale: Annotated[
+        tuple[float, float],
+        Later(as_before=(1.0, 1.0)),
+        Field(
+            description="the picture's sides over those with which it fits, least and most, instead of a window: "
+            "smaller ones lie anywhere in the input, of larger ones a part is seen"
+        ),
+    ] = (1.0, 1.0)
     flip: Annotated[bool, Field(description="mirror left and right, half of the time")] = True
     shift: Annotated[int, Field(description="move by up to so many pixels of the network's input each way")] = 0
     rotation: Annotated[float, Field(description="turn by up to so many degrees each way, 0 to 180")] = 0.0
     colour: Annotated[
         float, Field(description="change brightness, contrast and saturation by factors of 1 - colour to 1 + colour")
     ] = 0.0
+    mosaic: Annotated[
+        float,
+        Later(as_before=0.0),
+        Field(description="part of the pictures that are put together of four, 0 to 1; boxes and masks alone can be"),
+    ] = 0.0
+    mosaic_epochs: Annotated[
+        float,
+        Later(as_before=0.75),
+        Field(description="part of the epochs, from the first on, in which mosaics are made, 0 to 1"),
+    ] = 0.75
+    sizes: Annotated[
+        tuple[float, float],
+        Later(as_before=(1.0, 1.0)),
+        Field(description="sides of a batch's pictures over the recipe's, least and most, in steps of 32 pixels"),
+    ] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         legal = (
@@ -55,28 +81,46 @@ class Augmentation:
             ("shift", 0 <= self.shift <= 4096, "whole pixels, 0 to 4096"),
             ("rotation", 0 <= self.rotation <= 180, "degrees from 0 to 180"),
             ("colour", 0 <= self.colour <= 1, "a strength from 0 to 1"),
+            ("scale", 0 < self.scale[0] <= self.scale[1] <= 10, "two factors, 0 < least <= most <= 10"),
+            ("mosaic", 0 <= self.mosaic <= 1, "a share from 0 to 1"),
+            ("mosaic_epochs", 0 <= self.mosaic_epochs <= 1, "a share from 0 to 1"),
+            ("sizes", 0 < self.sizes[0] <= self.sizes[1] <= 4, "two factors, 0 < least <= most <= 4"),
         )
         for field, fine, expected in legal:
             if not fine:
                 raise RecipeError(f"augmentation: {field} = {getattr(self, field)!r}; expected {expected}")
+        if self.scale != (1.0, 1.0) and self.crop != (1.0, 1.0):
+            raise RecipeError(
+                f"augmentation: crop = {list(self.crop)} and scale = {list(self.scale)} both choose what is seen of a "
+                "picture; leave one of them at [1, 1]"
+            )
 
     @property
     def off(self) -> bool:
         """Whether nothing changes."""
-        return not (self.windows or self.flip or self.shift or self.rotation or self.colour)
+        places = self.windows or self.flip or self.shift or self.rotation
+        return not (places or self.colour or self.mosaic or self.sizes != (1.0, 1.0))
 
     @property
     def windows(self) -> bool:
-        """Whether the window is random."""
-        return self.crop != (1.0, 1.0)
+        """Whether it is random what is seen of a picture, and how large."""
+        return self.crop != (1.0, 1.0) or self.scale != (1.0, 1.0)
 
-    def geometry(self, start: Geometry, preprocess: Preprocess, draws: NDArray[np.float64]) -> Geometry:
+    def geometry(
+        self,
+        start: Geometry,
+        preprocess: Preprocess,
+        draws: NDArray[np.float64],
+        frame: tuple[int, int] | None = None,
+    ) -> Geometry:
         """Where each pixel goes: window, resize, border, then mirror, shift and turn.
 
         ``start`` is the picture's `Decoded.geometry`, ``draws`` ``[DRAWS]`` are the sample's numbers. The result has
-        the size that ``preprocess`` gives.
+        the size that ``preprocess`` gives, or that of the ``frame`` (height, width) that shows a part of it.
         """
-        if self.windows:
+        if frame or self.scale != (1.0, 1.0):
+            geometry = self._in_frame(start, preprocess, frame or preprocess.size, draws)
+        elif self.windows:
             geometry = self._window(start, preprocess, draws)
         else:
             geometry = preprocess.geometry(start)
@@ -86,12 +130,45 @@ class Augmentation:
             # Moving a picture is cropping another window out of a padded one.
             margin = self.shift
             down, right = (int(draws[draw] * (2 * margin + 1)) for draw in (DOWN, RIGHT))
-            rows, columns = preprocess.size
+            rows, columns = geometry.output_size
             padded = Pad(margin, margin, margin, margin, preprocess.fill)
             geometry = geometry.then(padded, Crop(down, right, rows, columns))
         if self.rotation:
             geometry = geometry.then(Rotate((2 * float(draws[_TURN]) - 1) * self.rotation, fill=preprocess.fill))
         return geometry
+
+    def _in_frame(
+        self, start: Geometry, preprocess: Preprocess, frame: tuple[int, int], draws: NDArray[np.float64]
+    ) -> Geometry:
+        """A picture of random size, at a random place of a ``frame`` (height, width) that shows as much as goes in.
+
+        At scale 1 the picture fits ``preprocess.size``, whatever the frame; its aspect changes by the root of a factor
+        each way. What is left of the frame is filled.
+        """
+        rows, columns = start.output_size
+        fits = (preprocess.size[0] / rows, preprocess.size[1] / columns)
+        if preprocess.resize != "stretch":
+            fits = (max(fits),) * 2 if preprocess.resize == "crop" else (min(fits),) * 2
+        factor, aspect = (
+            math.exp(math.log(low) + (math.log(high) - math.log(low)) * float(draws[draw]))
+            for (low, high), draw in ((self.scale, _AREA), (self.aspect, _ASPECT))
+        )
+        window, seen, free = [], [], []
+        for side, fit, stretch, room, place in zip(
+            (rows, columns), fits, (aspect**-0.5, aspect**0.5), frame, (_TOP, _LEFT), strict=True
+        ):
+            whole = max(1, round(side * fit * factor * stretch))
+            part = side if whole <= room else max(1, round(side * room / whole))
+            window.append((int(float(draws[place]) * (side - part + 1)), part))
+            seen.append(min(whole, room))
+            before = int(float(draws[place]) * (room - seen[-1] + 1))
+            free.append((before, room - seen[-1] - before))
+        (top, height), (left, width) = window
+        return start.then(
+            Crop(top, left, height, width),
+            Resize(seen[0], seen[1], preprocess.interpolation),
+            Pad(*free[0], *free[1], preprocess.fill),
+        )
 
     def _window(self, start: Geometry, preprocess: Preprocess, draws: NDArray[np.float64]) -> Geometry:
         """A random window, then what `preprocess` does with a picture that is all to be seen."""

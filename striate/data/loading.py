@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from striate.base.hardware import cores
 from striate.base.seeds import order, uniforms
 from striate.data.array_batches import ArrayBatches
-from striate.data.augmentation import DRAWS, NO_AUGMENTATION, Augmentation
+from striate.data.augmentation import DRAWS, MOSAIC, NO_AUGMENTATION, Augmentation
 from striate.data.cache import PictureCache
+from striate.data.mosaic import Mosaics
 from striate.data.records import Batch, Record, Sample
 from striate.data.targets import Target
 from striate.pictures.geometry import Geometry
@@ -47,7 +48,7 @@ class Loader:
     together when it is asked for, which is for who uses all cores himself in between. With 0 workers whoever asks
     computes. Decoders, Pillow and torch work outside Python's lock. A remainder of one picture joins the batch before
     it, since a batch norm cannot train on one. ``size_of(epoch, batch)`` is the height and width of a batch where they
-    change, else they are those of ``preprocess``.
+    change, else they are those of ``preprocess``. ``mosaic_epochs`` is how many epochs have mosaics (None: all).
 
     Example:
         >>> loader = Loader(dataset.of_split("train"), preprocess, batch_size=32, shuffle=True)  # doctest: +SKIP
@@ -68,6 +69,7 @@ class Loader:
         ahead: bool = True,
         cache: PictureCache | None = None,
         size_of: Callable[[int, int], tuple[int, int]] | None = None,
+        mosaic_epochs: int | None = None,
     ) -> None:
         self.records = tuple(records)
         self.preprocess = preprocess
@@ -83,6 +85,8 @@ class Loader:
         # From the content, so a renamed copy behaves the same.
         self._keys = np.frombuffer(heads, dtype="<u8").astype(np.uint64)
         self._size_of = size_of
+        self._mosaics = Mosaics(self.records, self._keys, seed) if self.augmentation.mosaic else None
+        self._mosaic_epochs = mosaic_epochs
         self._arrays = None if size_of else ArrayBatches.of(self.records, preprocess, self.augmentation)
 
     def __len__(self) -> int:
@@ -131,7 +135,7 @@ class Loader:
             images, geometries = self._arrays.batch(part.positions, draws)
             targets = tuple(record.target.moved(each) for record, each in zip(records, geometries, strict=True))
         else:
-            images, targets, geometries = self._compose(records, part.preprocess, draws, stopped, pool)
+            images, targets, geometries = self._compose(part, epoch, draws, stopped, pool)
         return Batch(
             images=torch.from_numpy(images).permute(0, 3, 1, 2),
             targets=targets,
@@ -141,37 +145,54 @@ class Loader:
 
     def _compose(
         self,
-        records: Sequence[Record],
-        preprocess: Preprocess,
+        part: "_Part",
+        epoch: int,
         draws: NDArray[np.float64],
         stopped: threading.Event,
         pool: ThreadPoolExecutor | None,
     ) -> tuple[NDArray[np.uint8], tuple[Target, ...], tuple[Geometry, ...]]:
-        images = np.empty((len(records), *preprocess.size, preprocess.count), dtype=np.uint8)
+        positions, preprocess = part.positions.tolist(), part.preprocess
+        images = np.empty((len(positions), *preprocess.size, preprocess.count), dtype=np.uint8)
 
         def place(rows: range) -> list[tuple[Target, Geometry]]:
             placed = []
             for row in rows:
                 if stopped.is_set():
                     break  # nobody will look at this batch
-                sample = self.sample(records[row], preprocess, draws[row])
+                sample = self._seen(positions[row], epoch, preprocess, draws[row])
                 _put(images[row], sample.image)
                 placed.append((sample.target, sample.geometry))
             return placed
 
         if pool is None:
-            placed = place(range(len(records)))
+            placed = place(range(len(positions)))
         else:
-            bounds = [len(records) * share // self.workers for share in range(self.workers + 1)]
+            bounds = [len(positions) * share // self.workers for share in range(self.workers + 1)]
             shares = pool.map(place, itertools.starmap(range, itertools.pairwise(bounds)))
             placed = list(itertools.chain.from_iterable(shares))
         return images, tuple(target for target, _ in placed), tuple(geometry for _, geometry in placed)
 
-    def sample(self, record: Record, preprocess: Preprocess, draws: NDArray[np.float64]) -> Sample:
-        """One record as the network will see it, with the numbers ``[DRAWS]`` drawn for it."""
+    def _seen(self, position: int, epoch: int, preprocess: Preprocess, draws: NDArray[np.float64]) -> Sample:
+        """What the network sees for a record: alone, or in a mosaic."""
+        making = self._mosaic_epochs is None or epoch < self._mosaic_epochs
+        if self._mosaics is None or not making or draws[MOSAIC] >= self.augmentation.mosaic:
+            return self.sample(self.records[position], preprocess, draws)
+        return self._mosaics.sample(
+            *(position, epoch, preprocess.size, draws),
+            placed=lambda record, frame, numbers: self.sample(record, preprocess, numbers, frame),
+        )
+
+    def sample(
+        self,
+        record: Record,
+        preprocess: Preprocess,
+        draws: NDArray[np.float64],
+        frame: tuple[int, int] | None = None,
+    ) -> Sample:
+        """One record as the network will see it, or as a frame of it, with the numbers ``[DRAWS]`` drawn for it."""
         decoded = self.cache.picture(record, preprocess)
         try:
-            geometry = self.augmentation.geometry(decoded.geometry, preprocess, draws)
+            geometry = self.augmentation.geometry(decoded.geometry, preprocess, draws, frame)
             image = self.augmentation.colour_image(geometry.image(decoded.pixels), draws)
             target = record.target.moved(geometry)
         except Exception as error:  # a fault of ours: say with which picture it came

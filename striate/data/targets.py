@@ -39,6 +39,13 @@ class Target(Protocol):
     def moved(self, geometry: Geometry) -> Self:
         """The same in the pixels of the network's input."""
 
+    def joined(self, other: Self) -> Self:
+        """Both as one, where they say something of different parts of one picture.
+
+        Raises:
+            DataError: such targets cannot be joined.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class ClassIndex:
@@ -63,6 +70,9 @@ class ClassIndex:
     def moved(self, geometry: Geometry) -> "ClassIndex":
         """Itself: a class has no place."""
         return self
+
+    def joined(self, other: "ClassIndex") -> "ClassIndex":
+        raise DataError("a mosaic puts several pictures into one, which has one class only; give mosaic 0")
 
 
 def class_targets(indices: Sequence[int]) -> tuple[ClassIndex, ...]:
@@ -138,6 +148,20 @@ class Boxes:
             None if self.outlines is None else tuple(compress(self.outlines, kept)),
         )
 
+    def joined(self, other: "Boxes") -> "Boxes":
+        def both(own: Any, others: Any) -> Any:
+            return None if own is None or others is None else np.concatenate([own, others])
+
+        return Boxes(
+            both(self.xyxy, other.xyxy),
+            both(self.classes, other.classes),
+            both(self.difficult, other.difficult),
+            both(self.crowd, other.crowd),
+            None if self.ids is None or other.ids is None else self.ids + other.ids,
+            both(self.areas, other.areas),
+            None if self.outlines is None or other.outlines is None else self.outlines + other.outlines,
+        )
+
 
 def _areas(xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(xyxy[:, 2] - xyxy[:, 0], 0) * np.maximum(xyxy[:, 3] - xyxy[:, 1], 0)
@@ -192,3 +216,7 @@ class Mask:
                 f"{geometry.width}"
             )
         return Mask(np.ascontiguousarray(geometry.mask(indices)), self.content)
+
+    def joined(self, other: "Mask") -> "Mask":
+        own, others = self.indices(), other.indices()
+        return Mask(np.where(own == UNKNOWN, others, own))

@@ -90,7 +90,7 @@ class Learner:
         """Freeze what this stage freezes, and begin with a fresh optimizer."""
         stage = self.recipe.stages[index]
         set_mode(self.network, stage)
-        self.optimizer = optimizer_for(self.network, self.recipe)
+        self.optimizer = optimizer_for(self.network, self.recipe, stage.body_rate)
 
     def step(self, batches: Sequence[Batch], rate: float) -> None:
         """One step of the optimizer over the gradients of these batches, each weighed by its pictures."""

@@ -25,6 +25,7 @@ from striate.training.precision import Precision, choose, kernels_for
 from striate.training.result import Outcome, best_figures
 from striate.training.runfolder import RunFolder
 from striate.training.session import Session
+from striate.training.sizes import size_of
 
 
 class RunStopped(KeyboardInterrupt):
@@ -158,16 +159,19 @@ def _with_tail(folder: RunFolder, recipe: Recipe, epochs: int) -> Recipe:
 
 def _loader(data: Dataset, name: Split, learner: Learner, session: Session) -> Loader:
     training = name == "train"
+    recipe = learner.recipe
     return Loader(
         data.of_split(name),
         learner.preprocess,
-        batch_size=learner.recipe.batch_size,
-        seed=learner.recipe.seed,
-        augmentation=learner.recipe.augment if training else None,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        augmentation=recipe.augment if training else None,
         shuffle=training,
         workers=session.workers,
         ahead=prepares_ahead(session.device),
         cache=session.cache,
+        size_of=size_of(recipe, learner.network, learner.preprocess) if training else None,
+        mosaic_epochs=round(recipe.augment.mosaic_epochs * recipe.epochs),
     )
 
 

@@ -4,21 +4,32 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from striate.models.network import Network
 from striate.recipe import Recipe
 
 
-def optimizer_for(network: nn.Module, recipe: Recipe) -> Optimizer:
+def optimizer_for(network: Network, recipe: Recipe, body_rate: float = 1.0) -> Optimizer:
     """The recipe's optimizer over the parameters that require a gradient.
 
     Kernels and matrices have weight decay; biases and norms (vectors) have none, as is usual since Goyal et al. 2017,
-    section 5.3. The step runs fused over all parameters.
+    section 5.3. All blocks but the last learn at ``body_rate`` times the rate that is set. The step runs fused over all
+    parameters.
     """
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    learning = {id(p): p for p in network.parameters() if p.requires_grad}
+    parts = {1.0: learning}
+    if body_rate != 1.0:
+        *_, last = network.blocks.values()
+        head = {id(p): p for path in last for p in network.get_submodule(path).parameters() if p.requires_grad}
+        parts = {1.0: head, body_rate: {key: p for key, p in learning.items() if key not in head}}
     groups = [
-        {"params": [p for p in learning if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": params, "weight_decay": decay, "rate": rate}
+        for rate, part in parts.items()
+        for params, decay in (
+            ([p for p in part.values() if p.ndim > 1], recipe.weight_decay),
+            ([p for p in part.values() if p.ndim <= 1], 0.0),
+        )
+        if params
     ]
-    groups = [group for group in groups if group["params"]]
     # The rate is set before each step by the schedule.
     if recipe.optimizer == "sgd":
         return SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
@@ -66,9 +77,9 @@ def _turn(optimizer: Optimizer, parameter: Tensor, axes: tuple[int, ...]) -> Non
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:
-    """Set the learning rate of all parameter groups."""
+    """Set the learning rate of all parameter groups, each with its own factor."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["rate"]
 
 
 def clip(network: nn.Module, most: float) -> None:

@@ -97,3 +97,18 @@ def test_clipping_bounds_the_joint_norm_and_keeps_the_direction(workshop, two_st
     after = torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
     assert float(after.norm()) == pytest.approx(min(most, float(before.norm())), rel=1e-4)
     torch.testing.assert_close(after / after.norm(), before / before.norm())
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_the_body_learns_at_its_own_rate(workshop, two_stages, kind):
+    network = workshop(two_stages).network()
+    recipe = dataclasses.replace(two_stages, optimizer=kind, momentum=0.0, weight_decay=0.0)
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    optimizer = optimizer_for(network, recipe, body_rate=0.25)
+    set_rate(optimizer, 0.01)
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    take_step(optimizer)
+    for name, parameter in network.named_parameters():
+        rate = 0.01 if name.startswith("dense.") else 0.0025
+        torch.testing.assert_close(parameter.detach(), before[name] - rate, rtol=1e-5, atol=1e-6)
