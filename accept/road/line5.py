@@ -1,22 +1,17 @@
 """Resume: killed with SIGKILL at 20 random moments and gone on with, a run ends with the weights of one that never was.
 
-Half of the kills come at a random moment, half as soon as a file is seen half-written. The run has what a checkpoint
-could forget: two stages, one with a frozen body, momentum, averaged weights, dropout, augmentation, accumulation.
+The run has what a checkpoint could forget: two stages, one with a frozen body, momentum, averaged weights, dropout,
+augmentation, accumulation.
 """
 
-import contextlib
-import random
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from accept import Check, noted
-from accept.commands import DATA, REPOSITORY, STRIATE, CommandError, figures, metrics, same_weights, subset
+from accept import Check
+from accept.commands import DATA, subset
+from accept.killing import survived
 
-KILLS = 20
 RECIPE = """
 model = "efficientnet_lite0"
 weights = "pretrained"
@@ -50,92 +45,4 @@ def checks() -> Iterator[Check]:
         data = subset(DATA / "flowers", folder / "flowers", 40)
         recipe = folder / "recipe.toml"
         recipe.write_text(RECIPE)
-        whole = folder / "whole"
-        startup, training = _uninterrupted(Run(data, recipe, whole, workers=0))
-        yield noted("5.uninterrupted", f"{training:.0f} s of steps, {startup:.0f} s before the first")
-
-        for workers in (0, 2):
-            run = Run(data, recipe, folder / f"killed-workers{workers}", workers)
-            lines = len(metrics(whole))
-            kills, writing = _killed(run, lines, startup, training / lines, random.Random(workers))
-            row = f"5.workers{workers}"
-            yield Check(f"{row}.kills", str(KILLS), f"{kills}, {writing} of them mid-write", kills >= KILLS)
-            left = sorted(path.name for path in run.out.glob(".*.partial"))
-            yield Check(f"{row}.left-behind", "nothing half-written", ", ".join(left) or "nothing", not left)
-            for file in ("model.safetensors", "last.safetensors"):
-                different = same_weights(whole / file, [run.out / file])
-                yield Check(f"{row}.{file.split('.')[0]}", "torch.equal", different or "equal", not different)
-            same = figures(run.out) == figures(whole)
-            yield Check(f"{row}.metrics", "equal figures", "equal" if same else "they differ", same)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that can be started, and gone on with once its folder has a recipe."""
-
-    data: Path
-    recipe: Path
-    out: Path
-    workers: int
-
-    def start(self) -> subprocess.Popen[bytes]:
-        how = ["--resume"] if (self.out / "recipe.toml").exists() else ["--recipe", str(self.recipe), "--force"]
-        words = ["train", str(self.data), "--out", str(self.out), "--workers", str(self.workers), "--quiet", *how]
-        quiet = subprocess.DEVNULL
-        return subprocess.Popen([*STRIATE, *words], cwd=REPOSITORY, stdin=quiet, stdout=quiet, stderr=quiet)
-
-    def finish(self, process: subprocess.Popen[bytes]) -> None:
-        if process.wait() != 0:
-            raise CommandError(f"striate train --out {self.out.name} ended with {process.returncode}")
-
-    def writes_since(self, moment: float) -> bool:
-        """Whether a file is half-written that was begun after ``moment`` (a killed life may have left older ones)."""
-        with contextlib.suppress(FileNotFoundError):  # it was finished between the list and the look
-            return any(path.stat().st_mtime > moment for path in self.out.glob(".*.partial"))
-        return False
-
-
-def _uninterrupted(run: Run) -> tuple[float, float]:
-    """Seconds before the first step is logged, and seconds from there to the end."""
-    started = time.monotonic()
-    process = run.start()
-    while not metrics(run.out) and process.poll() is None:
-        time.sleep(0.05)
-    first = time.monotonic()
-    run.finish(process)
-    return first - started, time.monotonic() - first
-
-
-def _killed(run: Run, lines: int, startup: float, step: float, chance: random.Random) -> tuple[int, int]:
-    """Kill and go on until 20 kills are done, then let it end; how many kills, how many while a file was written.
-
-    ``lines`` is how many lines of metrics the whole run has, ``startup`` the seconds before its first step, ``step``
-    those of a step. A life may add a random number of lines, at most 1.4 times its share of what is left, so that the
-    run outlives its kills however fast the machine is at the moment; a life of none is killed before its first step.
-    """
-    kills = writing = 0
-    while kills < KILLS:
-        written = len(metrics(run.out))
-        left = lines - written
-        share = chance.randint(0, max(1, min(left - 3, round(1.4 * left / (KILLS - kills)))))
-        born = time.time()
-        process = run.start()
-        if share == 0:
-            time.sleep(chance.uniform(0.2, 1.0) * startup)
-        else:
-            while process.poll() is None and len(metrics(run.out)) < written + share:
-                time.sleep(0.002)
-            limit = time.time() + chance.uniform(0.0, step)
-            if kills % 2:  # every other one waits for a file that is being written, for some steps at most
-                limit += 2 * step
-            while process.poll() is None and time.time() < limit and not (kills % 2 and run.writes_since(born)):
-                time.sleep(0.001)
-        if process.poll() is not None:
-            run.finish(process)
-            return kills, writing
-        process.kill()
-        process.wait()
-        kills += 1
-        writing += run.writes_since(born)
-    run.finish(run.start())
-    return kills, writing
+        yield from survived(5, data, recipe, folder, workers=(0, 2))
