@@ -7,4 +7,4 @@ from accept.pytests import all_pass
 
 
 def checks() -> Iterator[Check]:
-    yield all_pass("10.head", "tests/tasks/test_another_head.py")
+    yield all_pass("10.head", "tests/toys/test_another_head.py")

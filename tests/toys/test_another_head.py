@@ -26,7 +26,9 @@ def squares(tmp_path):
 
 
 def test_a_head_is_a_file_and_a_row(squares, tmp_path, monkeypatch):
-    row = Head("another_head:one_layer", "one layer", task="detect", classes=1, strides=STRIDES, form="task_aligned")
+    row = Head(
+        "toys.another_head:one_layer", "one layer", task="detect", classes=1, strides=STRIDES, form="task_aligned"
+    )
     monkeypatch.setitem(HEADS, "one_layer", row)
     result = striate.train(
         squares,
