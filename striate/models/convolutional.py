@@ -40,9 +40,9 @@ def as_convolutional(network: Network, *, size: tuple[int, int] | None = None) -
     weight ``[out, in]`` becomes ``[out, C, h, w]``); the copy shares none, is in evaluation mode, and has no auxiliary
     heads.
 
-    The answer at row i, column j is that to the part of ``size`` that begins at i and j times the stride of the last
-    maps: equal to it where nothing in the network pads, else but for what its windows see beyond the part's border,
-    where the larger picture goes on (and, with SAME and sizes that the strides do not divide, a few pixels off).
+    The answer at row i, column j is that to the part of ``size`` which begins at i and j times the stride of the last
+    maps. Where nothing in the network pads, the two are equal; elsewhere windows at the part's border see how the
+    picture goes on instead of padding (and with SAME, parts begin a few pixels off where strides do not divide sizes).
 
     Args:
         network: one whose blocks run one after the other, and end in dense layers or a global pool.
@@ -69,7 +69,7 @@ def as_convolutional(network: Network, *, size: tuple[int, int] | None = None) -
     made.auxiliary.clear()
     made.size, made.smallest = None, size
     made.built_as, made.built_with = None, NO_ARGUMENTS  # nobody can build it again by that name
-    return made.eval()
+    return made.eval()  # what is new in it, too
 
 
 def _put_convolutions(network: Network, parts: _Parts, size: tuple[int, int]) -> None:
@@ -103,7 +103,7 @@ def _parts(network: Network) -> _Parts:
     """Where the maps of a network end, if what comes behind them can be convolutions."""
     kind = type(network).__name__
     if not isinstance(network, Network):
-        raise ModelError(f"as_convolutional takes a network that striate.create or striate.load made, not a {kind}")
+        raise ModelError(f"as_convolutional takes what striate.create or striate.load(...).network is, not a {kind}")
     if not network.runs_by_blocks or type(network).run_block is not Network.run_block:
         raise ModelError(f"{kind} cannot be made convolutional: it does more than run its blocks one by one")
     if gates := [path for path, module in network.named_modules() if isinstance(module, SqueezeExcite)]:
@@ -142,7 +142,7 @@ def _convolution(dense: nn.Linear, window: tuple[int, int]) -> Conv2d:
     channels = dense.in_features // (window[0] * window[1])
     with torch.device("meta"):  # its weights need not be drawn
         made = Conv2d(channels, dense.out_features, window, bias=dense.bias is not None)
-    weight = dense.weight.detach().view(dense.out_features, channels, *window)
+    weight = dense.weight.detach().reshape(dense.out_features, channels, *window)
     made.weight = nn.Parameter(weight, requires_grad=dense.weight.requires_grad)
     made.bias = dense.bias
     return made

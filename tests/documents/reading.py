@@ -33,6 +33,7 @@ RUN_AS = {
     "striate bench [MODEL...] --json": "striate bench mobilenet_v2 --json",
     "python examples/answer_picture.py [FILE.jpg]": "python examples/answer_picture.py answer.jpg",
     "python examples/filters.py [FILE.png]": "python examples/filters.py filters.png",
+    "python examples/sliding.py MODEL DATA [FILE.jpg]": f"python examples/sliding.py {RUN} flowers sliding.jpg",
     "python examples/padding.py [SIZE WINDOW STRIDE]": "python examples/padding.py 9 3 2",
 }
 """Commands with words that stand for something, and what they are run as; all others are run as they are written."""

@@ -3,6 +3,7 @@
 import importlib.util
 import runpy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +11,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+from striate import modelfile
+from striate.data import Classes
+from striate.predictor import Predictor
+from tests.conftest import PhotoFolder
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -83,3 +89,42 @@ def test_invariance_shows_what_it_says(run: Callable[..., str]) -> None:
         assert torch.equal(invariance.edges(picture), invariance.moved(invariance.edges(x), pixels))
     said = run("invariance")
     assert "100% of the pool stay" in said and "has moved by exactly one" in said and "are not" not in said
+
+
+NAMES = ("daisy", "roses", "tulips")
+
+
+def by_nearest_means(data: Path) -> Predictor:
+    """It answers with the class whose mean features, of drawn pictures, are nearest."""
+    network, description = modelfile.open_model("efficientnet_lite0")
+    means = []
+    for name in NAMES:
+        shown = [np.asarray(Image.open(path).resize((224, 224))) for path in sorted((data / name).glob("*.jpg"))]
+        images = description.preprocess.normalise(torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2))
+        with torch.no_grad():
+            means.append(network.run(images, stop="pool").mean(0))
+    network.reset_head(len(NAMES))
+    with torch.no_grad():
+        network.classifier.weight.copy_(torch.stack(means))
+        network.classifier.bias.copy_(-network.classifier.weight.square().sum(1) / 2)
+    return Predictor(network, replace(description, classes=Classes(NAMES)), device="cpu")
+
+
+def test_sliding_finds_the_tulip_wherever_it_is(photo_folder: PhotoFolder, tmp_path: Path) -> None:
+    sliding, data = example("sliding"), photo_folder(tmp_path / "flowers", NAMES, 10, 96)
+    predictor, files, sliding.TILE = by_nearest_means(data), sliding.pictures(str(data)), 256
+    assert [path.parent.name for path in files].index("tulips") == 6
+    for place in (6, 9):
+        files[6], files[place] = files[place], files[6]
+        probable = sliding.seen(predictor, sliding.composed(files))
+        assert probable.shape == (18, 26)
+        row, column = divmod(probable.argmax(), 26)
+        assert divmod(place, 4) == ((32 * row + 112) // 256, (32 * column + 112) // 256)
+
+
+def test_the_docs_show_what_sliding_draws() -> None:
+    shown = EXAMPLES.parent / "docs" / "pictures" / "sliding.jpg"
+    assert shown.stat().st_size <= 200_000
+    with Image.open(shown) as picture:
+        assert picture.size == example("sliding").SHOWN
+    assert "pictures/sliding.jpg" in (EXAMPLES.parent / "docs" / "windows.md").read_text()

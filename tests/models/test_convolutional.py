@@ -204,7 +204,11 @@ def headed() -> Network:
         ),
         (lambda: build("lenet5"), (40, 40), "LeNet5 takes images of 32x32, because its dense layers count the places"),
         (lambda: build("xception"), (5, 5), "Xception takes images of 7x7 and more"),
-        (lambda: nn.Linear(3, 2), None, "takes a network that striate.create or striate.load made, not a Linear"),
+        (
+            lambda: nn.Linear(3, 2),
+            None,
+            r"takes what striate\.create or striate\.load\(\.\.\.\)\.network is, not a Linear",
+        ),
     ],
 )
 def test_what_cannot_be_made_so(network: Any, size: tuple[int, int] | None, said: str) -> None:

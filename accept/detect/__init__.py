@@ -1,0 +1,1 @@
+"""Boxes: where things are."""
