@@ -27,7 +27,7 @@ crop = [1.0, 1.0]
 scale = [0.6, 1.4]
 colour = 0.3
 mosaic = 0.5
-sizes = [0.8, 1.2]
+multi_scale = [0.8, 1.2]
 
 [[stages]]
 epochs = 4

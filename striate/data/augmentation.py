@@ -68,7 +68,7 @@ class Augmentation:
         Later(as_before=0.75),
         Field(description="part of the epochs, from the first on, in which mosaics are made, 0 to 1"),
     ] = 0.75
-    sizes: Annotated[
+    multi_scale: Annotated[
         tuple[float, float],
         Later(as_before=(1.0, 1.0)),
         Field(description="sides of a batch's pictures over the recipe's, least and most, in steps of 32 pixels"),
@@ -84,7 +84,7 @@ class Augmentation:
             ("scale", 0 < self.scale[0] <= self.scale[1] <= 10, "two factors, 0 < least <= most <= 10"),
             ("mosaic", 0 <= self.mosaic <= 1, "a share from 0 to 1"),
             ("mosaic_epochs", 0 <= self.mosaic_epochs <= 1, "a share from 0 to 1"),
-            ("sizes", 0 < self.sizes[0] <= self.sizes[1] <= 4, "two factors, 0 < least <= most <= 4"),
+            ("multi_scale", 0 < self.multi_scale[0] <= self.multi_scale[1] <= 4, "two factors, 0 < least <= most <= 4"),
         )
         for field, fine, expected in legal:
             if not fine:
@@ -99,7 +99,7 @@ class Augmentation:
     def off(self) -> bool:
         """Whether nothing changes."""
         places = self.windows or self.flip or self.shift or self.rotation
-        return not (places or self.colour or self.mosaic or self.sizes != (1.0, 1.0))
+        return not (places or self.colour or self.mosaic or self.multi_scale != (1.0, 1.0))
 
     @property
     def windows(self) -> bool:

@@ -28,7 +28,9 @@ def default_recipe(data: Dataset, model: str, *, scratch: bool = False) -> Recip
         batch_size=8,
         optimizer="adamw",
         weight_decay=0.05,
-        augment=Augmentation(crop=(1.0, 1.0), scale=(0.6, 1.4), flip=True, colour=0.3, mosaic=0.5, sizes=(0.8, 1.2)),
+        augment=Augmentation(
+            crop=(1.0, 1.0), scale=(0.6, 1.4), flip=True, colour=0.3, mosaic=0.5, multi_scale=(0.8, 1.2)
+        ),
         settings=DetectSettings(),
         stages=(Stage(epochs=epochs, rate=1e-3, body_rate=1.0 if scratch else 0.3, freeze=() if scratch else EARLY),),
     )

@@ -25,7 +25,7 @@ from striate.training.precision import Precision, choose, kernels_for
 from striate.training.result import Outcome, best_figures
 from striate.training.runfolder import RunFolder
 from striate.training.session import Session
-from striate.training.sizes import size_of
+from striate.training.multi_scale import size_of
 
 
 class RunStopped(KeyboardInterrupt):

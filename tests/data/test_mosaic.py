@@ -17,7 +17,7 @@ from striate.models import build
 from striate.pictures.geometry import UNKNOWN, Geometry
 from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
-from striate.training.sizes import size_of
+from striate.training.multi_scale import size_of
 
 DRAWN = arrays(np.float64, DRAWS, elements=st.floats(0, 1, exclude_max=True))
 PLAIN = Augmentation(crop=(1.0, 1.0), aspect=(1.0, 1.0), flip=False)
@@ -154,7 +154,7 @@ def test_only_one_of_crop_and_scale_chooses_what_is_seen():
 
 
 def test_sizes_of_batches():
-    recipe = Recipe(model="resnet18", augment=Augmentation(sizes=(0.8, 1.2)))
+    recipe = Recipe(model="resnet18", augment=Augmentation(multi_scale=(0.8, 1.2)))
     network = build("resnet18", classes=2)
     sizes = size_of(recipe, network, Preprocess(size=(320, 640)))
     drawn = [sizes(epoch, batch) for epoch in range(20) for batch in range(20)]

@@ -22,19 +22,19 @@ def size_of(recipe: Recipe, network: Network, preprocess: Preprocess) -> Callabl
     Raises:
         RecipeError: the network takes one size only, or no size of the steps lies between the two.
     """
-    least, most = recipe.augment.sizes
+    least, most = recipe.augment.multi_scale
     if (least, most) == (1.0, 1.0):
         return None
     if network.size is not None:
         raise RecipeError(
-            f"augment: sizes = {[least, most]}, but {recipe.model} takes pictures of "
-            f"{network.size[0]} x {network.size[1]} only; leave sizes at [1, 1]"
+            f"augment: multi_scale = {[least, most]}, but {recipe.model} takes pictures of "
+            f"{network.size[0]} x {network.size[1]} only; leave multi_scale at [1, 1]"
         )
     shorter = min(preprocess.size)
     steps = range(math.ceil(least * shorter / STEP - 1e-9), math.floor(most * shorter / STEP + 1e-9) + 1)
     if not steps or not steps[0]:
         raise RecipeError(
-            f"augment: sizes = {[least, most]} of {shorter} pixels have no multiple of {STEP} between them"
+            f"augment: multi_scale = {[least, most]} of {shorter} pixels have no multiple of {STEP} between them"
         )
 
     def size(epoch: int, batch: int) -> tuple[int, int]:
