@@ -21,11 +21,11 @@ from striate.training import checkpoint, resolving
 from striate.training.events import EpochDone, KernelsBuilding, Notice, RunStarted, Saved
 from striate.training.learner import Learner, has_ended
 from striate.training.loop import Run, fit, save, steps_in_epoch
+from striate.training.multi_scale import size_of
 from striate.training.precision import Precision, choose, kernels_for
 from striate.training.result import Outcome, best_figures
 from striate.training.runfolder import RunFolder
 from striate.training.session import Session
-from striate.training.multi_scale import size_of
 
 
 class RunStopped(KeyboardInterrupt):
