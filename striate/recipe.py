@@ -30,6 +30,7 @@ Side = Annotated[int, Field(ge=1, le=8192)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 BODY = "body"
@@ -98,8 +99,12 @@ class DetectSettings:
         float, Field(gt=0.0, le=1.0, description="boxes of a class that overlap by more are one object, IoU 0 to 1")
     ] = 0.6
     score_threshold: Annotated[
-        float, Field(gt=0.0, lt=1.0, description="least probability of an object that an answer names, 0 to 1")
-    ] = 0.3
+        Share | None,
+        Field(
+            description="least probability of an object that an answer names, 0 to 1; without it, the one of best F1 "
+            "in the validation of the epoch that is kept"
+        ),
+    ] = None
 
 
 SETTINGS: Mapping[str, type] = {"classify": ClassifySettings, "detect": DetectSettings}

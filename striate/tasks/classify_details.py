@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from striate.data.names import counted
+from striate.tasks.tables import table
 from striate.tasks.task import shown
 
 MOST_CLASSES, MOST_CONFUSIONS, MOST_PICTURES = 40, 5, 10
@@ -17,13 +18,10 @@ def details(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> It
     """
     classes = [row for row in figures["per_class"] if row["images"] or row["precision"] is not None]
     worst = sorted(classes, key=_recall)[:MOST_CLASSES] if len(classes) > MOST_CLASSES else classes
-    table = [("class", "pictures", "recall", "precision")]
-    table += [(row["name"], str(row["images"]), shown(row["recall"]), shown(row["precision"])) for row in worst]
-    widths = [max(len(line[column]) for line in table) for column in range(4)]
+    lines = [("class", "pictures", "recall", "precision")]
+    lines += [(row["name"], str(row["images"]), shown(row["recall"]), shown(row["precision"])) for row in worst]
     yield ""
-    for name, *numbers in table:
-        cells = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
-        yield "  ".join([name.ljust(widths[0]), *cells])
+    yield from table(lines)
     if len(worst) < len(classes):
         yield f"and {counted(len(classes) - len(worst), 'class', 'classes')} that are recognised better"
     yield from _confusions(figures)

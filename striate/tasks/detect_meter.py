@@ -1,8 +1,5 @@
-"""The figures of detection: COCO's twelve, by COCO's own rules as faster-coco-eval has them, and VOC's 11 points."""
+"""What detection counts: what was found and what is there, in the photographs' own pixels."""
 
-import contextlib
-import io
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -14,30 +11,27 @@ from torch import Tensor
 from striate.data.records import Batch, Classes
 from striate.data.targets import Boxes
 from striate.ops.suppression import multiclass_nms
+from striate.tasks.coco_figures import MOST
+from striate.tasks.detect_figures import figures_of, rows_of
 from striate.tasks.detect_form import Form
+from striate.tasks.detect_matching import Measured
 from striate.tasks.detect_objects import objects_of, of_picture
 
-COCO_FIGURES = (
-    *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
-    *("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large"),
-)
-"""In the order in which COCO's rules print them."""
-
-MOST = 100
-"""Detections of a picture that COCO's rules look at."""
 LEAST_SCORE = 0.01
 """Less sure ones are not measured: what they add to a curve's end is nothing, and there are thousands."""
 
 
 class DetectMeter:
-    """Keeps what was found and what is there, in the photographs' own pixels, and counts when it is asked.
+    """Keeps what was found and what is there, and counts when it is asked.
 
+    ``score_threshold`` is the score from which on the task gives answers; None: it goes by what is best here.
     Its state is ``found`` float64 ``[M, 7]`` (picture, xyxy, score, class), ``true`` float64 ``[T, 9]`` (picture, xyxy,
-    class, area, crowd, difficult), ``losses`` float64 ``[N]`` and ``images``, how many pictures.
+    class, area, crowd, difficult) and ``losses`` float64 ``[N]``, of every picture one.
     """
 
-    def __init__(self, classes: Classes, form: Form, iou_threshold: float) -> None:
+    def __init__(self, classes: Classes, form: Form, iou_threshold: float, score_threshold: float | None) -> None:
         self._classes, self._form, self._iou_threshold = classes, form, iou_threshold
+        self._score_threshold = score_threshold
         self._found: list[NDArray[np.float64]] = []
         self._true: list[NDArray[np.float64]] = []
         self._losses: list[float] = []
@@ -76,45 +70,19 @@ class DetectMeter:
         self._losses += state["losses"].tolist()
 
     def figures(self) -> dict[str, Any]:
-        """COCO's twelve, VOC's 11-point AP at IoU 0.5, and a table a class; None where there are no such objects."""
-        state = self.state()
-        images = len(self._losses)
-        found, true = state["found"].numpy(), state["true"].numpy()
-        loss = float(np.mean(self._losses)) if images else None
-        counts = np.bincount(true[true[:, 7] == 0][:, 5].astype(int), minlength=len(self._classes))
-        if not counts.sum():
-            none: dict[str, Any] = dict.fromkeys(COCO_FIGURES)
-            return none | {"voc07_ap50": None, "per_class": [], "images": images, "loss": loss}
-        stats, precisions = _by_coco(found, true, images, len(self._classes))
-        figures: dict[str, Any] = {
-            name: None if value < 0 or math.isnan(value) else float(value)
-            for name, value in zip(COCO_FIGURES, stats, strict=True)
-        }
-        at_half = precisions[0, :, :, 0, 2]  # IoU 0.5, all areas, 100 detections: [recalls, classes]
-        voc = [float(at_half[::10, index].mean()) for index in np.flatnonzero(counts)]
-        rows = []
-        for index in np.flatnonzero(counts):
-            over_iou = precisions[:, :, index, 0, 2]
-            rows.append(
-                {
-                    "name": self._classes.names[index],
-                    "objects": int(counts[index]),
-                    "ap": float(over_iou[over_iou > -1].mean()) if (over_iou > -1).any() else None,
-                    "ap50": float(at_half[:, index].mean()),
-                }
-            )
-        return figures | {"voc07_ap50": float(np.mean(voc)), "per_class": rows, "images": images, "loss": loss}
+        """All figures of ``docs/json.md``; None where there are no such objects."""
+        loss = float(np.mean(self._losses)) if self._losses else None
+        found = figures_of(self._measured(), self._classes, self._score_threshold)
+        return {"images": len(self._losses), "loss": loss} | found
 
     def rows(self) -> Sequence[Mapping[str, Any]]:
-        """A result a picture: how many objects are there and were found with a probability of a half, and the loss."""
+        """A result a picture, with the keys of `rows_of`."""
+        return rows_of(self._measured(), self._losses, self._score_threshold)
+
+    def _measured(self) -> Measured:
         state = self.state()
-        sure = state["found"][state["found"][:, 5] >= 0.5]
-        images = len(self._losses)
-        found, true = (torch.bincount(part[:, 0].long(), minlength=images).tolist() for part in (sure, state["true"]))
-        return [
-            {"objects": true[at], "found": found[at], "right": true[at] == found[at], "loss": loss}
-            for at, loss in enumerate(self._losses)
-        ]
+        found, true = state["found"].numpy(), state["true"].numpy()
+        return Measured.of(found, true, images=len(self._losses), classes=len(self._classes))
 
 
 def _rows(picture: int, *columns: NDArray[Any]) -> NDArray[np.float64]:
@@ -125,47 +93,3 @@ def _columns(target: Boxes) -> list[NDArray[Any]]:
     sides = target.xyxy[:, 2:] - target.xyxy[:, :2]
     areas = sides.prod(axis=1) if target.areas is None else target.areas
     return [target.xyxy, *(each[:, None] for each in (target.classes, areas, target.crowd, target.difficult))]
-
-
-def _by_coco(
-    found: NDArray[np.float64], true: NDArray[np.float64], images: int, classes: int
-) -> tuple[Sequence[float], NDArray[np.float64]]:
-    """COCO's twelve figures, and precisions ``[IoUs, recalls, classes, areas, most]`` (-1 where there is nothing)."""
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(
-            {
-                "images": [{"id": at, "width": 0, "height": 0} for at in range(images)],
-                "categories": [{"id": at, "name": str(at)} for at in range(classes)],
-                "annotations": [
-                    {
-                        "id": at + 1,
-                        "image_id": int(row[0]),
-                        "category_id": int(row[5]),
-                        "bbox": _xywh(row[1:5]),
-                        "area": float(row[6]),
-                        "iscrowd": int(row[7]),
-                    }
-                    for at, row in enumerate(true)
-                ],
-            }
-        )
-        answers = [
-            {
-                "image_id": int(row[0]),
-                "category_id": int(row[6]),
-                "bbox": _xywh(row[1:5]),
-                "score": float(row[5]),
-            }
-            for row in found
-        ]
-        evaluation = COCOeval_faster(truth, truth.loadRes(answers) if answers else COCO(), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return list(evaluation.stats)[:12], np.asarray(evaluation.eval["precision"])
-
-
-def _xywh(xyxy: NDArray[np.float64]) -> list[float]:
-    return [float(xyxy[0]), float(xyxy[1]), float(xyxy[2] - xyxy[0]), float(xyxy[3] - xyxy[1])]

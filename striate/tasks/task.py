@@ -153,6 +153,12 @@ class Task(Protocol):
     def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[Any]:
         """One prediction a picture, in the photograph's own pixels."""
 
+    def calibrated(self, figures: Mapping[str, Any]) -> Self:
+        """The task with what only validation can tell, such as thresholds, from those figures that the log holds.
+
+        A model file has it beside the weights that were measured; figures of before may lack something.
+        """
+
     def meter(self) -> Meter:
         """A new, empty meter."""
 

@@ -4,7 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from striate import modelfile
@@ -145,7 +145,9 @@ def _end_epoch(learner: Learner, run: Run, rate: float, images: int, seconds: fl
     margin = learner.task.margin(recipe.metric, figures) if known else 0.0
     kept = judge(progress, value, margin, figures.get("loss"))
     if kept:
-        modelfile.save(run.folder.model, learner.evaluated.state_dict(), run.description)
+        arguments = learner.task.calibrated(figures).arguments
+        description = replace(run.description, task_arguments=arguments)
+        modelfile.save(run.folder.model, learner.evaluated.state_dict(), description)
     loss = progress.loss_in_epoch / max(1, progress.images_in_epoch)
     done = EpochDone(
         progress.epoch, recipe.epochs, loss, rate, figures, learner.task.brief(figures), kept, images, seconds

@@ -97,15 +97,17 @@ def _waiting(session: Session) -> Callable[[int, int], None]:
 def _measured(learner: Learner, run: Run, images: int, seconds: float) -> Outcome:
     best, _ = modelfile.load(run.folder.model)
     best.to(device=learner.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    meter = learner.task.meter()
+    figures = best_figures(run.folder)
+    task = learner.task.calibrated(figures)  # as the model file has it
+    meter = task.meter()
     test = None
     if run.data.of_split("test"):
         batches = _loader(run.data, "test", learner, run.session).epoch(0)
-        meter = measure(best, learner.task, learner.preprocess, batches, learner.device)
+        meter = measure(best, task, learner.preprocess, batches, learner.device)
         test = meter.figures()
     progress = learner.progress
     return Outcome(
-        *(run.folder.path, progress.epoch, progress.images_seen, best_figures(run.folder), test, meter, learner.task),
+        *(run.folder.path, progress.epoch, progress.images_seen, figures, test, meter, task),
         images=images,
         seconds=seconds,
     )

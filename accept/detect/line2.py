@@ -1,0 +1,67 @@
+"""The meter: COCO's figures against pycocotools, VOC's by the definition, what margins promise, how long it takes."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from accept import Check, at_least, at_most, noted
+from accept.pytests import all_pass
+from striate.data.records import Classes
+from striate.tasks.average_precision import all_points
+from striate.tasks.detect_errors import curves
+from striate.tasks.detect_figures import OVERLAPS
+from striate.tasks.detect_margin import SURE, margin
+from striate.tasks.detect_matching import Measured
+from striate.tasks.detect_meter import DetectMeter
+from tests.tasks.detect_scenes import measured, scene
+
+TASKS = "tests/tasks"
+
+
+def checks() -> Iterator[Check]:
+    yield all_pass("2.coco", "tests/oracle/test_coco_figures.py")
+    yield all_pass("2.voc", f"{TASKS}/test_average_precision.py", f"{TASKS}/test_detect_matching.py")
+    yield all_pass("2.errors", f"{TASKS}/test_detect_errors.py", f"{TASKS}/test_detect_figures.py")
+    yield from times()
+    yield from spreads()
+
+
+def times() -> Iterator[Check]:
+    """All figures of 5,000 pictures of 80 classes, with 30 objects and 30 answers each (100 in the second)."""
+    for answers in (30, 100):
+        meter = DetectMeter(Classes(tuple(map(str, range(80)))), 0.6, 2.0, None)
+        found, true = scene(0, 5000, 30, answers, 80)
+        losses = np.ones(5000)
+        meter.merge(
+            {"found": torch.from_numpy(found), "true": torch.from_numpy(true), "losses": torch.from_numpy(losses)}
+        )
+        started, used = time.monotonic(), time.process_time()
+        figures = meter.figures()
+        took, used = time.monotonic() - started, time.process_time() - used
+        note = f"s ({used:.1f} s of processor; {len(true)} objects, {len(found)} answers, AP {figures['ap']:.3f})"
+        yield at_most("2.seconds", took, 20, note) if answers == 30 else noted("2.seconds of 100", f"{took:.1f} {note}")
+
+
+def spreads() -> Iterator[Check]:
+    """How often an average precision lies within its margin of the mean of such draws, and of that of many pictures."""
+    for name, overlaps in OVERLAPS.items():
+        whole = _average(measured(1_000_000, 6000, classes=2), overlaps)
+        for images in (16, 40, 160):
+            drawn = [measured(seed, images, classes=2) for seed in range(300)]
+            values = np.array([_average(each, overlaps) for each in drawn])
+            margins = np.array([margin(each, overlaps) for each in drawn])
+            inside, true = (float((abs(values - middle) <= margins).mean()) for middle in (values.mean(), whole))
+            ratio = margins.mean() / (SURE * values.std())
+            note = f"(margin / spread {ratio:.2f}, flatters by {values.mean() - whole:.3f}, truth inside {true:.2f})"
+            yield at_least(f"2.{name} of {images}", inside, 0.9, note)
+
+
+def _average(scenery: Measured, overlaps: Sequence[float]) -> float:
+    by_class = [
+        curve
+        for overlap in overlaps
+        for curve in curves(scenery.answers.classes, scenery.judged(overlap), scenery.objects).values()
+    ]
+    return float(np.mean([all_points(curve) for curve in by_class]))

@@ -1,0 +1,65 @@
+"""What a person asks when figures are in: which classes, which errors, which pictures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from striate.data.names import counted
+from striate.tasks.detect_errors import ERRORS
+from striate.tasks.tables import table
+from striate.tasks.task import shown
+
+MOST_CLASSES, MOST_PICTURES = 40, 10
+COLUMNS = {"ap": "AP", "ap50": "AP50", "precision": "precision", "recall": "recall"}
+
+
+def details(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Lines: a table of the classes, what the answers are like, the errors, the pictures with most of them.
+
+    ``rows`` are a meter's, each with the picture's name under ``image``. Of more than 40 classes those are shown that
+    are found worst.
+    """
+    classes = figures["per_class"]
+    worst = sorted(classes, key=lambda row: row["ap"])[:MOST_CLASSES] if len(classes) > MOST_CLASSES else classes
+    lines = [("class", "objects", *COLUMNS.values())]
+    lines += [(row["name"], str(row["objects"]), *(shown(row[name]) for name in COLUMNS)) for row in worst]
+    yield ""
+    yield from table(lines)
+    if len(worst) < len(classes):
+        yield f"and {counted(len(classes) - len(worst), 'class', 'classes')} that are found better"
+    yield from _answers(figures, rows)
+    yield from _errors(figures["errors"])
+    yield from _worst([row for row in rows if not row["right"]])
+
+
+def _answers(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    objects, named, found = (sum(row[name] for row in rows) for name in ("objects", "named", "found"))
+    score, best = figures["score_threshold"], figures["best_threshold"]
+    yield ""
+    yield (
+        f"from a score of {score:.2f} on {counted(named, 'object')} named, {found} of them right, of {objects} "
+        f"that are there: F1 {shown(figures['f1'])}"
+    )
+    if best not in (None, score):
+        yield f"the best F1 on these pictures is {shown(figures['best_f1'])}, from a score of {best:.2f} on"
+
+
+def _errors(errors: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    kinds = sorted((kind for kind in ERRORS if errors[kind]["count"]), key=lambda kind: -errors[kind]["count"])
+    if kinds:
+        lines = [("errors", "count", "AP50 lost to any of them")]
+        lines += [(ERRORS[kind], str(errors[kind]["count"]), shown(errors[kind]["gain"])) for kind in kinds]
+        yield ""
+        yield from table(lines)
+
+
+def _worst(wrong: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if wrong:
+        yield ""
+        yield f"not all right: {counted(len(wrong), 'picture')}; the worst of them:"
+        for row in sorted(wrong, key=lambda row: (-row["missed"] - _wrongly(row), -row["loss"]))[:MOST_PICTURES]:
+            more = f", {_wrongly(row)} named wrongly" if _wrongly(row) else ""
+            yield f"  {row['image']}: {row['found']} of {counted(row['objects'], 'object')} found{more}"
+
+
+def _wrongly(row: Mapping[str, Any]) -> int:
+    return int(row["named"] - row["found"])
