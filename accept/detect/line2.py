@@ -29,19 +29,19 @@ def checks() -> Iterator[Check]:
 
 
 def times() -> Iterator[Check]:
-    """All figures of 5,000 pictures of 80 classes, with 30 objects and 30 answers each (100 in the second)."""
+    """All figures of 5,000 pictures of 80 classes, with 30 objects and 30 answers each, or 100.
+
+    By the processor's time, which is no less than the clock's where nobody else computes.
+    """
     for answers in (30, 100):
         meter = DetectMeter(Classes(tuple(map(str, range(80)))), 0.6, 2.0, None)
-        found, true = scene(0, 5000, 30, answers, 80)
-        losses = np.ones(5000)
-        meter.merge(
-            {"found": torch.from_numpy(found), "true": torch.from_numpy(true), "losses": torch.from_numpy(losses)}
-        )
+        found, true = (torch.from_numpy(rows) for rows in scene(0, 5000, 30, answers, 80))
+        meter.merge({"found": found, "true": true, "losses": torch.ones(5000)})
         started, used = time.monotonic(), time.process_time()
         figures = meter.figures()
         took, used = time.monotonic() - started, time.process_time() - used
-        note = f"s ({used:.1f} s of processor; {len(true)} objects, {len(found)} answers, AP {figures['ap']:.3f})"
-        yield at_most("2.seconds", took, 20, note) if answers == 30 else noted("2.seconds of 100", f"{took:.1f} {note}")
+        note = f"s of processor ({took:.1f} s; {len(true)} objects, {len(found)} answers, AP {figures['ap']:.3f})"
+        yield at_most("2.seconds", used, 20, note) if answers == 30 else noted("2.seconds of 100", f"{used:.1f} {note}")
 
 
 def spreads() -> Iterator[Check]:

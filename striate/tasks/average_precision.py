@@ -71,8 +71,8 @@ def best_threshold(scores: Floats, curve: Curve) -> tuple[float | None, float | 
     and the next, so that neither depends on the last digit of a score.
 
     Example:
-        >>> best_threshold(np.array([0.9, 0.8, 0.4, 0.2]), Curve(2, np.array([True, True, False, False])))
-        (0.6, 1.0)
+        >>> best_threshold(np.array([0.9, 0.75, 0.25, 0.2]), Curve(2, np.array([True, True, False, False])))
+        (0.5, 1.0)
     """
     if not curve.right.any():
         return None, None

@@ -46,7 +46,7 @@ def _answers(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> I
 def _errors(errors: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     kinds = sorted((kind for kind in ERRORS if errors[kind]["count"]), key=lambda kind: -errors[kind]["count"])
     if kinds:
-        lines = [("errors", "count", "AP50 lost to any of them")]
+        lines = [("errors", "count", "AP50 lost (any score)")]
         lines += [(ERRORS[kind], str(errors[kind]["count"]), shown(errors[kind]["gain"])) for kind in kinds]
         yield ""
         yield from table(lines)
