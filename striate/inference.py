@@ -24,7 +24,7 @@ from striate.modelfile import Description
 from striate.models.network import Network
 from striate.models.table import architecture
 from striate.ops.own_state import fit_threads
-from striate.pictures.decode import decode, from_memory, path_of
+from striate.pictures.decode import Decoded, decode, from_memory, path_of
 from striate.pictures.geometry import Geometry
 from striate.pictures.preprocess import Preprocess
 from striate.pictures.remarks import Remark
@@ -117,22 +117,31 @@ def outputs(
             yield batch, result
 
 
-def prepared(picture: Picture, preprocess: Preprocess) -> tuple[NDArray[np.uint8], Geometry, Remark]:
-    """One picture as a network sees it, uint8 ``[H, W, C]``, how it came to that, and what was odd about it.
+def opened(picture: Picture, preprocess: Preprocess, *, reduced: bool = True) -> Decoded:
+    """The pixels of one picture in a network's channels; ``reduced`` by the decoder if its size allows.
 
     Raises:
         DecodeError: the file cannot be read.
         DataError: an array is no picture, or it is something else altogether.
     """
+    channels, shorter_side = preprocess.channels, preprocess.shorter_side if reduced else None
     if isinstance(picture, str | os.PathLike):
         path = path_of(picture)
-        decoded = decode(path, preprocess.channels, preprocess.shorter_side, name=printable(path))
-    elif isinstance(picture, bytes | bytearray | memoryview):
-        decoded = decode(bytes(picture), preprocess.channels, preprocess.shorter_side, name="the picture's bytes")
-    elif isinstance(picture, np.ndarray | Image):
-        decoded = from_memory(picture, preprocess.channels, preprocess.shorter_side)
-    else:
-        raise DataError(f"a picture is a path, a file's bytes, an array or a PIL image, not {type(picture).__name__}")
+        return decode(path, channels, shorter_side, name=printable(path))
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return decode(bytes(picture), channels, shorter_side, name="the picture's bytes")
+    if isinstance(picture, np.ndarray | Image):
+        return from_memory(picture, channels, shorter_side)
+    raise DataError(f"a picture is a path, a file's bytes, an array or a PIL image, not {type(picture).__name__}")
+
+
+def prepared(picture: Picture, preprocess: Preprocess) -> tuple[NDArray[np.uint8], Geometry, Remark]:
+    """One picture as a network sees it, uint8 ``[H, W, C]``, how it came to that, and what was odd about it.
+
+    Raises:
+        DecodeError, DataError: as `opened` does.
+    """
+    decoded = opened(picture, preprocess)
     geometry = preprocess.geometry(decoded.geometry)
     return geometry.image(decoded.pixels), geometry, decoded.remark
 

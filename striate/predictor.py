@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import torch
@@ -21,13 +21,14 @@ from striate.base.atomic import output_error, replace_file
 from striate.base.errors import DataError, DecodeError, ModelError
 from striate.base.hardware import cores
 from striate.data.names import counted, printable
-from striate.inference import Picture, answering, device_named, evaluating, prepared, task_of
+from striate.inference import Picture, answering, device_named, evaluating, opened, prepared, task_of
 from striate.models.network import Network
 from striate.ops.own_state import own_draws, own_modes
 from striate.pictures.decode import PICTURE_SUFFIXES, decode, path_of
 from striate.pictures.geometry import Geometry
 from striate.pictures.remarks import Remarks
-from striate.tasks.task import Task
+from striate.pictures.tiles import Tiling
+from striate.tasks.task import Merged, Task
 
 BATCH_SIZE = 16
 
@@ -90,15 +91,36 @@ class Predictor:
         return f"Predictor({self.description.model}, {count}, {height}x{width})"
 
     @overload
-    def __call__(self, pictures: Picture, *, top: int | None = None) -> Any: ...
+    def __call__(
+        self, pictures: Picture, *, top: int | None = None, tile: int | None = None, overlap: float | None = None
+    ) -> Any: ...
     @overload
-    def __call__(self, pictures: Sequence[Picture], *, top: int | None = None) -> list[Any]: ...
-    def __call__(self, pictures: Picture | Sequence[Picture], *, top: int | None = None) -> Any:
+    def __call__(
+        self,
+        pictures: Sequence[Picture],
+        *,
+        top: int | None = None,
+        tile: int | None = None,
+        overlap: float | None = None,
+    ) -> list[Any]: ...
+    def __call__(
+        self,
+        pictures: Picture | Sequence[Picture],
+        *,
+        top: int | None = None,
+        tile: int | None = None,
+        overlap: float | None = None,
+    ) -> Any:
         """Answer one picture, a list of them, or a folder.
 
         Args:
             pictures: one `Picture`, a sequence of them, or a folder's path.
             top: None gives each answer whole; K only the K most probable parts of it.
+            tile: a picture that is wider or higher than so many of its own pixels is answered in squares of that side,
+                and once as a whole; what was found in them is merged (`striate.pictures.tiles`). The picture is decoded
+                at its full size, one at a time.
+            overlap: the part of a tile's side that neighbours share, 0 to 0.9; None is 0.25. What is no larger lies
+                whole in some tile.
 
         Returns:
             One answer; a list of answers; or for a folder an iterator of (path, answer), so that a folder of any size
@@ -107,13 +129,14 @@ class Predictor:
         Raises:
             DecodeError: a picture cannot be read.
             DataError: the folder holds no pictures, an array is no picture, or a path is empty.
-            ModelError: ``top`` is no whole number from 1.
+            ModelError: ``top`` is no whole number from 1; ``tile`` or ``overlap`` is out of range, or the task answers
+                a picture as a whole alone.
         """
         if isinstance(pictures, str | os.PathLike) and is_folder(path_of(pictures)):
-            return self.stream(pictures_in(pictures), top=top)
+            return self.stream(pictures_in(pictures), top=top, tile=tile, overlap=overlap)
         if isinstance(pictures, Sequence) and not isinstance(pictures, str | bytes | bytearray | memoryview):
-            return [prediction for _, prediction in self.stream(pictures, top=top)]
-        ((_, prediction),) = self.stream([pictures], top=top)
+            return [prediction for _, prediction in self.stream(pictures, top=top, tile=tile, overlap=overlap)]
+        ((_, prediction),) = self.stream([pictures], top=top, tile=tile, overlap=overlap)
         return prediction
 
     def stream(
@@ -121,11 +144,14 @@ class Predictor:
         pictures: Iterable[Picture],
         *,
         top: int | None = None,
+        tile: int | None = None,
+        overlap: float | None = None,
         on_unreadable: Callable[[DecodeError], None] | None = None,
     ) -> Iterator[tuple[Picture, Any]]:
         """Each picture with its answer, in order, while the next ones are decoded; memory does not grow.
 
         Args:
+            top, tile, overlap: as for the predictor itself.
             on_unreadable: called instead of raising for a picture that cannot be read, which is then left out.
 
         Raises, with the first answer:
@@ -135,9 +161,11 @@ class Predictor:
             raise ModelError(
                 f"top is {top!r}; expected how many of the most probable answers are wanted, or None for all"
             )
+        tiling = self._tiling(tile, overlap)
         todo = iter(pictures)
         remarks = Remarks()
         with ThreadPoolExecutor(cores()) as pool:
+            answered = partial(self._answered, pool=pool, top=top, tiling=tiling, on_unreadable=on_unreadable)
             coming = self._prepared(pool, list(itertools.islice(todo, BATCH_SIZE)))
             while coming:
                 following = self._prepared(pool, list(itertools.islice(todo, BATCH_SIZE)))
@@ -149,10 +177,10 @@ class Predictor:
                         remarks.add(_name(picture), remark)
                     except DecodeError as error:
                         if on_unreadable is None:
-                            yield from self._answered(good, top)  # whoever reads along has what came before
+                            yield from answered(good)  # whoever reads along has what came before
                             raise
                         on_unreadable(error)
-                yield from self._answered(good, top)
+                yield from answered(good)
                 coming = following
         if self._on_notice is not None:
             for sentence in remarks.sentences():
@@ -167,20 +195,69 @@ class Predictor:
         with own_modes(), torch.inference_mode(), evaluating(self._modules):
             return self._answer(self.description.preprocess.normalise(images.to(self.device))).float()
 
+    def _tiling(self, tile: int | None, overlap: float | None) -> Tiling | None:
+        if tile is None:
+            if overlap is not None:
+                raise ModelError(f"overlap is {overlap!r}, which is how far tiles overlap, but no tile is given")
+            return None
+        if self.task.merged is None:
+            raise ModelError(
+                f"tile is {tile!r}, but {self.task.name} answers a picture as a whole: what parts of it show cannot be "
+                "merged; leave tile out"
+            )
+        return Tiling(tile) if overlap is None else Tiling(tile, overlap)
+
     def _prepared(self, pool: ThreadPoolExecutor, pictures: list[Picture]) -> list[tuple[Picture, Any]]:
         return [(picture, pool.submit(prepared, picture, self.description.preprocess)) for picture in pictures]
 
     def _answered(
-        self, batch: Sequence[tuple[Picture, NDArray[np.uint8], Geometry]], top: int | None
+        self,
+        batch: Sequence[tuple[Picture, NDArray[np.uint8], Geometry]],
+        *,
+        pool: ThreadPoolExecutor,
+        top: int | None,
+        tiling: Tiling | None,
+        on_unreadable: Callable[[DecodeError], None] | None,
     ) -> Iterator[tuple[Picture, Any]]:
         if not batch:
             return
         pictures, images, geometries = zip(*batch, strict=True)
-        with own_modes():  # not around the yield: whoever consumes must find his own
-            outputs = self.outputs(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))
-            predictions = self.task.decode(outputs, geometries)
-        for picture, prediction in zip(pictures, predictions, strict=True):
+        for picture, geometry, prediction in zip(
+            pictures, geometries, self._predictions(images, geometries), strict=True
+        ):
+            if tiling is not None and tiling.cuts(geometry.height, geometry.width):
+                try:
+                    prediction = self._by_tiles(pool, picture, prediction, tiling)
+                except DecodeError as error:  # it must be decoded again, and does not fit into memory, say
+                    if on_unreadable is None:
+                        raise
+                    on_unreadable(error)
+                    continue
             yield picture, prediction if top is None else self.task.most_probable(prediction, top)
+
+    def _predictions(self, images: Sequence[NDArray[np.uint8]], geometries: Sequence[Geometry]) -> Sequence[Any]:
+        with own_modes():  # not around a yield: whoever consumes must find his own
+            return self.task.decode(self.outputs(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)), geometries)
+
+    def _by_tiles(self, pool: ThreadPoolExecutor, picture: Picture, whole: Any, tiling: Tiling) -> Any:
+        """A photograph's prediction, merged of those for its tiles, which are cut batch by batch, and for the whole."""
+        preprocess = self.description.preprocess
+        pixels = opened(picture, preprocess, reduced=False).pixels
+        places = tiling.places(*pixels.shape[:2])
+
+        def cut(place: Geometry) -> tuple[NDArray[np.uint8], Geometry]:
+            geometry = preprocess.geometry(Geometry(*place.output_size))  # a tile is a photograph of its own
+            return geometry.image(place.image(pixels)), geometry
+
+        def parts() -> Iterator[tuple[Geometry, Any]]:
+            for start in range(0, len(places), BATCH_SIZE):
+                batch = places[start : start + BATCH_SIZE]
+                images, geometries = zip(*pool.map(cut, batch), strict=True)
+                yield from zip(batch, self._predictions(images, geometries), strict=True)
+            yield Geometry(*pixels.shape[:2]), whole
+
+        merged = cast("Merged", self.task.merged)  # `_tiling` has seen to it that there is one
+        return merged(parts(), tiling)
 
 
 def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str) -> dict[str, str]:

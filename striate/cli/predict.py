@@ -13,7 +13,17 @@ from striate.base.errors import DataError, DecodeError, OutputError
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted, printable
 from striate.pictures.decode import path_of
+from striate.pictures.tiles import MOST_OVERLAP, OVERLAP
 from striate.predictor import is_folder, load, pictures_in, written
+
+TILE = (
+    "for small objects on large photographs: what is wider or higher than so many of its own pixels is answered in "
+    "squares of that side, and what they show is merged"
+)
+OVERLAPPING = (
+    f"the part of a tile's side that neighbours share, 0 to {MOST_OVERLAP}; what is no larger lies whole in some tile; "
+    f"default {OVERLAP}"
+)
 
 
 def predict(
@@ -22,6 +32,8 @@ def predict(
     /,
     *more: Annotated[str, Parameter(help="more pictures, or folders of them")],
     top: Annotated[int, Parameter(help="how many of the most probable answers to show", validator=Number(gte=1))] = 3,
+    tile: Annotated[int | None, Parameter(help=TILE)] = None,
+    overlap: Annotated[float | None, Parameter(help=OVERLAPPING)] = None,
     out: Annotated[
         Path | None, Parameter(help="folder for what an answer shows: pictures with it drawn, masks")
     ] = None,
@@ -40,18 +52,14 @@ def predict(
     unreadable: list[DecodeError] = []
     answered, wrote = 0, False
     taken: set[str] = set()
-
-    def free_name(path: Path) -> str:
-        stem = os.fsdecode(os.fsencode(path.stem)[:200])
-        names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
-        taken.add(name := next(name for name in names if name not in taken))
-        return name
-
     rows: list[dict[str, Any]] = []
-    for picture, prediction in predictor.stream(paths, on_unreadable=None if strict or alone else unreadable.append):
+    answers = predictor.stream(
+        paths, tile=tile, overlap=overlap, on_unreadable=None if strict or alone else unreadable.append
+    )
+    for picture, prediction in answers:
         answered += 1
         path = Path(str(picture))
-        files = written(predictor.task, path, prediction, out, free_name(path)) if out else {}
+        files = written(predictor.task, path, prediction, out, _free_name(path, taken)) if out else {}
         wrote = wrote or bool(files)
         if json:
             rows.append({"image": str(path), **predictor.task.as_json(prediction, top), **files})
@@ -68,6 +76,14 @@ def predict(
     if json:
         missing = [{"image": str(error.path), "reason": error.reason} for error in unreadable]
         answer_json({"predictions": rows, "unreadable": missing})
+
+
+def _free_name(path: Path, taken: set[str]) -> str:
+    """A name like the picture's that no other has; it is taken now."""
+    stem = os.fsdecode(os.fsencode(path.stem)[:200])
+    names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
+    taken.add(name := next(name for name in names if name not in taken))
+    return name
 
 
 def _refuse_among_photographs(out: Path, given: Sequence[Path]) -> None:

@@ -32,6 +32,7 @@ from striate.pictures.suspects import looks_like
 
 # Pillow's own bound, so that both decoders refuse alike; 13,377 squared. A small file can claim to be far larger.
 MAX_PIXELS = 178_956_970
+_MOST = f"{MAX_PIXELS:,} that striate decodes; cut it into parts, or give its pixels to Python as an array"
 
 PICTURE_SUFFIXES = frozenset(
     {
@@ -349,7 +350,7 @@ def _open(data: Path | bytes) -> Image.Image:
 
 def _refuse_bomb(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise DataError(f"it claims {width} x {height} pixels, more than the {MAX_PIXELS:,} that striate decodes")
+        raise DataError(f"it claims {width} x {height} pixels, more than the {_MOST}")
 
 
 _OS_REASONS = {
@@ -387,7 +388,7 @@ def _reason(error: Exception, source: Path | bytes, label: str) -> str:
     if isinstance(error, UnidentifiedImageError):
         return looks_like(source, label)
     if isinstance(error, Image.DecompressionBombError):
-        return f"it claims more pixels than the {MAX_PIXELS:,} that striate decodes ({error})"
+        return f"it claims more pixels than the {_MOST}"
     if isinstance(error, MemoryError):
         return "its pixels do not fit into memory"
     if isinstance(error, OSError) and error.errno:

@@ -265,6 +265,12 @@ class Geometry:
         """Height and width after the last step."""
         return self._sizes()[-1]
 
+    @property
+    def window(self) -> Boxes:
+        """What of the photograph the output shows, as a box ``[1, 4]``; with its borders, if there are any."""
+        height, width = self.output_size
+        return self.undo_boxes(np.array([[0, 0, width, height]]))
+
     def then(self, *steps: Step) -> "Geometry":
         """The same with more steps after these."""
         return Geometry(self.height, self.width, self.steps + steps)

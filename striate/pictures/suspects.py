@@ -7,6 +7,8 @@ from striate.pictures import heif
 
 _START = 512  # bytes that are looked at
 
+_FILM = "it is a film; make pictures of its frames and give their folder: ffmpeg -i FILM frames/%06d.png"
+
 # The first bytes of files that turn up among pictures, and what to say of them.
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "it begins like a JPEG picture but is truncated or damaged"),
@@ -18,7 +20,12 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (8, b"WEBP", "it begins like a WebP picture but is truncated or damaged"),
     (4, b"ftypavi", "it begins like an AVIF picture but is truncated or damaged"),
     *((4, mark, heif.MISSING) for mark in heif.MARKS),
-    (4, b"ftyp", "not a picture: it is a film"),
+    (4, b"ftyp", _FILM),  # MP4 and MOV
+    (8, b"AVI ", _FILM),
+    (0, b"\x1aE\xdf\xa3", _FILM),  # Matroska and WebM
+    (0, b"\0\0\1\xba", _FILM),  # MPEG
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _FILM),  # WMV
+    (0, b"FLV\1", _FILM),
     (0, b"%PDF", "not a picture: it is a PDF document"),
     (0, b"%!PS", "not a picture: it is a PostScript document"),
     (0, b"8BPS", "it is a Photoshop file; export it as PNG or JPEG"),

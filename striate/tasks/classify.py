@@ -99,6 +99,7 @@ class Classify:
     network_task: ClassVar[str] = "classify"
     metric: ClassVar[str] = "top1"
     every_class: ClassVar[bool] = True
+    merged: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"top1": 1, "top5": 1, "loss": -1, "ece": -1}
     auxiliary_weight: ClassVar[float] = 0.3
     """Szegedy et al. 2015, section 5: auxiliary losses are added with weight 0.3."""

@@ -20,6 +20,7 @@ from striate.data.targets import Boxes
 from striate.models.table import architecture
 from striate.ops.suppression import multiclass_nms
 from striate.pictures.geometry import Geometry
+from striate.pictures.tiles import Tiling
 from striate.recipe import DetectSettings, Recipe
 from striate.tasks.coco_figures import COCO_FIGURES, MOST
 from striate.tasks.detect_defaults import default_model, default_recipe
@@ -29,6 +30,7 @@ from striate.tasks.detect_form import FORMS, Form
 from striate.tasks.detect_meter import DetectMeter
 from striate.tasks.detect_objects import Objects, objects_of
 from striate.tasks.detect_task_aligned import TaskAligned
+from striate.tasks.detect_tiles import each_once
 from striate.tasks.task import Loss, require_targets, shown
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
@@ -127,6 +129,31 @@ class Detect:
         known = self.score_threshold is not None
         return self if known else dataclasses.replace(self, score_threshold=figures.get("best_threshold"))
 
+    def merged(self, parts: Iterable[tuple[Geometry, Sequence[Detection]]], tiling: Tiling) -> tuple[Detection, ...]:
+        """Each object once, see `detect_tiles`.
+
+        The whole answers only for what may lie whole in no tile; of anything less its boxes are rough, and would not be
+        known for those of the tiles.
+        """
+        found: list[Detection] = []
+        windows = [np.zeros((0, 4))]
+        for place, prediction in parts:
+            least = 0 if place.steps else tiling.shared
+            large = [each for each in prediction if max(np.subtract(each.xyxy[2:], each.xyxy[:2])) > least]
+            boxes = place.undo_boxes(_xyxy(large)).tolist()
+            found += [dataclasses.replace(each, xyxy=tuple(box)) for each, box in zip(large, boxes, strict=True)]
+            windows.append(np.repeat(place.window, len(large), axis=0))
+        kept, boxes = each_once(
+            _xyxy(found),
+            np.array([each.probability for each in found]),
+            np.array([each.name for each in found]),
+            np.concatenate(windows),
+            (place.height, place.width),
+        )
+        return tuple(
+            dataclasses.replace(found[at], xyxy=tuple(box)) for at, box in zip(kept, boxes.tolist(), strict=True)
+        )
+
     def meter(self) -> DetectMeter:
         return DetectMeter(self.classes, self.form, self.iou_threshold, self.score_threshold)
 
@@ -185,3 +212,7 @@ class Detect:
             low, high = max(0.0, figures["ap"] - margin), min(1.0, figures["ap"] + margin)
             said += f", with 95 % confidence between {shown(low)} and {shown(high)}"
         return f"{said}; AP50 {shown(figures['ap50'])}"
+
+
+def _xyxy(detections: Sequence[Detection]) -> NDArray[np.float64]:
+    return np.array([each.xyxy for each in detections], dtype=np.float64).reshape(-1, 4)

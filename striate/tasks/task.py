@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -14,7 +14,10 @@ from striate.base.errors import DataError
 from striate.data.names import printable
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.pictures.geometry import Geometry
+from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
+
+Merged: TypeAlias = Callable[[Iterable[tuple[Geometry, Any]], Tiling], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,15 @@ class Task(Protocol):
         """The task with what only validation can tell, such as thresholds, from those figures that the log holds.
 
         A model file has it beside the weights that were measured; figures of before may lack something.
+        """
+
+    @property
+    def merged(self) -> Merged | None:
+        """What makes one prediction of a large photograph from those for its parts; None where that means nothing.
+
+        It gets each part's place in the photograph with the prediction for it, in the part's own pixels, and the
+        tiling: first the tiles in the order of `Tiling.places`, then the whole, whose place has no steps and which was
+        brought to the network's size as any picture. They are computed while they are read, and come once.
         """
 
     def meter(self) -> Meter:

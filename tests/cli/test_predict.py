@@ -107,6 +107,13 @@ def test_a_photograph_of_a_telephone(striate, run, photos):
     striate("predict", run, "IMG_1.heic").refuses("IMG_1.heic: it is a HEIC photograph", "pip install 'striate[heif]'")
 
 
+def test_a_film_and_tiles_are_refused_in_a_sentence(striate, run, photos):
+    Path("clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom")
+    striate("predict", run, "clip.mp4").refuses("clip.mp4: it is a film", "ffmpeg -i FILM frames/%06d.png")
+    striate("predict", run, photos, "--tile", "64").refuses("tile is 64, but classify answers a picture as a whole")
+    striate("predict", run, photos, "--overlap", "0.5").refuses("overlap is 0.5", "no tile is given")
+
+
 def test_answers_that_are_text_alone_say_that_nothing_was_written(striate, run, photos, tmp_path):
     answer = striate("predict", run, photos / "disc" / "0000.jpg", "--out", tmp_path / "out")
     assert answer.code == 0 and answer.out.count("\n") == 1

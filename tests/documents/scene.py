@@ -18,6 +18,9 @@ def set_scene(folder: Path) -> Path:
     (folder / "objects").mkdir()
     shutil.copy(folder / "unknown.jpg", folder / "objects")
     (folder / "objects" / "boxes.csv").write_text("image,xmin,ymin,xmax,ymax,class\nunknown.jpg,5,6,50,60,tulip\n")
+    draw_photo_folder(folder / "views", ("above",), 1, (700, 900))
+    shutil.copy(folder / "views" / "above" / "0000.jpg", folder / "aerial.jpg")
+    _write_detector(folder / "detector.safetensors")
     _write_torch(folder / "mobilenet_v2-b0353104.pth")
     _write_keras(folder / "squeezenet.h5")
     return folder
@@ -28,6 +31,18 @@ def with_examples(folder: Path) -> Path:
     for name in ("examples", "docs/pictures"):
         shutil.copytree(REPOSITORY / name, folder / name)
     return set_scene(folder)
+
+
+def _write_detector(path: Path) -> None:
+    from striate import modelfile
+    from striate.data.records import Classes
+    from striate.models import build
+    from striate.pictures.preprocess import Preprocess
+
+    preprocess = Preprocess(size=(64, 64), resize="letterbox")
+    arguments = {"classes": 1, "in_channels": 3}
+    description = modelfile.Description("tood/resnet18", arguments, "detect", Classes(("tulip",)), preprocess)
+    modelfile.save(path, build("tood/resnet18", classes=1, seed=1).state_dict(), description)
 
 
 def _write_torch(path: Path) -> None:

@@ -74,6 +74,10 @@ def test_a_bomb_of_pages(monkeypatch):
         (b"<?xml version='1.0'?><svg/>", "it is an SVG drawing named .jpg"),
         (b"\0" * 900, "it begins with 512 zero bytes"),
         (b"%PDF-1.7 ...", "it is a PDF document"),
+        *(
+            (start + b"\0" * 30, r"it is a film; make pictures of its frames .*: ffmpeg -i FILM frames/%06d\.png")
+            for start in (b"\0\0\0\x18ftypisom", b"RIFF\0\0\0\0AVI LIST", b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"FLV\1")
+        ),
         (b"\0\0\0\x18ftypheic\0\0\0\0", r"HEIC photograph.*\(pip install 'striate\[heif\]'\); or convert it to JPEG"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", "begins like a JPEG picture but is truncated or damaged|its end is missing"),
         (bytes(range(128, 256)), "not a picture in any format that striate reads"),

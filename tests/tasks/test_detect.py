@@ -236,3 +236,8 @@ def test_the_road_from_boxes_to_drawn_answers(tmp_path, monkeypatch, capsys, squ
     assert all(set(each) == {"name", "probability", "xyxy"} for each in found["boxes"])
     with Image.open(tmp_path / "drawn" / found["drawn"]) as shown:
         assert shown.size == (90, 60)
+    assert main(["predict", "run", str(picture), "--tile", "40", "--overlap", "0.5", "--quiet", "--json"]) == 0
+    (tiled,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert set(tiled) == {"image", "boxes"} and tiled["boxes"] != found["boxes"]
+    edges = np.array([each["xyxy"] for each in tiled["boxes"]])
+    assert len(edges) and edges.min() >= 0 and (edges <= [90, 60, 90, 60]).all()

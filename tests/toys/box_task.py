@@ -49,6 +49,7 @@ class FindBoxes:
     metric: ClassVar[str] = "mean_iou"
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "loss": -1}
     every_class: ClassVar[bool] = False
+    merged: ClassVar[None] = None
 
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "FindBoxes":

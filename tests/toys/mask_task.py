@@ -19,6 +19,7 @@ from striate.data.augmentation import Augmentation
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Mask
 from striate.pictures.geometry import UNKNOWN, Geometry
+from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe, Stage
 from striate.tasks.task import Loss, require_targets
 
@@ -92,6 +93,13 @@ class CutOut:
 
     def calibrated(self, figures: Mapping[str, Any]) -> "CutOut":
         return self
+
+    def merged(self, parts: Iterable[tuple[Geometry, NDArray[np.uint8]]], tiling: Tiling) -> NDArray[np.uint8]:
+        """Of each pixel what the first tile that shows it says."""
+        whole = np.full((1, 1), UNKNOWN, np.uint8)
+        for place, mask in parts:
+            whole = np.where(whole == UNKNOWN, place.undo_mask(mask), whole)
+        return whole
 
     def meter(self) -> "MaskMeter":
         return MaskMeter(self)

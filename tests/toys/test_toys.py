@@ -199,6 +199,25 @@ def test_flags_of_the_tasks_stand_in_help_and_belong_to_the_runs_own(data, tmp_p
     assert "toy_boxes" in capsys.readouterr().err
 
 
+def test_whatever_answers_parts_is_tiled(data, trained, capsys):
+    """The cutting is one for all tasks, and what merging means each task's own."""
+    predictor = striate.load(trained["masks"])
+    pixels = np.asarray(Image.open(data["masks"] / "pictures" / "00.png"))
+    merged = predictor(pixels, tile=32, overlap=0.5)
+    parts = [(0, 0), (0, 16), (8, 0), (8, 16)]  # of 40 x 48 pixels
+    for top, left in reversed(parts):
+        expected = predictor(pixels[top : top + 32, left : left + 32])
+        shown = np.zeros((40, 48), bool)
+        shown[top : top + 32, left : left + 32] = True
+        for above, before in parts[: parts.index((top, left))]:
+            shown[above : above + 32, before : before + 32] = False
+        assert shown.any()
+        np.testing.assert_array_equal(merged[shown], expected[shown[top : top + 32, left : left + 32]])
+    picture = data["boxes"] / "00.png"
+    assert main(["predict", str(trained["boxes"]), str(picture), "--tile", "32"]) == 2
+    assert "toy_boxes answers a picture as a whole" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_from_python(data, trained, kind):
     predictor = striate.load(trained[kind])
