@@ -4,14 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from striate.base.errors import ModelError
 from striate.pictures.tiles import Tiling
 
-sides = st.integers(16, 90)
-lengths = st.integers(1, 400)
+sides = st.integers(16, 60)
+lengths = st.integers(1, 250)
 overlaps = st.floats(0, 0.9)
 
 
@@ -19,6 +19,7 @@ def intervals(places, axis):
     return sorted({(int(place.window[0][axis]), int(place.window[0][axis + 2])) for place in places})
 
 
+@settings(max_examples=50)
 @given(lengths, lengths, sides, overlaps)
 def test_tiles_are_of_one_size_and_neighbours_share_enough(height, width, side, overlap):
     tiling = Tiling(side, overlap)
@@ -37,6 +38,7 @@ def test_tiles_are_of_one_size_and_neighbours_share_enough(height, width, side, 
         assert len(along) == 1 or (len(along) - 2) * (side - int(side * overlap)) + side < length
 
 
+@settings(max_examples=50)
 @given(st.data(), lengths, lengths, sides, overlaps)
 def test_what_is_no_larger_than_the_overlap_lies_whole_in_a_tile(data, height, width, side, overlap):
     tiling = Tiling(side, overlap)
