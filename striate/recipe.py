@@ -89,6 +89,19 @@ class ClassifySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LocalizeSettings:
+    """What the task "localize" asks of a recipe."""
+
+    box_loss: Annotated[
+        Literal["giou", "square_roots"],
+        Field(description='the box: 1 - GIoU, or mean squared error of centre and "square_roots" of the sides, 0 to 1'),
+    ] = "giou"
+    loss_weights: Annotated[
+        tuple[NotNegative, NotNegative], Field(description="weights of the class's loss and the box's")
+    ] = (1.0, 2.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectSettings:
     """What the task "detect" asks of a recipe."""
 
@@ -107,7 +120,7 @@ class DetectSettings:
     ] = None
 
 
-SETTINGS: Mapping[str, type] = {"classify": ClassifySettings, "detect": DetectSettings}
+SETTINGS: Mapping[str, type] = {"classify": ClassifySettings, "localize": LocalizeSettings, "detect": DetectSettings}
 """Task name to the dataclass of its settings, in which every field has a default."""
 
 

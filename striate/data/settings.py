@@ -31,6 +31,11 @@ class DataSettings:
         Later(as_before="error"),
         Field(description='pictures without annotations: an "error", "background" without objects, or "skip" them'),
     ] = "error"
+    largest: Annotated[
+        bool,
+        Later(as_before=False),
+        Field(description="of each picture take the largest object alone, and leave out pictures without any"),
+    ] = False
     first_pixel: Annotated[
         Literal[0, 1],
         Later(as_before=1),

@@ -8,7 +8,6 @@ tasks know the kinds.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import compress
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -137,15 +136,28 @@ class Boxes:
         whole = np.asarray(geometry.boxes(self.xyxy), dtype=np.float64)
         inside = np.clip(whole, 0.0, [width, height, width, height])
         kept = _areas(inside) >= np.maximum(VISIBLE * _areas(whole), np.finfo(np.float64).tiny)
+        # Areas are in the photograph's pixels still: who counts small objects counts them as they were photographed.
+        return replace(self, xyxy=inside)._only(np.flatnonzero(kept))
+
+    def largest(self) -> "Boxes":
+        """The largest object alone, by its box and the first of equal ones; none where all are groups.
+
+        Example:
+            >>> Boxes.of([[0, 0, 9, 9], [5, 0, 30, 20]], [1, 0]).largest().xyxy
+            array([[ 5.,  0., 30., 20.]])
+        """
+        objects = np.flatnonzero(~self.crowd)
+        return self._only(objects[np.argsort(-_areas(self.xyxy[objects]), kind="stable")][:1])
+
+    def _only(self, rows: NDArray[np.int64]) -> "Boxes":
         return Boxes(
-            inside[kept],
-            self.classes[kept],
-            self.difficult[kept],
-            self.crowd[kept],
-            None if self.ids is None else tuple(compress(self.ids, kept)),
-            # In the photograph's pixels still: who counts small objects counts them as they were photographed.
-            None if self.areas is None else self.areas[kept],
-            None if self.outlines is None else tuple(compress(self.outlines, kept)),
+            self.xyxy[rows],
+            self.classes[rows],
+            self.difficult[rows],
+            self.crowd[rows],
+            None if self.ids is None else tuple(self.ids[row] for row in rows.tolist()),
+            None if self.areas is None else self.areas[rows],
+            None if self.outlines is None else tuple(self.outlines[row] for row in rows.tolist()),
         )
 
     def joined(self, other: "Boxes") -> "Boxes":

@@ -31,6 +31,12 @@ STRIDES = (8, 16, 32)
 """Of the maps that detectors read, in pixels."""
 
 HEADS: Mapping[str, Head] = {
+    "box": Head(
+        build="striate.models.one_box:one_box",
+        summary="one box and one class, averaged over the cells of the last map",
+        task="localize",
+        classes=20,
+    ),
     "tood": Head(
         build="striate.models.task_aligned:task_aligned",
         summary="detection without anchors, learnt by task-aligned assignment (TOOD)",

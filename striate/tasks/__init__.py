@@ -22,6 +22,7 @@ __all__ = ["TASKS", "Loss", "Meter", "Task", "task_named"]
 
 TASKS: Mapping[str, str] = {
     "classify": "striate.tasks.classify:Classify",
+    "localize": "striate.tasks.localize:Localize",
     "detect": "striate.tasks.detect:Detect",
 }
 """Task name to ``module:class``."""

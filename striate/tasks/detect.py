@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 from striate.data.names import counted
@@ -31,19 +30,10 @@ from striate.tasks.detect_meter import DetectMeter
 from striate.tasks.detect_objects import Objects, objects_of
 from striate.tasks.detect_task_aligned import TaskAligned
 from striate.tasks.detect_tiles import each_once
+from striate.tasks.drawing import Detection, drawn
 from striate.tasks.task import Loss, require_targets, shown
 
-COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
 WITHOUT_ANCHORS = TaskAligned()
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """One object: its class, how probable it is (0..1), and its box in the photograph's pixels."""
-
-    name: str
-    probability: float
-    xyxy: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,26 +160,12 @@ class Detect:
     def as_text(self, prediction: Sequence[Detection], top: int) -> str:
         if not prediction:
             return "nothing found"
-        said = [
-            f"{each.name} {each.probability:.0%} at {', '.join(f'{edge:.0f}' for edge in each.xyxy)}"
-            for each in prediction[:top]
-        ]
+        said = [str(each) for each in prediction[:top]]
         more = len(prediction) - len(said)
         return "; ".join(said) + (f"; and {counted(more, 'more object')}" if more else "")
 
     def draw(self, prediction: Sequence[Detection], photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        picture = Image.fromarray(photograph())
-        pen = ImageDraw.Draw(picture)
-        width = max(1, round(max(picture.size) / 300))
-        names = list(self.classes.names)
-        for each in reversed(prediction):  # the surest last, over the others
-            colour = COLOURS[names.index(each.name) % len(COLOURS)]
-            pen.rectangle(each.xyxy, outline=colour, width=width)
-            label, at = f"{each.name} {each.probability:.0%}", (each.xyxy[0] + width, each.xyxy[1] + width)
-            size = max(10, round(max(picture.size) / 50))
-            pen.rectangle(pen.textbbox(at, label, font_size=size), fill=colour)
-            pen.text(at, label, fill="white", font_size=size)
-        return np.asarray(picture)
+        return drawn(photograph(), prediction, self.classes.names)
 
     def write(self, prediction: Sequence[Detection], folder: Path, name: str) -> Mapping[str, str]:
         return {}

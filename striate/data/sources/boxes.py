@@ -103,6 +103,8 @@ TWICE = Fault(
     "pictures are annotated in two places",
     "keep one, with all objects of the picture",
 )
+SEVERAL = Fault("picture has several objects", "pictures have several objects", "", "of which the largest is taken")
+EMPTY = Fault("picture has no object", "pictures have no object", "", "left out")
 SPELLED = Fault(
     "class has two names that differ in spelling alone",
     "classes have two names that differ in spelling alone",
@@ -172,8 +174,11 @@ def boxes_dataset(
     mending = _Mending(settings, report, tolerance, relative)
     targets = [mending.boxes(each, size, numbers) for (_, each), size in zip(taken, sizes, strict=True)]
     report.refuse(index.root)
+    if settings.largest:
+        taken, targets = _largest(index, taken, targets, report)
     if not any(len(target) for target in targets):
-        raise DataError(f"{printable(index.root)} has no object in any of {counted(len(taken), 'picture')}")
+        raise DataError(f"{printable(index.root)} has no object in any of {counted(len(paths), 'picture')}")
+    paths = [path for path, _ in taken]
     columns = Columns(
         handles=paths,
         targets=targets,
@@ -224,6 +229,20 @@ def _taken(
     return list(taken.items())
 
 
+def _largest(
+    index: PictureIndex, taken: Sequence[tuple[Path, Annotated]], targets: Sequence[Boxes], report: Report
+) -> tuple[list[tuple[Path, Annotated]], list[Boxes]]:
+    """The pictures that have an object, each with its largest alone."""
+    kept = []
+    for (path, picture), target in zip(taken, targets, strict=True):
+        largest = target.largest()
+        if len(largest):
+            kept.append(((path, picture), largest))
+        if len(target) != 1 or not len(largest):
+            report.add(SEVERAL if len(largest) else EMPTY, index.where(path), mended=True)
+    return [each for each, _ in kept], [largest for _, largest in kept]
+
+
 def _names(pictures: Sequence[Annotated], report: Report) -> tuple[str, ...]:
     """The classes by name, where no list of them is given."""
     first: dict[str, str] = {}
@@ -266,9 +285,8 @@ class _Mending:
             (height, width), (theirs, other) = size, picture.size
             self.report.add(RESIZED, f"{picture.where} ({width} x {height}, and it says {other} x {theirs})")
             return Boxes.of([], [])
-        size = size or picture.size
-        if size is None and self.relative:
-            return Boxes.of([], [])  # of a picture that cannot be read, which is for others to say
+        # That a picture cannot be read is for others to say; parts of its sides stay what they are.
+        size = size or picture.size or ((1, 1) if self.relative else None)
         xyxy = np.array([each.xyxy for each in objects], dtype=np.float64).reshape(-1, 4)
         if size is not None:
             self._inside(xyxy, objects, size)
