@@ -41,6 +41,7 @@ class Localize:
     network_task: ClassVar[str] = "localize"
     metric: ClassVar[str] = "mean_iou"
     every_class: ClassVar[bool] = False
+    merged: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "top1": 1, "accuracy_iou50": 1, "loss": -1}
 
     @classmethod
@@ -110,6 +111,9 @@ class Localize:
         probabilities, first = outputs[:, 4:].float().softmax(1).max(1)
         rows = zip(first.tolist(), probabilities.tolist(), in_photographs(outputs, geometries).tolist(), strict=True)
         return [Detection(self.classes.names[index], sure, tuple(box)) for index, sure, box in rows]
+
+    def calibrated(self, figures: Mapping[str, Any]) -> "Localize":
+        return self
 
     def meter(self) -> LocalizeMeter:
         return LocalizeMeter(self.classes, self.box_loss, self.loss_weights)

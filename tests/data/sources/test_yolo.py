@@ -52,6 +52,16 @@ def test_a_yaml_file_names_classes_and_splits(tmp_path, names, before):
         assert dataset.notices == ("passed over 1 picture that the annotations do not list: more/images/a.png",)
 
 
+def test_a_picture_that_cannot_be_read_has_its_boxes_still(tmp_path):
+    """Who wants an object on each picture does not take it for one without."""
+    (tmp_path / "a.png").write_bytes(picture(tmp_path / "b.png").read_bytes()[:20])
+    text(tmp_path / "classes.txt", "cat\n")
+    for name in "ab":
+        text(tmp_path / f"{name}.txt", "0 0.5 0.5 0.5 1")
+    found = {record.name: record.target.xyxy.tolist() for record in open_data(tmp_path).records}
+    assert found == {"a.png": [[0.25, 0, 0.75, 1]], "b.png": [[5, 0, 15, 10]]}
+
+
 def test_lists_of_pictures(tmp_path):
     for seed, name in enumerate("ab"):
         picture(tmp_path / "images" / f"{name}.png", seed=seed)
