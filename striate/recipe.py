@@ -94,10 +94,10 @@ class LocalizeSettings:
 
     box_loss: Annotated[
         Literal["giou", "square_roots"],
-        Field(description='the box: 1 - GIoU, or mean squared error of centre and "square_roots" of the sides, 0 to 1'),
+        Field(description='loss of the box: 1 - GIoU, or squared errors of centre and "square_roots" of sides, 0 to 1'),
     ] = "giou"
     loss_weights: Annotated[
-        tuple[NotNegative, NotNegative], Field(description="weights of the class's loss and the box's")
+        tuple[NotNegative, NotNegative], Field(description="weights of the class's loss and of the box's")
     ] = (1.0, 2.0)
 
 
