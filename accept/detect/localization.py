@@ -21,7 +21,7 @@ def localization() -> Iterator[Check]:
         pooled, each = answer["pooled"], [round(fold["mean_iou"], 3) for fold in answer["folds"]]
         yield Check("4.localize.images", "184", str(pooled["images"]), pooled["images"] == pictures == 184)
         yield at_least("4.localize.mean_iou", pooled["mean_iou"], 0.74, f"{each}")
-        yield noted("4.localize.accuracy_iou50", f"{pooled['accuracy_iou50']:.4f}")
+        yield noted("4.localize.iou50", f"{pooled['accuracy_iou50']:.4f}")
         speed = f"{answer['seconds'] / 60:.1f} min, {answer['images_seen']} images, {answer['processor']}"
         yield noted("4.localize.minutes", speed)
 

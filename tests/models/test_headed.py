@@ -144,7 +144,7 @@ def test_counts_and_table():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("toi/resnet18", r"none is called 'toi'\. Did you mean 'toy'\? There are tood, toy"),
+        ("toi/resnet18", r"none is called 'toi'\. Did you mean 'toy'\? There are box, tood, toy"),
         ("toy/resnet81", r"none of these backbones is called 'resnet81'\. Did you mean 'resnet18'\?"),
         ("toy/", r"none of these backbones is called ''"),
         ("/resnet18", r"none is called ''"),
