@@ -215,7 +215,7 @@ def test_the_road_from_boxes_to_drawn_answers(tmp_path, monkeypatch, capsys, squ
     from striate.cli import main
 
     monkeypatch.chdir(tmp_path)
-    scores = itertools.count(30)  # so short a run finds nothing, of which no score is the best
+    scores = itertools.count(2)  # so short a run finds nothing, of which no score is the best
     monkeypatch.setattr(detect_figures, "best_threshold", lambda *_: (next(scores) / 1000, 0.5))
     quick = ["--size", "64", "--epochs", "1", "--batch-size", "4"]
     words = [*quick, "--out", "run", "--quiet", "--json"]
