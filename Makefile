@@ -8,11 +8,12 @@
 #   make sanitize         a fuzz of the kernels under sanitizers; needs gcc (two minutes)
 #   make accept TOPIC=road  what a topic must show (minutes to hours); ONLY=2,5 picks lines; without TOPIC, the topics
 #   make bench            speed and memory against peers, alternated (half an hour); ONLY=training,memory picks
-#                         sections, QUICK=1 runs one round of each; writes docs/benchmarks.md
+#                         sections, QUICK=1 runs one round of each; writes docs/benchmarks.md; the peers of detection
+#                         take 6 GB, other sections need them not
 #   make setup            only the environment, .venv, and the kernels
 #   make clean            remove caches and environments
 
-.PHONY: help setup setup-oracle setup-peers demo test test-all check sanitize accept bench clean
+.PHONY: help setup setup-oracle setup-peers setup-detectors demo test test-all check sanitize accept bench clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -44,6 +45,12 @@ help:
 	@.venv-peers/bin/python $(PIP) --requirement bench/requirements.txt
 	@touch $@
 
+.venv-detectors/.ready: bench/requirements-detectors.txt
+	@echo "setting up .venv-detectors (6 GB: the detectors that the benchmarks run against)"
+	@$(PYTHON) -m venv .venv-detectors
+	@.venv-detectors/bin/python $(PIP) --requirement bench/requirements-detectors.txt
+	@touch $@
+
 # The installation builds the kernels; here they are built again when their sources are newer.
 KERNELS := $(wildcard striate/ops/native/*.[ch] striate/base/compiling/*.py)
 .venv/.kernels: .venv/.ready $(KERNELS)
@@ -53,6 +60,7 @@ KERNELS := $(wildcard striate/ops/native/*.[ch] striate/base/compiling/*.py)
 setup: .venv/.kernels
 setup-oracle: .venv-oracle/.ready
 setup-peers: .venv-peers/.ready
+setup-detectors: .venv-detectors/.ready
 
 # Its threads wait for each other as those of the command line do (striate/base/spinning.py).
 demo: setup
@@ -76,8 +84,9 @@ sanitize: setup
 accept: setup
 	@$(BIN) -m accept $(TOPIC) $(if $(ONLY),--only $(ONLY))
 
-bench: setup setup-peers
+# Of all sections, or of those that are named, only detection has these peers.
+bench: setup setup-peers $(if $(findstring detection,$(or $(ONLY),detection)),setup-detectors)
 	@$(BIN) -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 clean:
-	rm -rf striate/ops/native/built .venv .venv-oracle .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf striate/ops/native/built .venv .venv-oracle .venv-peers .venv-detectors .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -19,7 +19,17 @@ from bench.environment import PEERS, RESULTS
 from bench.section import Section, Settings
 from striate.benchmarking.machine import Machine, this_machine
 
-SECTIONS = ("training", "memory", "end_to_end", "loading", "inference", "startup", "fashion_cnn", "windows")
+SECTIONS = (
+    "training",
+    "memory",
+    "end_to_end",
+    "loading",
+    "inference",
+    "startup",
+    "fashion_cnn",
+    "windows",
+    "detection",
+)
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ from striate.benchmarking.process import Contender
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("STRIATE_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
+DETECTORS = REPOSITORY / ".venv-detectors" / "bin" / "python"
 RESULTS = Path(__file__).resolve().parent / "results"
 QUIET: Mapping[str, str] = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
@@ -22,9 +23,10 @@ def peer(
     *words: object,
     environment: Mapping[str, str] | None = None,
     most_rounds: int | None = None,
+    python: Path = PEERS,
 ) -> Contender:
-    """A contender in the peers' environment: `python -m bench.peers.<module> <words>`."""
-    command = (str(PEERS), "-m", f"bench.peers.{module}", *map(str, words))
+    """A contender in the peers' environment, or another's: `python -m bench.peers.<module> <words>`."""
+    command = (str(python), "-m", f"bench.peers.{module}", *map(str, words))
     return Contender(name, label, command, {**QUIET, **(environment or {})}, REPOSITORY, most_rounds)
 
 

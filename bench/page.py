@@ -36,7 +36,17 @@ def write(sections: Mapping[str, Section], machine: Machine) -> None:
     print(f"written: {PAGE.relative_to(REPOSITORY)}")
 
 
-TITLES = ("Training", "Memory", "End to end", "Loading", "Inference", "Start-up", "A small network", "Windows")
+TITLES = (
+    "Training",
+    "Memory",
+    "End to end",
+    "Loading",
+    "Inference",
+    "Start-up",
+    "A small network",
+    "Windows",
+    "Detection",
+)
 """The page's order."""
 
 

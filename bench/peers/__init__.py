@@ -1,1 +1,1 @@
-"""What runs in .venv-peers. Of Striate it uses `striate.benchmarking.worker` alone, which needs nothing installed."""
+"""What runs in .venv-peers and .venv-detectors. Of Striate it uses what needs nothing installed: worker and cores."""
