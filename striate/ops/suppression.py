@@ -1,8 +1,9 @@
 """Non-max suppression: of boxes that say the same object, the surest.
 
 Computed by NumPy on the processor wherever the tensors are, without gradients: the length of a result depends on the
-numbers, so every device has to wait for it anyway. Nothing is compared box by box. Pairs that may overlap are found by
-sorting left edges within a class, and of them all that are decided are decided at once.
+numbers, so every device has to wait for it anyway. Nothing is compared box by box. In crowds the surest box of each
+class is compared with all others of it first. Pairs that may overlap are then found by sorting left edges within a
+class, and of them all that are decided are decided at once.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from striate.ops.boxes import wide
 
 _BLOCK = 1024  # boxes at first
 _CROWDED = 8  # pairs a box: where more overlap, smaller blocks leave fewer of the next ones to compare
+_MANY = 8  # one box in so many: where fewer go at once, comparing each with one other is slower than by blocks
 _FAR = 1e9  # px: no decoded box reaches there, and areas are still far from float32's end
 _PAIRS = 1 << 16  # at once: what is computed of them stays in a core's own memory
 
@@ -179,19 +181,40 @@ def _counting(xyxy: _Floats, scores: _Floats, threshold: float) -> NDArray[np.bo
 def _suppress(
     xyxy: _Floats, scores: _Floats, groups: _Indices, overlap: float, threshold: float, most: int | None
 ) -> _Indices:
-    """The kept indices, the surest first: block by block, each together with what is kept of those before."""
+    """The kept indices, the surest first: those of `_surest`, then block by block, each with what is kept before."""
     counting = np.flatnonzero(_counting(xyxy, scores, threshold))
     ranked = counting[np.argsort(-scores[counting], kind="stable")]
     xyxy, groups = xyxy[ranked], groups[ranked]
+    surest, left = _surest(xyxy, groups, overlap)
     kept = np.zeros(0, dtype=np.int64)
     start, size = 0, _BLOCK
-    while start < len(ranked) and (most is None or len(kept) < most):
-        together = np.concatenate([kept, np.arange(start, min(start + size, len(ranked)))])
+    while start < len(left) and (most is None or len(kept) < most):
+        together = np.concatenate([kept, left[start : start + size]])
         pairs = _overlapping(xyxy[together], groups[together], overlap)
         kept = together[_greedy(len(together), *pairs)]
         start += size
         size = 2 * size if len(pairs[0]) < _CROWDED * size else max(size // 2, 1)
-    return ranked[kept[:most]]
+    return ranked[np.sort(np.concatenate([surest, kept]))[:most]]
+
+
+def _surest(xyxy: _Floats, groups: _Indices, threshold: float) -> tuple[_Indices, _Indices]:
+    """The surest box of each group stays, and those that it overlaps go; again and again while many do.
+
+    Boxes are in order, the surest first. Gives those that stay, and those that are left to decide about.
+    """
+    left = groups.argsort(kind="stable")
+    staying = [left[:0]]
+    while len(left):
+        begins = np.append(True, np.diff(groups[left]) != 0)
+        first = np.flatnonzero(begins)
+        sides = xyxy.T.take(left, axis=1)
+        theirs = sides[:, first].repeat(np.diff(first, append=len(left)), axis=1)
+        gone = (_iou(theirs, sides) > threshold) | begins
+        staying.append(left[first])
+        left = left[~gone]
+        if (gone.sum() - len(first)) * _MANY < len(left):
+            break
+    return np.concatenate(staying), np.sort(left)
 
 
 def _greedy(count: int, surer: _Indices, other: _Indices) -> NDArray[np.bool_]:
