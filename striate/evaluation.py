@@ -10,9 +10,12 @@ import torch
 
 from striate import modelfile
 from striate.base.errors import DataError
+from striate.base.hardware import cores
 from striate.data import open_data, splits
 from striate.data.alignment import aligned
+from striate.data.grouping import grouped
 from striate.data.loading import Loader, prepares_ahead, threads_for
+from striate.data.names import printable
 from striate.data.reading import readable
 from striate.data.records import Dataset, Record
 from striate.data.splits import fingerprint
@@ -79,7 +82,8 @@ def evaluate(
     started = time.monotonic()
     network, description = modelfile.open_model(model, on_notice=on_notice)
     task = task_of(description)
-    dataset = task.checked(open_data(Path(data), format=format, settings=description.data))
+    as_trained = replace(description.data, group=None)  # groups decide nothing but a split, see `_split_as_trained`
+    dataset = task.checked(open_data(Path(data), format=format, settings=as_trained))
     dataset, cache = readable(dataset, description.preprocess, skip=skip_unreadable, every_class=task.every_class)
     if on_notice:
         for text in dataset.notices:
@@ -118,7 +122,7 @@ def evaluate(
 def _doubt(dataset: Dataset, description: modelfile.Description, name: str) -> str | None:
     """What makes these pictures no fair measure of the model, or may."""
     known = description.provenance.get("data")
-    if known and known != fingerprint(dataset):
+    if known and not known.startswith(fingerprint(dataset)):
         return (
             "these are not the data that the model was trained on; if some of the pictures are among those, the "
             "figures will flatter"
@@ -134,7 +138,7 @@ def _chosen(
     """The pictures to measure on, and what to call them."""
     if wanted == "all":
         return "all", dataset.records
-    dataset = _split_as_trained(dataset, description.provenance, task)
+    dataset = _split_as_trained(dataset, description, task)
     if wanted is not None:
         if records := dataset.of_split(wanted):
             return wanted, records
@@ -148,14 +152,26 @@ def _chosen(
     return "all", dataset.records
 
 
-def _split_as_trained(dataset: Dataset, provenance: Mapping[str, Any], task: Task) -> Dataset:
+def _split_as_trained(dataset: Dataset, description: modelfile.Description, task: Task) -> Dataset:
     """The data with the split that the model's run gave them, if they are its data; else as their folders say.
 
     A run's own split goes by content, so it is found again however the pictures are put into folders now; one that
     folders decided is lost where there are no such folders.
+
+    Raises:
+        DataError: the run's groups are not to be found again.
     """
-    if provenance.get("data") != fingerprint(dataset):
+    provenance, group = description.provenance, description.data.group
+    known = provenance.get("data")
+    if not known or not known.startswith(fingerprint(dataset)):
         return dataset
+    if group is not None:
+        dataset = grouped(dataset, group, cores())
+    if known != fingerprint(dataset):
+        raise DataError(
+            f"{printable(dataset.root)}: by {printable(group or 'bytes')} other pictures belong together now than when "
+            "the model was trained, so which it was not trained with cannot be told; --split all takes every picture"
+        )
     by_folders = provenance.get("fixed_splits", dataset.fixed_splits)
     if by_folders and not dataset.fixed_splits:
         return dataset

@@ -5,10 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import striate
 from striate import modelfile
-from striate.base.errors import DataError, DecodeError, StriateError
+from striate import recipe as recipes
+from striate.base.errors import DataError, DecodeError, StriateError, TrainingError
 from striate.data import open_data, split
 from striate.data.records import Classes
 from striate.evaluation import evaluate
@@ -62,6 +64,52 @@ def test_the_runs_own_test_split_is_found_again_in_other_folders(photos, trained
     """Its test pictures now lie in train/ and test/; those it was trained with are not counted for that."""
     again = evaluate(trained.run, sorted_into(photos, tmp_path / "sorted", "test"))
     assert again.split == "test" and again.figures["confusion"] == trained.test["confusion"]
+
+
+@pytest.fixture
+def pairs(photos, tmp_path):
+    """The pictures with a smaller copy of each, and a file that groups them by two."""
+    data = shutil.copytree(photos, tmp_path / "pairs")
+    rows = []
+    for path in sorted(data.rglob("*.*")):
+        with Image.open(path) as picture:
+            picture.resize((40, 40)).save(path.with_name(f"small-{path.stem}.png"))
+        name = path.relative_to(data)
+        rows += [f"{name},{name}", f"{name.parent}/small-{path.stem}.png,{name}"]
+    (tmp_path / "groups.csv").write_text("\n".join(["picture,group", *rows]))
+    return data
+
+
+@pytest.mark.parametrize("group", ["near", "groups.csv"])
+def test_the_groups_of_the_run_are_found_again(pairs, tmp_path, monkeypatch, group):
+    monkeypatch.chdir(tmp_path)
+    run = striate.train(pairs, changes=QUICK | {"data": {"group": group}}, out="run")
+    assert run.test["images"] == 12
+    again = evaluate(run.run, pairs)
+    assert again.split == "test" and again.figures == run.test
+    stems = {row["image"].replace("small-", "").partition(".")[0] for row in again.rows}
+    assert len(stems) == 6  # each with its copy
+    assert modelfile.describe(run.run / "model.safetensors").data.group == group
+    assert recipes.load(run.run / "recipe.toml").data.group == group
+    assert evaluate(run.run, pairs, split="all").images == 120
+
+
+def test_groups_that_are_not_those_of_the_run_any_more_are_refused(pairs, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "groups.csv"
+    run = striate.train(pairs, changes=QUICK | {"data": {"group": "groups.csv"}}, out="run").run
+    table.write_text(table.read_text() + " by itself")
+    with pytest.raises(DataError, match=r"by groups\.csv other pictures belong together now .*--split all"):
+        evaluate(run, pairs)
+    with pytest.raises(TrainingError, match="groups"):
+        striate.train(pairs, resume=True, out="run")
+    table.unlink()
+    with pytest.raises(DataError, match=r"group is 'groups\.csv', and there is no such file here or in "):
+        evaluate(run, pairs)
+    assert evaluate(run, pairs, split="all").images == 120
+    notices = []
+    assert evaluate(run, photos, on_notice=notices.append).split == "all"  # other pictures, so no group is asked for
+    assert any("not the data that the model was trained on" in text for text in notices)
 
 
 def test_parts_may_be_asked_for(photos, trained):

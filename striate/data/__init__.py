@@ -2,7 +2,8 @@
 
 Knows nothing of networks, tasks or recipes; decoding and geometry come from `striate.pictures`.
 The way: ``open_data -> check_readable -> split (or folds) -> Loader.epoch``. The modules are records, sources, scan,
-splits, augmentation, cache and loading; what they offer is resolved on first use, so that importing costs nothing.
+grouping, splits, augmentation, cache and loading; what they offer is resolved on first use, so that importing costs
+nothing.
 """
 
 from importlib import import_module

@@ -28,7 +28,8 @@ from striate.base.folders import cache_folder
 from striate.data.cache import PictureCache
 from striate.data.names import counted, listed, printable
 from striate.data.records import Dataset, Record, occurring_in
-from striate.pictures.decode import read_header
+from striate.pictures.decode import decode, read_header
+from striate.pictures.likeness import SIDE, likeness_hash
 from striate.pictures.preprocess import Preprocess
 from striate.pictures.remarks import Remark, Remarks
 
@@ -152,23 +153,47 @@ def picture_sizes(paths: Sequence[Path], *, root: Path, workers: int) -> list[tu
 
     ``root`` is as in `hash_files`, and they are remembered likewise.
     """
+
+    def size(path: Path) -> str:
+        header = read_header(path)
+        return f"{header.height} {header.width}"
+
+    words = [found.split() if found else None for found in _found_in(paths, "size", size, root, workers)]
+    return [(int(found[0]), int(found[1])) if found else None for found in words]
+
+
+def likeness_hashes(paths: Sequence[Path], *, root: Path, workers: int) -> list[int | None]:
+    """What each picture looks like, as `likeness_hash` has it; None for one that cannot be read.
+
+    ``root`` is as in `hash_files`, and they are remembered likewise.
+    """
+
+    def likeness(path: Path) -> str:
+        return f"{likeness_hash(decode(path, 'grey', SIDE).pixels):016x}"
+
+    found = _found_in(paths, "likeness", likeness, root, workers)
+    return [int(word, 16) if word else None for word in found]
+
+
+def _found_in(
+    paths: Sequence[Path], what: str, find: Callable[[Path], str], root: Path, workers: int
+) -> list[str | None]:
+    """What ``find`` says of each picture, which is remembered as ``what``; None for one that cannot be read."""
     memory = _Memory(root)
 
-    def size(path: Path) -> tuple[int, int] | None:
+    def look(path: Path) -> str | None:
         try:
             verdicts = memory.of(path).verdicts
-            if "size" not in verdicts:
-                header = read_header(path)
-                verdicts["size"] = f"{header.height} {header.width}"
+            if what not in verdicts:
+                verdicts[what] = find(path)
                 memory.changed = True
-            height, width = verdicts["size"].split()
-            return int(height), int(width)
+            return verdicts[what]
         except (OSError, DecodeError):
             return None
 
-    sizes = list(_in_threads(size, paths, workers))
+    found = list(_in_threads(look, paths, workers))
     memory.save()
-    return sizes
+    return found
 
 
 def check_readable(

@@ -41,6 +41,15 @@ class DataSettings:
         Later(as_before=1),
         Field(description="number of the first pixel in Pascal VOC files: 1, or 0 where coordinates are edges, from 0"),
     ] = 1
+    group: Annotated[
+        str | None,
+        Later(as_before=None),
+        Field(
+            min_length=1,
+            description='pictures that no split parts: those that look alike ("near": copies in other sizes or '
+            "qualities), or by a CSV file with the columns picture and group",
+        ),
+    ] = None
 
 
 USUAL = DataSettings()

@@ -100,12 +100,16 @@ def folds(
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """64 hexadecimal digits that say which labelled pictures these are; names and order of files do not matter."""
+    """64 hexadecimal digits that say which labelled pictures these are; names and order of files do not matter.
+
+    Where groups join different pictures 64 more say which.
+    """
     names = [name.encode("utf-8", "surrogateescape") for name in dataset.classes.names]
     digest = hashlib.sha256()
     for line in sorted(record.content + record.target.as_bytes(names) for record in dataset.records):
         digest.update(len(line).to_bytes(4, "little") + line)
-    return digest.hexdigest()
+    joined = sorted(content + unit for content, unit in kept_together(dataset.records).items() if content != unit)
+    return digest.hexdigest() + (hashlib.sha256(b"".join(joined)).hexdigest() if joined else "")
 
 
 def _checked(fractions: Sequence[float]) -> tuple[Fraction, Fraction, Fraction]:
@@ -242,9 +246,10 @@ def _check_every_class_validated(dataset: Dataset) -> None:
 
 
 def _with_counts(dataset: Dataset, counts: Mapping[int, int]) -> str:
+    unit = "group" if any(record.group is not None for record in dataset.records) else "different picture"
     texts = [
         f"{printable(dataset.root) if stratum == _REST else f'class {dataset.classes.names[stratum]!r}'} has "
-        f"{counted(count, 'different picture')}"
+        f"{counted(count, unit)}"
         for stratum, count in sorted(counts.items())
     ]
     return listed(texts, most=3)

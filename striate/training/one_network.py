@@ -124,7 +124,7 @@ def _begin_or_restore(learner: Learner, run: Run) -> None:
     header = checkpoint.read_header(folder.last)
     if header.data != run.session.fingerprint:
         raise TrainingError(
-            f"{folder.path}: this run was made with other pictures than these (their contents or classes differ); "
+            f"{folder.path}: this run was made with other pictures than these (their contents, classes or groups differ); "
             f"--resume needs the same data, and another --out starts a new run"
         )
     if header.recipe != checkpoint.fixed_part(learner.recipe):

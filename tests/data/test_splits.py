@@ -223,6 +223,20 @@ def test_fingerprint_sees_content_label_and_copies() -> None:
     assert len(found) == 5 and all(len(each) == 64 for each in found)
 
 
+def test_fingerprint_sees_which_different_pictures_groups_join() -> None:
+    data = dataset([3, 3], copies=2)
+    grouped = [replace(data, records=_in_groups(data, names)) for names in ("aabcde", "xxbcde", "abbcde", "abcdef")]
+    found = [fingerprint(each) for each in grouped]
+    assert found[0] == found[1] and [len(each) for each in found] == [128, 128, 128, 64]
+    assert {each[:64] for each in found} == {fingerprint(data)} and found[0] != found[2]
+
+
+def _in_groups(data: Dataset, names: str) -> tuple[Record, ...]:
+    """The records with a group each; copies of a picture follow each other three places later."""
+    places = [3 * each.target.index + number % 3 for number, each in enumerate(data.records)]
+    return tuple(replace(each, group=names[place].encode()) for each, place in zip(data.records, places, strict=True))
+
+
 def test_the_split_is_what_it_was() -> None:
     """Saved runs are resumed and evaluated by recomputing their split, so it may never change."""
     tested = [r.name for r in split(dataset([10, 10]), seed=0).records if r.split != "train"]

@@ -103,11 +103,11 @@ def open_data(
     """Recognise the format of ``path`` and read it: class list, labels and content hashes, but no pictures yet.
 
     ``format`` is a key of `SOURCES` and overrides the recognition; that of ``settings``, which say how data are read,
-    decides where several are recognised. ``workers`` threads hash the files (by default
-    one a core).
+    decides where several are recognised. ``workers`` threads hash the files (by default one a core), and look at the
+    pictures where ``settings`` group those that are alike.
 
     Raises:
-        DataError: no such path, no format or more than one recognised, or the data contradict themselves.
+        DataError: no such path, no format or more than one recognised, or the data contradict themselves or the groups.
 
     Example:
         >>> open_data("../shared/data/flowers").classes.names  # doctest: +SKIP
@@ -123,8 +123,16 @@ def open_data(
             f"--format {format} is not a format of data;{did_you_mean(format, SOURCES)} the formats are {_described()}"
         )
     _check_exists(path)
-    if format is not None:
-        return SOURCES[format].read(path, settings, workers)
+    dataset = SOURCES[format or _recognised(path, settings)].read(path, settings, workers)
+    if settings.group is None:
+        return dataset
+    from striate.data.grouping import grouped
+
+    return grouped(dataset, settings.group, workers)
+
+
+def _recognised(path: Path, settings: "DataSettings") -> str:
+    """The one format that ``path`` is in."""
     found = [name for name, source in SOURCES.items() if source.recognises(path)]
     found = [name for name in found if not any(name in SOURCES[other].instead_of for other in found)]
     if settings.format in found:
@@ -135,9 +143,9 @@ def open_data(
             f"say which is meant with {' or '.join(f'--format {name}' for name in found)}"
         )
     if found:
-        return SOURCES[found[0]].read(path, settings, workers)
+        return found[0]
     if path.is_dir():
-        return SOURCES["folders"].read(path, settings, workers)  # says best what is missing in a folder
+        return "folders"  # which says best what is missing in a folder
     raise DataError(f"{printable(path)} is a file in no format of data that is known here; expected {_described()}")
 
 

@@ -15,7 +15,7 @@ from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.text_files import number, read_text
+from striate.data.sources.text_files import divider, number, read_text
 
 _MEANINGS: dict[str, tuple[str, ...]] = {
     "picture": ("filename", "file_name", "file", "image", "image_name", "image_path", "image_id", "path", "img"),
@@ -67,17 +67,12 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     return boxes_dataset(index, "boxes-csv", [*pictures.values(), *others], None, settings, workers)
 
 
-def _divider(line: str) -> str:
-    """What divides the columns of a line: comma, semicolon or tab."""
-    return max(",;\t", key=line.count)
-
-
 def _columns(line: str) -> dict[str, int]:
     """Where each meaning stands in the first line; empty if that names no box.
 
     Beside right and bottom, width and height are the picture's.
     """
-    names = [word.strip().strip('"').lower() for word in line.split(_divider(line))]
+    names = [word.strip().strip('"').lower() for word in line.split(divider(line))]
     found = {
         meaning: names.index(name) for meaning, known in _MEANINGS.items() for name in known[::-1] if name in names
     }
@@ -91,7 +86,7 @@ def _rows(file: Path, where: str) -> Iterator[tuple[str, str, tuple[int, int] | 
     first = text.partition("\n")[0]
     columns = _columns(first)
     at = columns or {meaning: position for position, meaning in enumerate(_PLAIN)}
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_divider(first), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=divider(first), strict=True)
     try:
         for words in reader:
             place = f"{where}:{reader.line_num}"

@@ -129,6 +129,11 @@ def read_xml(path: Path, where: str) -> Element:
     return stack[0].children[0]
 
 
+def divider(line: str) -> str:
+    """What divides the columns of a line of CSV: comma, semicolon or tab."""
+    return max(",;\t", key=line.count)
+
+
 def number(word: object, where: str, what: str) -> float:
     """A finite number from a word or a number of JSON; ``what`` says whose it is.
 
