@@ -158,8 +158,10 @@ class Classify:
             self, loss_kind=settings.loss, label_smoothing=settings.label_smoothing, weights=weights
         )
 
-    def shortages(self, training: Sequence[Record], validation: int, tested: int) -> Iterable[str]:
-        return shortages(self.classes, training, validation, tested)
+    def shortages(
+        self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
+    ) -> Iterable[str]:
+        return shortages(self.classes, training, len(validation), len(tested))
 
     def inputs(self, images: Tensor) -> Tensor:
         return images

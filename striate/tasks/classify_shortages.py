@@ -14,10 +14,11 @@ Of 11 pictures half may be answered by a network that is right one time in four,
 """
 FEWEST = 5
 """Training pictures of a class."""
-_HARDLY = {
+HARDLY = {
     "validation": "by it hardly any epoch is better than another",
     "the test": "it tells hardly anything; add pictures, or test with each of them (--folds)",
 }
+"""What a side can tell that measures with too few."""
 
 
 def shortages(classes: Classes, training: Sequence[Record], validation: int, tested: int) -> Iterator[str]:
@@ -29,7 +30,7 @@ def shortages(classes: Classes, training: Sequence[Record], validation: int, tes
         if images and (width := interval_width(images)) > WIDEST:
             yield (
                 f"{side} has {counted(images, 'picture')}: the 95 % interval of its top-1 can be {width:.2f} wide, so "
-                f"{_HARDLY[side]}"
+                f"{HARDLY[side]}"
             )
     counts = Counter(index for record in training for index in record.target.occurring() or ())
     few = [f"{printable(name)} ({counts[i]})" for i, name in enumerate(classes.names) if counts[i] < FEWEST]
@@ -38,11 +39,13 @@ def shortages(classes: Classes, training: Sequence[Record], validation: int, tes
 
 
 def interval_width(images: int) -> float:
-    """How wide the 95 % interval of a share of so many pictures is at most, 0..1: where half of them are right.
+    """How wide the 95 % interval of a share of so many is at most, 0..1: where half of them are right; 1 of none.
 
     Example:
         >>> round(interval_width(5), 2), round(interval_width(100), 2)
         (0.65, 0.19)
     """
+    if not images:
+        return 1.0
     low, high = wilson_interval(images // 2, images)
     return high - low

@@ -28,6 +28,7 @@ from striate.tasks.detect_figures import USUAL_SCORE
 from striate.tasks.detect_form import FORMS, Form
 from striate.tasks.detect_meter import DetectMeter
 from striate.tasks.detect_objects import Objects, objects_of
+from striate.tasks.detect_shortages import shortages
 from striate.tasks.detect_task_aligned import TaskAligned
 from striate.tasks.detect_tiles import each_once
 from striate.tasks.drawing import Detection, drawn
@@ -83,8 +84,10 @@ class Detect:
             self, form=form, iou_threshold=settings.iou_threshold, score_threshold=settings.score_threshold
         )
 
-    def shortages(self, training: Sequence[Record], validation: int, tested: int) -> Iterable[str]:
-        return ()
+    def shortages(
+        self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
+    ) -> Iterable[str]:
+        return shortages(self.classes, training, validation, tested)
 
     def inputs(self, images: Tensor) -> Tensor:
         return images

@@ -138,8 +138,10 @@ class Task(Protocol):
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> Self:
         """The task with its settings from the recipe and what it must know of the training records."""
 
-    def shortages(self, training: Sequence[Record], validation: int, tested: int) -> Iterable[str]:
-        """A sentence for the user on each thing that there are too few pictures for: training records, or counts."""
+    def shortages(
+        self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
+    ) -> Iterable[str]:
+        """A sentence for the user on each thing that a run has too few records of, to learn or to measure."""
 
     def inputs(self, images: Tensor) -> Tensor:
         """What the network gets of a batch's images, uint8 ``[N, C, H, W]``, while it learns and is measured."""

@@ -68,8 +68,8 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
     )
     _begin_or_restore(learner, run)
     if fold in (None, 1):  # the others have as few
-        tested = len(data.records if fold else data.of_split("test"))  # folds are pooled
-        for text in task.shortages(data.of_split("train"), len(data.of_split("val")), tested):
+        tested = data.records if fold else data.of_split("test")  # folds are pooled
+        for text in task.shortages(data.of_split("train"), data.of_split("val"), tested):
             session.tell(Notice(text))
     session.tell(_started(learner, run, precision))
     images, seconds = 0, 0.0
@@ -124,8 +124,8 @@ def _begin_or_restore(learner: Learner, run: Run) -> None:
     header = checkpoint.read_header(folder.last)
     if header.data != run.session.fingerprint:
         raise TrainingError(
-            f"{folder.path}: this run was made with other pictures than these (their contents, classes or groups differ); "
-            f"--resume needs the same data, and another --out starts a new run"
+            f"{folder.path}: this run was made with other pictures than these (their contents, classes or groups "
+            f"differ); --resume needs the same data, and another --out starts a new run"
         )
     if header.recipe != checkpoint.fixed_part(learner.recipe):
         raise TrainingError(

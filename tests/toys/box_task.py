@@ -84,7 +84,9 @@ class FindBoxes:
         settings = cast("BoxSettings", recipe.settings)
         return dataclasses.replace(self, loss_kind=settings.loss, threshold=settings.threshold)
 
-    def shortages(self, training: Sequence[Record], validation: int, tested: int) -> Iterable[str]:
+    def shortages(
+        self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
+    ) -> Iterable[str]:
         return ()
 
     def inputs(self, images: Tensor) -> Tensor:

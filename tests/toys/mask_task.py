@@ -70,7 +70,9 @@ class CutOut:
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "CutOut":
         return self
 
-    def shortages(self, training: Sequence[Record], validation: int, tested: int) -> Iterable[str]:
+    def shortages(
+        self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
+    ) -> Iterable[str]:
         return ()
 
     def inputs(self, images: Tensor) -> Tensor:
