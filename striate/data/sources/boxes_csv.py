@@ -83,6 +83,8 @@ def _columns(line: str) -> dict[str, int]:
 def _rows(file: Path, where: str) -> Iterator[tuple[str, str, tuple[int, int] | None, Annotation | None]]:
     """Place, picture, the size that is said of it, and object of each line."""
     text = read_text(file, where)
+    if not text.strip():
+        raise DataError(f"{where} is empty; expected a line a box: {', '.join(_PLAIN)}")
     first = text.partition("\n")[0]
     columns = _columns(first)
     at = columns or {meaning: position for position, meaning in enumerate(_PLAIN)}

@@ -123,6 +123,8 @@ def glimpse(path: Path, *suffixes: str) -> Iterator[Path]:
 def start_of(path: Path, count: int = 1 << 16) -> str:
     """The first characters of a file, for recognising it; "" where it cannot be read as text."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return ""
         with path.open("rb") as file:
             return file.read(count).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     except OSError:

@@ -95,11 +95,13 @@ def _names(index: PictureIndex, config: YoloConfig | None) -> tuple[str, ...]:
     for file in index.files(".txt", ".names", ".labels"):
         if file.name in _NAMES:
             lines = read_text(file, index.where(file)).rstrip().splitlines()
-            for position, line in enumerate(lines, start=1):
-                if not line.strip() or line.strip() in (each.strip() for each in lines[: position - 1]):
-                    what = "an empty name" if not line.strip() else f"{line.strip()!r} once more"
+            named: dict[str, None] = {}
+            for position, name in enumerate(map(str.strip, lines), start=1):
+                if not name or name in named:
+                    what = f"{shown(name)} once more" if name else "an empty name"
                     raise DataError(f"{index.where(file)}:{position}: {what}; expected another class in each line")
-            found.append((index.where(file), tuple(line.strip() for line in lines)))
+                named[name] = None
+            found.append((index.where(file), tuple(named)))
     if not found:
         raise DataError(
             f"{printable(index.root)}: what its classes are called is not said; write their names into a file "

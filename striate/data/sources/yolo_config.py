@@ -8,7 +8,7 @@ import yaml
 from striate.base.errors import DataError
 from striate.data.names import shown
 from striate.data.records import Split
-from striate.data.sources.text_files import read_text
+from striate.data.sources.text_files import YAML, read_text
 
 _PARTS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
@@ -32,7 +32,9 @@ def read_config(path: Path, where: str) -> YoloConfig | None:
         DataError: it is not YAML, its names are not a list or numbered from 0, or a place does not exist.
     """
     try:
-        root = yaml.compose(read_text(path, where), Loader=yaml.BaseLoader)  # words alone: a class may be called "no"
+        root = yaml.compose(
+            read_text(path, where, YAML), Loader=yaml.BaseLoader
+        )  # words alone: a class may be called "no"
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DataError(f"{where}:{line}: is not YAML: {error.problem}") from error

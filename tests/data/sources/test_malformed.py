@@ -1,6 +1,8 @@
 """What is wrong with annotations is refused, or mended where that is asked for, and always named with its place."""
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,8 @@ MALFORMED = {
     "xml/no xml": (raw("a.xml", "<annotation>\n<object></annotation>"), "a.xml:2: is not XML: mismatched tag"),
     "xml/empty": (raw("a.xml", ""), "a.xml:1: is not XML: no element found"),
     "xml/latin": (raw("a.xml", b"<annotation>\xe9</annotation>"), "a.xml is not UTF-8 text"),
+    "xml/utf-16": (raw("a.xml", "<annotation/>".encode("utf-16")), "a.xml is not UTF-8 text"),
+    "xml/cut": (raw("a.xml", "<annotation>\n<object>\n<name>cat"), "a.xml:3: is not XML: no element found"),
     "xml/other": (raw("a.xml", "\n<dataset/>"), "a.xml:2: holds <dataset>; expected <annotation>"),
     "xml/entities": (raw("a.xml", DOCUMENT.format(BOMB, "&e9;")), "a.xml:2: declares a document type"),
     "xml/external entity": (
@@ -85,6 +89,11 @@ MALFORMED = {
     "xml/no object": (xml(), "has no object in any of 1 picture"),
     # COCO
     "json/no json": (raw("a.json", '{"images": [\n,'), "a.json:2: is not JSON: Expecting value (column 1)"),
+    "json/empty": (raw("a.json", ""), "a.json:1: is not JSON: Expecting value (column 1)"),
+    "json/cut": (
+        raw("a.json", '{"images": [{"id": 1,\n"file_name": "a.p'),
+        "a.json:2: is not JSON: Unterminated",
+    ),
     "json/deep": (raw("a.json", '{"images": [' + "[" * 100_000), "a.json: is nested too deeply"),
     "json/nan": (raw("a.json", '{"images": [NaN]}'), "a.json: is not JSON that can be read: NaN"),
     "json/digits": (raw("a.json", '{"images": [' + "9" * 5000 + "]}"), "a.json: is not JSON that can be read"),
@@ -131,6 +140,13 @@ MALFORMED = {
     "json/crowd": (instances(instance(iscrowd=2)), "annotation 7: iscrowd is 2; expected 0 or 1"),
     "json/outline": (instances(instance(segmentation=[[1, 2, 3]])), "annotation 7: segmentation is neither"),
     "json/outline of words": (instances(instance(segmentation=[["a"] * 6])), "annotation 7: segmentation is neither"),
+    "json/other categories": (
+        lambda folder: [
+            coco(folder / "train.json", [instance()]),
+            coco(folder / "val.json", [instance(category_id=3)], categories=[{"id": 3, "name": "cow"}]),
+        ],
+        "val.json: has other categories than train.json; expected the same in each",
+    ),
     "json/two": (
         lambda folder: [coco(folder / f"{name}.json", [instance()]) for name in "ab"],
         "holds several JSON files (a.json, b.json)",
@@ -155,6 +171,26 @@ MALFORMED = {
     "yaml/no yaml": (yaml("names: [cat\nnc: 1"), "data.yaml:2: is not YAML"),
     "yaml/deep": (yaml("names: " + "[" * 20_000), "data.yaml: is not YAML that can be read"),
     "yaml/count": (yaml("names: [cat]\nnc: 2"), "data.yaml:2: nc is '2', but there are 1 names"),
+    "yaml/other names": (
+        text("0 0.5 0.5 1 1", **{"data.yaml": "names: [dog, cat]"}),
+        "data.yaml and classes.txt name the classes differently",
+    ),
+    "yaml/a bomb": (
+        yaml("a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*a, *a]\n" for n in range(30)) + "names: *b29"),
+        "data.yaml:1: expected one word or path here",
+    ),
+    "yaml/no picture": (
+        text("0 0.5 0.5 1 1", None, **{"data.yaml": "names: [cat]\ntrain: train.txt", "train.txt": "a.png\nb.png\n"}),
+        "train.txt:2: there is no such picture ('b.png'. Did you mean 'a.png'?)",
+    ),
+    "yaml/two splits": (
+        text(
+            "0 0.5 0.5 1 1",
+            None,
+            **{"data.yaml": "names: [cat]\ntrain: list.txt\nval: list.txt", "list.txt": "a.png\n"},
+        ),
+        "data.yaml:3: a.png is in train, too; expected one split",
+    ),
     "yaml/gap": (yaml("names:\n  0: cat\n  2: dog"), "data.yaml:2: names are not a list, or not numbered from 0"),
     "yaml/same name": (yaml("names:\n- cat\n- cat"), "data.yaml:3: classes 0 and 1 are both called 'cat'"),
     "yaml/same number": (yaml("names:\n  0: cat\n  0: dog"), "data.yaml:3: '0' is there twice"),
@@ -203,15 +239,42 @@ def test_all_kinds_are_said_at_once_with_the_flags_that_mend_them(tmp_path):
     )
 
 
-def test_a_file_that_would_not_fit_into_memory_is_not_read(tmp_path, monkeypatch):
+BRACKETS = {"json": b"[[],[],[]]", "xml": b"<a/><b></b>", "yaml": b"a,[],\n", "txt": b"0 1 1 1 1\n"}
+
+
+@pytest.mark.parametrize(("kind", "content"), BRACKETS.items(), ids=BRACKETS)
+def test_a_file_that_would_not_fit_into_memory_is_not_read(tmp_path, monkeypatch, kind, content):
+    """Whatever brackets it is made of; what is long but holds little is read."""
     picture(tmp_path / "a.png")
-    file = coco(tmp_path / "a.json", [instance()])
-    with file.open("ab") as opened:
-        opened.write(b" " * (3 << 20))
-    assert len(open_data(file).records) == 1
+    (tmp_path / "classes.txt").write_text("cat")
+    (tmp_path / "a.txt").write_text("0 .5 .5 .5 .5\n")
     monkeypatch.setattr("striate.data.sources.text_files.available_memory", lambda: 20 << 20)
-    with pytest.raises(DataError, match=r"a\.json has 3 MiB, .* 8 times as much memory, and 20 MiB are free"):
-        open_data(file)
+    file = tmp_path / f"a.{kind}"
+    file.write_bytes(content * ((3 << 20) // len(content)))
+    said = rf"a\.{kind} has 3 MiB, which would take [\d,]+ MiB of memory, and 20 MiB are free"
+    for chunk in (1 << 24, 1000):
+        monkeypatch.setattr("striate.data.sources.text_files._CHUNK", chunk)
+        with monkeypatch.context() as patch, pytest.raises(DataError, match=said):
+            patch.setattr(Path, "read_text", lambda path, **_: "cat" if path.name != file.name else pytest.fail("read"))
+            open_data(tmp_path, format=FORMATS[kind], workers=1)
+    file.unlink()
+    coco(tmp_path / "b.json", [instance()])
+    with (tmp_path / "b.json").open("ab") as opened:
+        opened.write(b" " * (3 << 20))
+    assert len(open_data(tmp_path, format="coco").records) == 1
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.json", "a.txt", "a.yaml", "a.csv"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    picture(tmp_path / "a.png")
+    coco(tmp_path / "b.json", [instance()])
+    (tmp_path / "classes.txt").write_text("cat")
+    os.mkfifo(tmp_path / name)
+    assert len(open_data(tmp_path).records) == 1
+    kind = {"csv": "boxes-csv"}.get(name[2:]) or FORMATS[name[2:]]
+    if kind != "coco":
+        with pytest.raises(DataError):
+            open_data(tmp_path, format=kind)
 
 
 def test_copies_that_are_annotated_differently_are_told_and_kept_together(tmp_path):

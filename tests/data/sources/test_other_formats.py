@@ -128,6 +128,24 @@ MALFORMED = {
         via_csv((RECT, {"class": "cat"})).replace('"{""name', '"{name'),
         "a.csv:2: region_shape_attributes",
     ),
+    "via/no json": ("a.json", '{"_via_img_metadata": {\n"a": }', "a.json:2: is not JSON: Expecting value"),
+    "via/deep": ("a.json", '{"_via_img_metadata": ' + "[" * 100_000, "a.json: is nested too deeply"),
+    "via/a list": ("a.json", '[{"filename": "a.png", "regions": []}]', "a.json: is not of the VGG Image Annotator;"),
+    "via/a number": (
+        "a.json",
+        json.dumps(via(region(RECT), 3)),
+        "a.json: a.png123: region 1 is no object with shape_attributes and region_attributes",
+    ),
+    "via/outside": (
+        "a.json",
+        json.dumps(via(region(RECT | {"x": 17}))),
+        "a.json: a.png123, region 0 (17, 3 to 21, 8 in 20 x 10)",
+    ),
+    "via/csv columns": (
+        "a.csv",
+        "filename,region_shape_attributes\na.png,{}\n",
+        "a.csv:1: has no columns region",
+    ),
     "dlib/root": ("a.xml", "<data><dataset/><images/></data>", "a.xml:1: holds <data>; expected <dataset>"),
     "dlib/no width": ("a.xml", dlib(BOX, "<box top='1' left='1' height='2'/>"), "a.xml:6: <box> has no width"),
     "dlib/a word": ("a.xml", dlib(BOX.replace("'5'", "'x'")), "a.xml:5: height is 'x'; expected a number"),
@@ -141,6 +159,28 @@ MALFORMED = {
         dlib(BOX).replace("<dataset>", "<!DOCTYPE d [<!ENTITY e 'x'>]><dataset>"),
         "a.xml:2: declares a document type",
     ),
+    "dlib/external entity": (
+        "a.xml",
+        dlib(BOX).replace("<dataset>", "<!DOCTYPE d SYSTEM 'file:///etc/passwd'><dataset>"),
+        "a.xml:2: declares a document type",
+    ),
+    "dlib/deep": ("a.xml", "<dataset><images>\n" + "<a>" * 100_000, "a.xml:2: is nested too deeply"),
+    "dlib/cut": ("a.xml", dlib(BOX)[:-30], "a.xml:5: is not XML: "),
+    "dlib/no images": ("a.xml", "<dataset>\n</dataset>", "a.xml:1: <dataset> has no <images>; expected one"),
+    "dlib/empty label": ("a.xml", dlib(BOX.replace("cat", "")), "a.xml:5: an empty <label>; expected the name"),
+    "dlib/flat": ("a.xml", dlib(BOX, BOX.replace("'5'", "'0'")), "1 box has no area: a.xml:6"),
+    "boxes-csv/empty": ("a.csv", "", "a.csv is empty; expected a line a box: picture, left"),
+    "boxes-csv/a size": (
+        "a.csv",
+        "image,label,x1,y1,x2,y2,width,height\na.png,cat,1,2,3,4,10,20\n",
+        "a.csv:2 (20 x 10, and it says 10 x 20)",
+    ),
+    "boxes-csv/outside": (
+        "a.csv",
+        "image,label,x1,y1,x2,y2\na.png,cat,1,2,3,4\na.png,cat,1,2,3,10.5\n",
+        "a.csv:3 (1, 2 to 3, 10.5 in 20 x 10)",
+    ),
+    "boxes-csv/latin": ("a.csv", "image,label,x1,y1,x2,y2\na.png,caf\udce9,1,2,3,4\n", "a.csv is not UTF-8 text"),
     "boxes-csv/short": ("a.csv", "image,label,x1,y1,x2,y2\na.png,cat,1,2\n", "a.csv:2: has 4 columns; expected 6"),
     "boxes-csv/word": ("a.csv", "image,label,x1,y1,x2,y2\n\na.png,cat,1,2,x,4\n", "a.csv:3: right is 'x'"),
     "boxes-csv/no class": ("a.csv", "image,label,x1,y1,x2,y2\na.png,,1,2,3,4\n", "a.csv:2: a box without a class"),
@@ -152,6 +192,6 @@ MALFORMED = {
 @pytest.mark.parametrize(("name", "content", "said"), MALFORMED.values(), ids=MALFORMED)
 def test_it_is_refused_with_its_place(tmp_path, name, content, said, request):
     picture(tmp_path / "a.png")
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_text(content, errors="surrogateescape")
     with pytest.raises(DataError, match=re.escape(said)):
         open_data(tmp_path, format=request.node.callspec.id.partition("/")[0])
