@@ -129,7 +129,9 @@ def _rows(path: Path, where: str) -> Iterator[tuple[str, str, str]]:
     try:
         columns = [word.strip().lower() for word in next(reader)]
         if not all(columns.count(name) == 1 for name in _COLUMNS):
-            raise DataError(f"{where}:1: has the columns {listed(list(map(printable, columns)))}; expected {_TABLE}")
+            raise DataError(
+                f"{where}:1: has the columns {listed([printable(each[:40]) for each in columns])}; expected {_TABLE}"
+            )
         for words in reader:
             place = f"{where}:{reader.line_num}"
             row = dict(zip(columns, map(str.strip, words), strict=False))

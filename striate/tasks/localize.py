@@ -86,7 +86,9 @@ class Localize:
         settings: LocalizeSettings = recipe.settings
         return dataclasses.replace(self, box_loss=settings.box_loss, loss_weights=settings.loss_weights)
 
-    def shortages(self, training: Sequence[Record], validation: int, tested: int) -> Iterable[str]:
+    def shortages(
+        self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
+    ) -> Iterable[str]:
         return ()
 
     def inputs(self, images: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from striate.data.settings import DataSettings
 from tests.data.sources.annotated import coco, instance, picture, voc, voc_object
 from tests.data.sources.test_other_formats import WRITTEN
 
-MENDING = DataSettings(clip=True, drop_degenerate=True, drop_duplicates=True, unlabelled="background")
+MENDING = {"clip": True, "drop_degenerate": True, "drop_duplicates": True, "unlabelled": "background"}
 WORDS = [
     b"",
     b"0",
@@ -32,24 +32,38 @@ WORDS = [
 ]
 
 
-def files(folder):
-    """A sound file of each format, and its format."""
+def sound(folder, name):
+    """A folder of data, and of its files the one to spoil; returns that, the format, and how it is to be read."""
     picture(folder / "a.png")
-    outline = {"segmentation": [[0, 0, 4, 0, 4, 4]]}
-    yield coco(folder / "a.json", [instance(), instance(id=8, bbox=[1, 1, 2, 2], iscrowd=1, **outline)]), "coco"
-    yield voc(folder, "a", voc_object("cat", 1, 1, 5, 5), voc_object("dog", 2, 2, 6, 6)), "voc"
-    for name, content in (
-        ("a.txt", "0 0.5 0.5 0.5 0.5\n1 0.1 0.1 0.2 0.3 0.4 0.5\n"),
-        ("data.yaml", "path: .\ntrain: .\nnames:\n  0: cat\n  1: dog\nnc: 2\n"),
-    ):
-        (folder / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
-        (folder / "data.yaml").write_text("names: [cat, dog]")
-        (folder / name).write_text(content)
-        yield folder / name, "yolo"
-    for kind, format_ in (("via project", "via"), ("via csv", "via"), ("dlib", "dlib"), ("csv", "boxes-csv")):
-        name, content = WRITTEN[kind]
-        (folder / name).write_text(content)
-        yield folder / name, format_
+    if name in WRITTEN:
+        file, content = WRITTEN[name]
+        (folder / file).write_text(content)
+        return folder / file, name.partition(" ")[0].replace("csv", "boxes-csv"), {}
+    if name == "coco":
+        outline = {"segmentation": [[0, 0, 4, 0, 4, 4]]}
+        annotations = [instance(), instance(id=8, bbox=[1, 1, 2, 2], iscrowd=1, **outline)]
+        return coco(folder / "a.json", annotations), "coco", {}
+    if name.startswith("voc"):
+        file = voc(folder, "a", voc_object("cat", 1, 1, 5, 5), voc_object("dog", 2, 2, 6, 6))
+        (folder / "ImageSets" / "Main").mkdir(parents=True)
+        lists = folder / "ImageSets" / "Main" / "train.txt"
+        lists.write_text("a\n")
+        return lists if name == "voc list" else file, "voc", {}
+    for file, content in {
+        "classes.txt": "cat\ndog\n",
+        "a.txt": "0 0.5 0.5 0.5 0.5\n1 0.1 0.1 0.2 0.3 0.4 0.5\n",
+        "a.yaml": "path: .\ntrain: .\nnames:\n  0: cat\n  1: dog\nnc: 2\n",
+        "groups.csv": "picture,group\na.png,one\n",
+    }.items():
+        if (name, file) != ("classes.txt", "a.yaml"):  # whose names would decide
+            (folder / file).write_text(content)
+    return folder / name, "yolo", {"group": str(folder / name)} if name == "groups.csv" else {}
+
+
+READERS = (
+    *("coco", "voc", "voc list", "a.txt", "a.yaml", "classes.txt"),
+    *("via project", "via csv", "dlib", "csv", "groups.csv"),
+)
 
 
 def mutant(content, draw):
@@ -88,27 +102,31 @@ def json_mutant(content, draw):
     return json.dumps(value).encode()
 
 
-def check(folder, count, seed):
+def check(folder, name, count, seed):
+    """Read so many mutants of a file, as they stand and with all that can be mended; yields what is said each time."""
     draw = random.Random(seed)
-    for path, kind in files(folder):
-        sound = path.read_bytes()
-        for _ in range(count):
-            change = json_mutant if path.suffix == ".json" and draw.random() < 0.5 else mutant
-            path.write_bytes(change(sound, draw))
-            for settings in (DataSettings(), MENDING):
-                said = ""
-                try:
-                    open_data(folder, format=kind, settings=settings, workers=1)
-                except DataError as error:
-                    said = str(error)
-                assert "\n" not in said and len(said) < 3000
-        path.unlink()
+    path, kind, more = sound(folder, name)
+    content = path.read_bytes()
+    open_data(folder, format=kind, settings=DataSettings(**more), workers=1)
+    for _ in range(count):
+        change = json_mutant if path.suffix == ".json" and draw.random() < 0.5 else mutant
+        path.write_bytes(change(content, draw))
+        for settings in ({}, MENDING):
+            said = ""
+            try:
+                open_data(folder, format=kind, settings=DataSettings(**settings, **more), workers=1)
+            except DataError as error:
+                said = str(error)
+            assert "\n" not in said and len(said) < 3000
+            yield said
 
 
-def test_some_mutants(tmp_path):
-    check(tmp_path, 12, 0)
+@pytest.mark.parametrize("name", READERS)
+def test_some_mutants(tmp_path, name):
+    assert any(check(tmp_path, name, 12, 0))
 
 
 @pytest.mark.slow
-def test_many_mutants(tmp_path):
-    check(tmp_path, 500, 1)
+@pytest.mark.parametrize("name", READERS)
+def test_many_mutants(tmp_path, name):
+    assert any(check(tmp_path, name, 500, 1))
