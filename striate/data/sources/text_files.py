@@ -25,7 +25,7 @@ JSON: Costs = {b"{": 300, b"[": 90, b",": 32, b'"': 30}
 XML: Costs = {b"<": 240, b"=": 100}
 YAML: Costs = {b"\n": 900, b"[": 900, b",": 900, b":": 900}
 
-_SMALL = 450  # of a file a byte takes no more, whatever it holds
+_SMALL = 1 << 17  # so large a file takes no more than 60 MB, whatever it holds; how much is free takes long to ask
 _CHUNK = 1 << 24
 _DEPTH = 32  # of elements in each other; the formats have five
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -40,10 +40,10 @@ def read_text(path: Path, where: str, costs: Costs = LINES) -> str:
         DataError: it cannot be read, is not UTF-8, or would not fit into the memory that is free once it is read.
     """
     try:
-        status, free = path.stat(), available_memory()
+        status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{where} cannot be read: it is no regular file")  # a pipe would be waited for
-        if status.st_size * _SMALL > free and (memory := _memory_of(path, costs)) > free:
+        if status.st_size > _SMALL and (memory := _memory_of(path, costs)) > (free := available_memory()):
             raise DataError(
                 f"{where} has {status.st_size / 2**20:,.0f} MiB, which would take {memory / 2**20:,.0f} MiB of memory, "
                 f"and {free / 2**20:,.0f} MiB are free; close other programs, or cut the file into parts"
