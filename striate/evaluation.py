@@ -83,12 +83,12 @@ def evaluate(
     network, description = modelfile.open_model(model, on_notice=on_notice)
     task = task_of(description)
     as_trained = replace(description.data, group=None)  # groups decide nothing but a split, see `_split_as_trained`
-    dataset = task.checked(open_data(Path(data), format=format, settings=as_trained))
-    dataset, cache = readable(dataset, description.preprocess, skip=skip_unreadable, every_class=task.every_class)
+    whole = task.checked(open_data(Path(data), format=format, settings=as_trained))
+    dataset, cache = readable(whole, description.preprocess, skip=skip_unreadable, every_class=task.every_class)
     if on_notice:
         for text in dataset.notices:
             on_notice(text)
-    name, records = _chosen(dataset, description, task, split)
+    name, records = _chosen(dataset, whole, description, task, split)
     records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -133,12 +133,12 @@ def _doubt(dataset: Dataset, description: modelfile.Description, name: str) -> s
 
 
 def _chosen(
-    dataset: Dataset, description: modelfile.Description, task: Task, wanted: Pictures | None
+    dataset: Dataset, whole: Dataset, description: modelfile.Description, task: Task, wanted: Pictures | None
 ) -> tuple[str, tuple[Record, ...]]:
-    """The pictures to measure on, and what to call them."""
+    """The pictures to measure on, and what to call them; ``whole`` has those that cannot be read, too."""
     if wanted == "all":
         return "all", dataset.records
-    dataset = _split_as_trained(dataset, description, task)
+    dataset = _split_as_trained(dataset, whole, description, task)
     if wanted is not None:
         if records := dataset.of_split(wanted):
             return wanted, records
@@ -152,7 +152,7 @@ def _chosen(
     return "all", dataset.records
 
 
-def _split_as_trained(dataset: Dataset, description: modelfile.Description, task: Task) -> Dataset:
+def _split_as_trained(dataset: Dataset, whole: Dataset, description: modelfile.Description, task: Task) -> Dataset:
     """The data with the split that the model's run gave them, if they are its data; else as their folders say.
 
     A run's own split goes by content, so it is found again however the pictures are put into folders now; one that
@@ -166,7 +166,9 @@ def _split_as_trained(dataset: Dataset, description: modelfile.Description, task
     if not known or not known.startswith(fingerprint(dataset)):
         return dataset
     if group is not None:
-        dataset = grouped(dataset, group, cores())
+        groups = {record.name: record.group for record in grouped(whole, group, cores()).records}
+        records = tuple(replace(record, group=groups[record.name]) for record in dataset.records)
+        dataset = replace(dataset, records=records)
     if known != fingerprint(dataset):
         raise DataError(
             f"{printable(dataset.root)}: by {printable(group or 'bytes')} other pictures belong together now than when "
