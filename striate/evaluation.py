@@ -122,7 +122,7 @@ def evaluate(
 def _doubt(dataset: Dataset, description: modelfile.Description, name: str) -> str | None:
     """What makes these pictures no fair measure of the model, or may."""
     known = description.provenance.get("data")
-    if known and not known.startswith(fingerprint(dataset)):
+    if known and not _same_pictures(dataset, description):
         return (
             "these are not the data that the model was trained on; if some of the pictures are among those, the "
             "figures will flatter"
@@ -130,6 +130,12 @@ def _doubt(dataset: Dataset, description: modelfile.Description, name: str) -> s
     if known and name == "all":
         return "the pictures that the model learnt from are among these, so the figures will flatter"
     return None
+
+
+def _same_pictures(dataset: Dataset, description: modelfile.Description) -> bool:
+    """Whether these are the pictures of the model's run, however they were grouped there."""
+    known = description.provenance.get("data")
+    return isinstance(known, str) and known.startswith(fingerprint(dataset))
 
 
 def _chosen(
@@ -162,18 +168,17 @@ def _split_as_trained(dataset: Dataset, whole: Dataset, description: modelfile.D
         DataError: the run's groups are not to be found again.
     """
     provenance, group = description.provenance, description.data.group
-    known = provenance.get("data")
-    if not known or not known.startswith(fingerprint(dataset)):
+    if not _same_pictures(dataset, description):
         return dataset
     if group is not None:
         groups = {record.name: record.group for record in grouped(whole, group, cores()).records}
         records = tuple(replace(record, group=groups[record.name]) for record in dataset.records)
         dataset = replace(dataset, records=records)
-    if known != fingerprint(dataset):
-        raise DataError(
-            f"{printable(dataset.root)}: by {printable(group or 'bytes')} other pictures belong together now than when "
-            "the model was trained, so which it was not trained with cannot be told; --split all takes every picture"
-        )
+        if provenance["data"] != fingerprint(dataset):
+            raise DataError(
+                f"{printable(dataset.root)}: by {printable(group)} other pictures belong together now than when the "
+                "model was trained, so which it was not trained with cannot be told; --split all takes every picture"
+            )
     by_folders = provenance.get("fixed_splits", dataset.fixed_splits)
     if by_folders and not dataset.fixed_splits:
         return dataset

@@ -110,7 +110,7 @@ def _large() -> Iterator[Check]:
         boxes = _many_instances(data / "instances.json", GIB)
         peak, said = _read(data, free=4 * GIB)
         good = "would take" in said and peak < 1024
-        yield Check("8.GiB.too-large", "refused, below 1 GiB", f"{said[said.find('has 1') :][:50]}; {peak} MiB", good)
+        yield Check("8.GiB.too-large", "refused, below 1 GiB", f"{said[said.find('has 1') :][:58]}; {peak} MiB", good)
         peak, said = _read(data)
         yield Check("8.GiB", f"{boxes} boxes", f"{said[-60:]}; {peak} MiB", said == str(boxes))
 
