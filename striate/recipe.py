@@ -105,9 +105,12 @@ class LocalizeSettings:
 class DetectSettings:
     """What the task "detect" asks of a recipe."""
 
-    box_weight: Annotated[
-        NotNegative, Field(description="weight of the boxes' loss (1 - GIoU), that of the classes being 1")
-    ] = 2.0
+    box_weight: Annotated[NotNegative, Field(description="weight of the boxes' loss, that of the classes being 1")] = (
+        2.0
+    )
+    objectness_weight: Annotated[
+        NotNegative, Field(description="weight of the objectness that detectors with anchors have")
+    ] = 1.0
     iou_threshold: Annotated[
         float, Field(gt=0.0, le=1.0, description="boxes of a class that overlap by more are one object, IoU 0 to 1")
     ] = 0.6

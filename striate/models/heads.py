@@ -14,7 +14,7 @@ class Head:
     ``task`` names what it is for and ``classes`` is its usual number. ``strides`` are those of the maps that it reads,
     in pixels (None: all that the backbone has), ``size`` is that of its usual pictures (None: the backbone's),
     ``backbone_arguments`` are further ones of the backbone's builder, and ``form`` is what its outputs mean, where its
-    task knows several forms.
+    task knows several forms, with ``form_arguments`` where they are not that form's own.
     """
 
     build: str
@@ -25,6 +25,7 @@ class Head:
     size: tuple[int, int] | None = None
     backbone_arguments: Mapping[str, Any] = field(default_factory=dict)
     form: str | None = None
+    form_arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 STRIDES = (8, 16, 32)

@@ -4,8 +4,9 @@ A name is a row's, or that of a head (`striate.models.heads`), a stroke and a ro
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
@@ -21,8 +22,8 @@ class Architecture:
     layers) count it as published, for the channels and size of ``preprocess`` and for ``classes``, without auxiliary
     heads; they are None of a head on a backbone (`counts` counts them). ``preprocess`` is for training from scratch;
     pretrained weights bring their own. ``task`` is what it is made for, ``form`` what its outputs mean to a task that
-    knows several forms. The builder takes ``classes`` and ``in_channels`` by keyword; where there is a ``backbone`` it
-    makes the head alone, see `striate.models.heads.Head`.
+    knows several forms, with ``form_arguments`` where they are not that form's own. The builder takes ``classes`` and
+    ``in_channels`` by keyword; where there is a ``backbone`` it makes the head alone, see `striate.models.heads.Head`.
     """
 
     build: str
@@ -34,6 +35,7 @@ class Architecture:
     task: str = "classify"
     backbone: str | None = None
     form: str | None = None
+    form_arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _at(preprocess: Preprocess, side: int) -> Preprocess:
@@ -462,6 +464,7 @@ def architecture(name: str) -> Architecture:
         task=top.task,
         backbone=backbone,
         form=top.form,
+        form_arguments=top.form_arguments,
     )
 
 

@@ -6,7 +6,7 @@ they share, `depthwise` knows what is slow, `dense` has no windows. `layouts` tu
 Offers the functions of all these, and `ResponseNorm`, `Window`, `Field`, `Detections` and `AnchorReport`.
 """
 
-from striate.ops.anchors import AnchorReport, anchor_report, anchors_by_kmeans
+from striate.ops.anchors import AnchorReport, anchor_report, anchors_by_kmeans, size_overlaps
 from striate.ops.boxes import ciou, cxcywh_to_xyxy, giou, iou, ltrb_to_xyxy, xyxy_to_cxcywh, xyxy_to_ltrb
 from striate.ops.convolution import conv1d, conv2d, conv3d, depthwise_conv2d, separable_conv2d
 from striate.ops.dense import linear
@@ -91,4 +91,5 @@ __all__ = [
     "AnchorReport",
     "anchors_by_kmeans",
     "anchor_report",
+    "size_overlaps",
 ]

@@ -31,6 +31,17 @@ class AnchorReport:
     small: int
 
 
+def size_overlaps(sizes: Tensor, anchors: Tensor) -> Tensor:
+    """IoU ``[..., A]`` of boxes of these sizes ``[..., 2]`` with those of each of the anchors ``[A, 2]``, one centre.
+
+    Example:
+        >>> size_overlaps(torch.tensor([10.0, 20]), torch.tensor([[10.0, 10], [20, 20]]))
+        tensor([0.5000, 0.5000])
+    """
+    first, second = (torch.cat([torch.zeros_like(part), part], -1) for part in (sizes, anchors))  # with one corner
+    return iou(first[..., None, :], second)
+
+
 def anchors_by_kmeans(sizes: Tensor, count: int, seed: int = 0) -> Tensor:
     """The ``count`` sizes around which a data set's sizes lie nearest: float64 ``[count, 2]``, the smallest area first.
 
@@ -57,7 +68,7 @@ def anchors_by_kmeans(sizes: Tensor, count: int, seed: int = 0) -> Tensor:
     if len(points) < count:
         raise DataError(f"{count} anchors need boxes of {count} different sizes; there are {len(points)}")
     tries = [_lloyd(points, weights, _spread(points, weights, count, seed, start)) for start in range(_STARTS)]
-    best = max(tries, key=lambda anchors: float((_overlaps(points, anchors).amax(1) * weights).sum()))
+    best = max(tries, key=lambda anchors: float((size_overlaps(points, anchors).amax(1) * weights).sum()))
     return best[best.prod(1).argsort(stable=True)]
 
 
@@ -81,7 +92,7 @@ def anchor_report(boxes: Sequence[Tensor], anchors: Tensor, strides: Sequence[in
     if not any(map(len, boxes)):
         raise DataError("anchors: there are no boxes")
     middles, sizes = xyxy_to_cxcywh(torch.cat([part.double() for part in boxes])).split(2, -1)
-    best, chosen = _overlaps(sizes, anchors.double()).max(1)
+    best, chosen = size_overlaps(sizes, anchors.double()).max(1)
     steps = torch.tensor(strides, dtype=torch.float64).repeat_interleave(len(anchors) // len(strides))[chosen]
     pictures = torch.arange(len(boxes)).repeat_interleave(torch.tensor([len(part) for part in boxes]))
     cells = (middles / steps[:, None]).floor().long()
@@ -95,12 +106,6 @@ def anchor_report(boxes: Sequence[Tensor], anchors: Tensor, strides: Sequence[in
     )
 
 
-def _overlaps(sizes: Tensor, anchors: Tensor) -> Tensor:
-    """IoU ``[K, A]`` of boxes with one corner, which is that of boxes with one centre."""
-    first, second = (torch.cat([torch.zeros_like(part), part], 1) for part in (sizes, anchors))
-    return iou(first[:, None], second)
-
-
 def _spread(points: Tensor, weights: Tensor, count: int, seed: int, start: int) -> Tensor:
     """The first anchors: each a size that is drawn with its distance from those before as its chance."""
     draws = uniforms(seed, start, np.zeros(1, dtype=np.uint64), count)[0]
@@ -109,7 +114,7 @@ def _spread(points: Tensor, weights: Tensor, count: int, seed: int, start: int) 
     for draw in draws.tolist():
         chances = (distances * weights).cumsum(0)
         chosen.append(int(torch.searchsorted(chances, draw * chances[-1], right=True)))
-        distances = torch.minimum(distances, 1 - _overlaps(points, points[chosen[-1:]])[:, 0])
+        distances = torch.minimum(distances, 1 - size_overlaps(points, points[chosen[-1:]])[:, 0])
     return points[chosen]
 
 
@@ -117,7 +122,7 @@ def _lloyd(points: Tensor, weights: Tensor, anchors: Tensor) -> Tensor:
     """Means of the sizes that are nearest to each anchor, until none changes sides."""
     nearest = torch.full((len(points),), -1)
     for _ in range(_ROUNDS):
-        before, nearest = nearest, _overlaps(points, anchors).argmax(1)
+        before, nearest = nearest, size_overlaps(points, anchors).argmax(1)
         if torch.equal(before, nearest):
             break
         members = torch.zeros(len(anchors), dtype=torch.float64).index_add_(0, nearest, weights.double())

@@ -76,33 +76,33 @@ def encode_distances(boxes: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
 
 
 def decode_anchors(
-    numbers: Tensor, centres: Tensor, strides: Tensor, anchors: Tensor, *, scale_xy: float = 1.0
+    numbers: Tensor, centres: Tensor, strides: Tensor, anchors: Tensor, *, scale_xy: float | Tensor = 1.0
 ) -> Tensor:
     """Boxes xyxy as YOLOv2 and YOLOv3 say them.
 
     The centre lies ``(sigmoid(x) - 0.5) * scale_xy`` cells from the centre of the cell, so inside it by default
     (darknet's ``scale_x_y`` reaches over its edges); width and height are ``exp(w)`` and ``exp(h)`` times the anchor's.
-    ``numbers`` are ``[..., 4]``: x, y, w, h; ``centres`` ``[..., 2]``, ``strides`` ``[...]`` and ``anchors``
-    ``[..., 2]`` (width, height in pixels) broadcast. For A anchors a place give ``centres[:, None]`` and
-    ``strides[:, None]``, and numbers ``[N, P, A, 4]``. Exponents over 10 count as 10.
+    ``numbers`` are ``[..., 4]``: x, y, w, h; ``centres`` ``[..., 2]``, ``strides`` ``[...]``, ``anchors``
+    ``[..., 2]`` (width, height in pixels) and a ``scale_xy`` ``[...]`` broadcast. For A anchors a place give
+    ``centres[:, None]`` and ``strides[:, None]``, and numbers ``[N, P, A, 4]``. Exponents over 10 count as 10.
 
     Example:
         >>> decode_anchors(torch.zeros(1, 4), *cell_centres((8, 8), (8,)), torch.tensor([10.0, 6]))
         tensor([[-1.,  1.,  9.,  7.]])
     """
-    numbers, steps = wide(numbers), wide(strides)[..., None]
-    middles = wide(centres) + (numbers[..., :2].sigmoid() - 0.5) * scale_xy * steps
+    numbers, reach = wide(numbers), (wide(strides) * scale_xy)[..., None]
+    middles = wide(centres) + (numbers[..., :2].sigmoid() - 0.5) * reach
     sizes = wide(anchors) * numbers[..., 2:].clamp(max=_LARGEST).exp()
     return cxcywh_to_xyxy(torch.cat([middles, sizes], -1))
 
 
 def encode_anchors(
-    boxes: Tensor, centres: Tensor, strides: Tensor, anchors: Tensor, *, scale_xy: float = 1.0
+    boxes: Tensor, centres: Tensor, strides: Tensor, anchors: Tensor, *, scale_xy: float | Tensor = 1.0
 ) -> Tensor:
     """What `decode_anchors` makes these boxes xyxy ``[..., 4]`` of.
 
     A box can be said in the cell in which its centre lies; elsewhere it is said at the nearest edge.
     """
     middles, sizes = xyxy_to_cxcywh(boxes).split(2, -1)
-    within = (middles - wide(centres)) / (wide(strides)[..., None] * scale_xy) + 0.5
+    within = (middles - wide(centres)) / (wide(strides) * scale_xy)[..., None] + 0.5
     return torch.cat([within.logit(eps=_LEAST), (sizes / wide(anchors)).clamp(min=_LEAST).log()], -1)

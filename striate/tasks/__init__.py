@@ -38,11 +38,14 @@ def task_named(name: str, classes: "Classes", arguments: Mapping[str, Any] = NO_
     """
     if name not in TASKS:
         raise ModelFileError(f"there is no task {name!r}.{did_you_mean(name, TASKS)} Tasks: {', '.join(TASKS)}")
+    from pydantic import ValidationError
+
     module, _, attribute = TASKS[name].partition(":")
     try:
         task: Task = getattr(importlib.import_module(module), attribute).of(classes, arguments)
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"the task {name} cannot be had with the arguments {dict(arguments)}: {error}") from None
+        said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise ModelFileError(f"the task {name} cannot be had with the arguments {dict(arguments)}: {said}") from None
     return task
 
 

@@ -79,7 +79,8 @@ class Detect:
 
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "Detect":
         settings: DetectSettings = recipe.settings
-        form = FORMS[architecture(recipe.model).form or TaskAligned.name]().fitted(recipe, records)
+        row = architecture(recipe.model)
+        form = FORMS[row.form or TaskAligned.name](**row.form_arguments).fitted(recipe, records)
         return dataclasses.replace(
             self, form=form, iou_threshold=settings.iou_threshold, score_threshold=settings.score_threshold
         )
@@ -87,7 +88,7 @@ class Detect:
     def shortages(
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
     ) -> Iterable[str]:
-        return shortages(self.classes, training, validation, tested)
+        return (*self.form.remarks(), *shortages(self.classes, training, validation, tested))
 
     def inputs(self, images: Tensor) -> Tensor:
         return images

@@ -3,7 +3,7 @@
 The table of networks names the form (`striate.models.heads`), a model file keeps it with its arguments.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol, Self
 
@@ -13,6 +13,8 @@ from striate.data.records import Record
 from striate.recipe import Recipe
 from striate.tasks.detect_objects import Objects
 from striate.tasks.detect_task_aligned import TaskAligned
+from striate.tasks.detect_yolo_grid import YoloGrid
+from striate.tasks.detect_yolov3 import Yolov3
 
 
 class Form(Protocol):
@@ -29,6 +31,9 @@ class Form(Protocol):
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> Self:
         """With its settings from the recipe, and what it must know of the training records."""
 
+    def remarks(self) -> Iterable[str]:
+        """Sentences for the user on what it was fitted to, before anything is trained."""
+
     def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """Boxes xyxy ``[N, P, 4]`` in pixels of an input of ``size`` (height, width), from the network's outputs."""
 
@@ -42,5 +47,7 @@ class Form(Protocol):
         """Raw outputs for pictures that were mirrored left and right, as for the pictures themselves."""
 
 
-FORMS: Mapping[str, type[Form]] = MappingProxyType({"task_aligned": TaskAligned})
+FORMS: Mapping[str, type[Form]] = MappingProxyType(
+    {"task_aligned": TaskAligned, "yolo_grid": YoloGrid, "yolov3": Yolov3}
+)
 """Every form by name."""

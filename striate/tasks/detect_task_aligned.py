@@ -4,7 +4,7 @@ Feng et al., "TOOD: Task-aligned one-stage object detection", ICCV 2021, section
 (boxes are filled up to as many as the picture with most has), and all arithmetic of boxes is float32.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -111,6 +111,10 @@ class TaskAligned:
         """With the recipe's weight."""
         settings: DetectSettings = recipe.settings
         return replace(self, box_weight=settings.box_weight)
+
+    def remarks(self) -> Iterable[str]:
+        """None: it is fitted to nothing."""
+        return ()
 
     def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """See `Form`."""
