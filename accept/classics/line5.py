@@ -34,7 +34,7 @@ TASK = Classify(Classes(tuple("abcde")))
 
 
 def checks() -> Iterator[Check]:
-    for name in MODELS:
+    for name in (name for name, row in MODELS.items() if row.form is None):
         started = time.monotonic()
         accuracy, steps, size = by_heart(name)
         spent = time.monotonic() - started

@@ -47,4 +47,22 @@ HEADS: Mapping[str, Head] = {
         size=(320, 320),
         form="task_aligned",
     ),
+    "yolov3": Head(
+        build="striate.models.yolov3:yolov3_head",
+        summary="detection with anchors on three scales (YOLOv3)",
+        task="detect",
+        classes=80,
+        strides=STRIDES,
+        size=(320, 320),
+        form="yolov3",
+    ),
+    "yolo_grid": Head(
+        build="striate.models.yolov3:yolo_grid",
+        summary="detection on one grid, five anchors and the classes once a cell",
+        task="detect",
+        classes=20,
+        strides=(32,),
+        size=(320, 320),
+        form="yolo_grid",
+    ),
 }

@@ -48,6 +48,8 @@ _LITE = PREPROCESSING["lite"]
 _CIFAR = replace(_at(_IMAGENET, 32), resize="stretch")
 _FASHION = Preprocess(channels="grey", mean=(0.2860,), scale=(0.3530,), size=(28, 28), resize="stretch")
 _DIGITS = Preprocess(channels="grey", mean=(0.1307,), scale=(0.3081,), size=(32, 32), resize="stretch", border=2)
+_DARKNET = Preprocess(mean=(0.0,), scale=(1.0,), size=(256, 256), crop_fraction=1.0)
+_YOLO = replace(_at(_DARKNET, 416), resize="letterbox", fill=128)
 # The paper's paper is -0.1 and its ink 1.175, which makes the mean of a digit about 0 and its variance about 1.
 _INK = replace(_DIGITS, mean=(0.1 / 1.275,), scale=(1 / 1.275,))
 _BYTES_256 = replace(_DIGITS, unit=256.0, mean=(0.0,), scale=(1.0,), size=(28, 28), border=0)
@@ -421,6 +423,38 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
             multiply_adds=2_553_034_336,
             preprocess=_at(_LITE, 300),
         ),
+        "darknet53": Architecture(
+            build="striate.models.darknet53:darknet53",
+            summary="residual units of 1x1 and 3x3 windows, which YOLOv3 stands on",
+            parameters=41_609_928,
+            multiply_adds=9_285_115_904,
+            preprocess=_DARKNET,
+        ),
+        "yolov3": Architecture(
+            build="striate.models.yolov3:yolov3",
+            summary="YOLOv3 as published: detection with anchors on three scales of Darknet-53",
+            parameters=61_949_149,
+            multiply_adds=32_932_037_632,
+            preprocess=_YOLO,
+            classes=80,
+            task="detect",
+            form="yolov3",
+        ),
+        "yolov3_tiny": Architecture(
+            build="striate.models.yolov3:yolov3_tiny",
+            summary="YOLOv3-tiny as published: detection with anchors on two scales",
+            parameters=8_852_366,
+            multiply_adds=2_782_480_896,
+            preprocess=_YOLO,
+            classes=80,
+            task="detect",
+            form="yolov3",
+            form_arguments={
+                "anchors": (((10, 14), (23, 27), (37, 58)), ((81, 82), (135, 169), (344, 319))),
+                "strides": (16, 32),
+                "scale_xy": (1, 1),
+            },
+        ),
     }
 )
 
@@ -436,7 +470,7 @@ def architecture(name: str) -> Architecture:
     Raises:
         ModelError: no network has this name.
     """
-    if name in HEADS:
+    if name in HEADS and name not in MODELS:
         raise ModelError(f"{name} is a head, which stands on a backbone: {name}/efficientnet_lite0, say")
     head, stroke, backbone = name.rpartition("/")
     if stroke and head not in HEADS:
@@ -453,6 +487,8 @@ def architecture(name: str) -> Architecture:
     row = MODELS[backbone]
     if not stroke:
         return row
+    if row.form:
+        raise ModelError(f"no model is called {name!r}: {backbone} is whole; a head stands on a classifier's maps")
     top = HEADS[head]
     return Architecture(
         build=top.build,
@@ -471,7 +507,7 @@ def architecture(name: str) -> Architecture:
 def is_model(name: str) -> bool:
     """Whether a network, or a head on a backbone, has this name."""
     head, stroke, backbone = name.rpartition("/")
-    return backbone in MODELS and (not stroke or head in HEADS)
+    return backbone in MODELS and (not stroke or (head in HEADS and not MODELS[backbone].form))
 
 
 def counts(name: str) -> tuple[int, int]:

@@ -10,14 +10,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from striate.answering import FoldedNetwork, chaining, folding, packed
 from striate.base.errors import ModelError
 from striate.layers import BatchNormAct2d, Conv2d
-from striate.models import MODELS, build
+from striate.models import build
 from striate.models.network import FeatureInfo, Network
 from striate.models.resnet import resnet18
-from tests.models.light import is_large, light
+from tests.models.light import CLASSIFIERS, PAPERS, is_large, light
 
-NAMES = list(MODELS)
-PAPERS = list({row.build.split(":")[0]: name for name, row in reversed(MODELS.items())}.values())
-RUN = [pytest.param(name, marks=[] if name in PAPERS else [pytest.mark.slow]) for name in NAMES]
+RUN = [pytest.param(name, marks=[] if name in PAPERS else [pytest.mark.slow]) for name in CLASSIFIERS]
 
 
 @pytest.fixture(params=[True, False], ids=["fused", "public"])

@@ -9,6 +9,10 @@ from striate.models import MODELS, build, dense_layers
 from striate.models import layer_table as tables
 from striate.models.network import Network
 
+CLASSIFIERS = [name for name, row in MODELS.items() if row.form is None]
+LARGE = ("darknet53",)  # 41 million numbers, in units like ResNet's: for `make test-all`
+PAPERS = list({MODELS[name].build.split(":")[0]: name for name in reversed(CLASSIFIERS) if name not in LARGE}.values())
+
 layer_table = cache(tables.layer_table)  # tables are values, so each is made once
 
 

@@ -15,10 +15,8 @@ from striate.models.headed import Headed
 from striate.models.layer_table import layer_table
 from striate.models.network import FeatureInfo, Network, TrainingView, parameter_count
 from striate.models.table import counts, is_model
-from tests.models.light import light
+from tests.models.light import PAPERS, light
 from tests.models.toys import PLACES, Skipping, places
-
-PAPERS = list({row.build.split(":")[0]: name for name, row in reversed(MODELS.items())}.values())
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import torch
 
 from striate.base.errors import ModelError
 from striate.models import MODELS, build
+from striate.tasks.detect_form import FORMS
 
 
 def test_every_row_is_complete() -> None:
@@ -12,6 +13,7 @@ def test_every_row_is_complete() -> None:
         assert row.build.endswith(f":{name}")
         assert row.summary
         assert row.parameters > 0
+        assert row.form is None or row.form in FORMS
 
 
 def test_the_table_cannot_be_changed() -> None:

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import ClassIndex
-from striate.models import MODELS
 from striate.recipe import ClassifySettings, Recipe
 from striate.tasks import task_named
 from striate.tasks.classify import Classify, Scores
 from striate.tasks.classify_defaults import RECIPES, _gentle, default_recipe
 from striate.tasks.classify_meter import ClassifyMeter, calibration_error, wilson_interval
-from tests.models.light import on_meta
+from tests.models.light import CLASSIFIERS, on_meta
 
 CLASSES = Classes(("ant", "bee", "cat"), ("n1", "n2", "n3"))
 
@@ -214,7 +213,7 @@ def test_an_unknown_task_is_refused_with_the_nearest():
 
 def test_networks_gentle_have_gentle_recipes() -> None:
     """Found by building every network: one with layers that no batch norm tames must not train at the usual rate."""
-    for name in MODELS:
+    for name in CLASSIFIERS:
         normalised = any(isinstance(m, torch.nn.BatchNorm2d) for m in on_meta(name).modules())
         own = name in ("lenet5", "lenet5_1998", "fashion_cnn")  # measured by themselves
         tamed = normalised and not name.startswith("vgg")
