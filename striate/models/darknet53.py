@@ -32,13 +32,16 @@ UNITS = (1, 2, 8, 8, 4)
 """Of each stage; each stage halves the sides of the maps and doubles their number."""
 STEM_CHANNELS = 32
 
-leaky = partial(nn.LeakyReLU, 0.1, inplace=True)
-norm = partial(BatchNormAct2d, eps=1e-5, momentum=0.01)
+MOMENTUM = 0.01
 
 
-def convolution(in_channels: int, channels: int, window: int, *, stride: int = 1) -> ConvNormAct:
+def convolution(
+    in_channels: int, channels: int, window: int, *, stride: int = 1, momentum: float = MOMENTUM
+) -> ConvNormAct:
     """A convolution as darknet has them: batch norm, leaking ReLU, and padding that keeps the size at stride 1."""
-    return ConvNormAct(in_channels, channels, window, stride=stride, padding="symmetric", norm=norm, act=leaky)
+    norm = partial(BatchNormAct2d, eps=1e-5, momentum=momentum)
+    act = partial(nn.LeakyReLU, 0.1, inplace=True)
+    return ConvNormAct(in_channels, channels, window, stride=stride, padding="symmetric", norm=norm, act=act)
 
 
 class DarkUnit(nn.Module):

@@ -11,6 +11,7 @@ The head of one grid (`yolo_grid`) is one such scale.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -44,20 +45,25 @@ GRID = (Row(512, 3),)
 NARROWEST = 32
 
 
+# Darknet's running statistics are made for half a million steps; behind weights of a backbone's, heads learn in a few
+# hundred.
+_window = partial(convolution, momentum=0.1)
+
+
 class Scale(nn.Module):
     """One scale: what it takes from the coarser one, its windows, and the numbers of its cells."""
 
     def __init__(self, in_channels: int, row: Row, numbers: int, coarser: int | None) -> None:
         super().__init__()
         if coarser is not None:
-            self.lateral = convolution(coarser, coarser // 2, 1)
+            self.lateral = _window(coarser, coarser // 2, 1)
             in_channels += coarser // 2
         self.windows = nn.Sequential()
         for number in range(row.windows):
             window, channels = (3, 2 * row.channels) if number % 2 else (1, row.channels)
-            self.windows.append(convolution(in_channels, channels, window))
+            self.windows.append(_window(in_channels, channels, window))
             in_channels = channels
-        self.last = convolution(in_channels, 2 * row.channels, 3)
+        self.last = _window(in_channels, 2 * row.channels, 3)
         self.numbers = Conv2d(2 * row.channels, numbers, 1)
 
     def forward(self, x: Tensor, coarser: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -126,7 +126,10 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             _CAFFE, "MobileNet-Caffe", "caffe:mobilenet", _networks("mobilenet_v1_symmetric", means=_MEANS_SYMMETRIC)
         ),
         "darknet": Scheme(
-            ("darknet",), "darknet's layers in their order", "darknet:convert", _networks(*_VGG, *_VGG_BN)
+            ("darknet",),
+            "darknet's layers in their order",
+            "darknet:convert",
+            _networks(*_VGG, *_VGG_BN, "yolov3", "yolov3_tiny"),
         ),
         "keras_vgg": Scheme(_KERAS, "Keras' VGG", "keras:vgg", _networks("vgg16", "vgg19")),
         "keras_resnet": Scheme(

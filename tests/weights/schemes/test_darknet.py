@@ -31,6 +31,27 @@ def test_vgg16(foreign_of) -> None:
         assert found[f"{layer}.bias"].item() == found[f"{layer}.weight"].item() == number
 
 
+# The convolutions of yolov3-tiny.cfg: index, filters, channels before them, window. Two end in numbers, without a norm.
+TINY = (
+    *((0, 16, 3, 3), (2, 32, 16, 3), (4, 64, 32, 3), (6, 128, 64, 3), (8, 256, 128, 3), (10, 512, 256, 3)),
+    *((12, 1024, 512, 3), (13, 256, 1024, 1), (14, 512, 256, 3), (15, 255, 512, 1)),
+    *((18, 128, 256, 1), (21, 256, 384, 3), (22, 255, 256, 1)),
+)
+
+
+def test_yolov3_tiny(foreign_of) -> None:
+    arrays = {}
+    for index, filters, channels, window in TINY:
+        arrays[f"conv{index}/bias"] = np.zeros(filters, np.float32)
+        if filters != 255:
+            arrays |= {f"conv{index}/{leaf}": np.zeros(filters, np.float32) for leaf in ("gamma", "mean", "variance")}
+        arrays[f"conv{index}/weight"] = np.zeros((filters, channels, window, window), np.float32)
+    network = on_meta("yolov3_tiny")
+    found = darknet.convert(foreign_of(arrays, "darknet"), network)
+    state = {path: each for path, each in network.state_dict().items() if not path.endswith("tracked")}
+    assert {path: each.shape for path, each in found.items()} == {path: each.shape for path, each in state.items()}
+
+
 def test_batch_norm_belongs_to_its_convolution(foreign_of) -> None:
     """(x - mean) / sqrt(variance + 1e-5) * gamma + beta, and beta is what the file calls bias."""
     rng = np.random.default_rng(2)
