@@ -27,7 +27,7 @@ _OFFERS = {
     "Result": "striate.training.result",
     "Predictor": "striate.predictor",
     "Augmentation": "striate.data.augmentation",
-    "ClassifySettings": "striate.recipe",
+    "ClassifySettings": "striate.task_settings",
     "open_data": "striate.data.sources",
     "Preprocess": "striate.pictures.preprocess",
     "StriateError": "striate.base.errors",
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from striate.pictures.preprocess import Preprocess as Preprocess
     from striate.predictor import Predictor as Predictor
     from striate.predictor import load as load
-    from striate.recipe import ClassifySettings as ClassifySettings
     from striate.recipe import Recipe as Recipe
     from striate.recipe import Stage as Stage
+    from striate.task_settings import ClassifySettings as ClassifySettings
     from striate.training.result import Result as Result
     from striate.weights.create import create as create
 

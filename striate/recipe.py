@@ -18,20 +18,11 @@ from pydantic.dataclasses import dataclass
 from striate.base.errors import RecipeError
 from striate.base.fields import Later, annotated, came_later, left_out, plain, refuse_unknown, validated
 from striate.base.nearest import did_you_mean
+from striate.base.ranges import MOST, Fraction, NotNegative, Positive, Seed, Side, Whole
 from striate.data.augmentation import Augmentation
 from striate.data.names import printable
 from striate.data.settings import DataSettings
-
-MOST = 1_000_000_000
-"""The largest whole number that a recipe takes, so that no sum or product of them leaves 64 bits."""
-
-Whole = Annotated[int, Field(ge=1, le=MOST)]
-Side = Annotated[int, Field(ge=1, le=8192)]
-Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0.0, lt=1.0)]
-NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+from striate.task_settings import SETTINGS
 
 BODY = "body"
 """In ``freeze``: every block but the head. A resolved recipe names the blocks themselves."""
@@ -55,76 +46,6 @@ class Stage:
     warmup: Annotated[
         Fraction, Field(description="part of the stage's steps in which the rate rises to its highest, 0 to 1")
     ] = 0.1
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifySettings:
-    """What the task "classify" asks of a recipe.
-
-    Raises:
-        RecipeError: ``loss`` "map" with label smoothing.
-    """
-
-    loss: Annotated[
-        Literal["cross_entropy", "map"],
-        Field(
-            description='"cross_entropy", or "map": cross-entropy with one more answer, "none of them" (LeCun et al. '
-            "1998, equation 9)"
-        ),
-    ] = "cross_entropy"
-    label_smoothing: Annotated[
-        Fraction, Field(description="part of the target spread evenly over all classes, 0 to 1 (Szegedy et al. 2016)")
-    ] = 0.0
-    class_weights: Annotated[
-        Literal["none", "balanced"], Field(description='"balanced" weighs each class by the inverse of its count')
-    ] = "none"
-
-    def __post_init__(self) -> None:
-        # Equation 9 pulls the outputs to the code of one class; a target spread over all would pull to their middle.
-        if self.loss == "map" and self.label_smoothing:
-            raise RecipeError(
-                f'classify: loss is "map" and label_smoothing {self.label_smoothing:g}; "map" takes no smoothed '
-                'targets: give label_smoothing 0, or loss "cross_entropy"'
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalizeSettings:
-    """What the task "localize" asks of a recipe."""
-
-    box_loss: Annotated[
-        Literal["giou", "square_roots"],
-        Field(description='loss of the box: 1 - GIoU, or squared errors of centre and "square_roots" of sides, 0 to 1'),
-    ] = "giou"
-    loss_weights: Annotated[
-        tuple[NotNegative, NotNegative], Field(description="weights of the class's loss and of the box's")
-    ] = (1.0, 2.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DetectSettings:
-    """What the task "detect" asks of a recipe."""
-
-    box_weight: Annotated[NotNegative, Field(description="weight of the boxes' loss, that of the classes being 1")] = (
-        2.0
-    )
-    objectness_weight: Annotated[
-        NotNegative, Field(description="weight of the objectness that detectors with anchors have")
-    ] = 1.0
-    iou_threshold: Annotated[
-        float, Field(gt=0.0, le=1.0, description="boxes of a class that overlap by more are one object, IoU 0 to 1")
-    ] = 0.6
-    score_threshold: Annotated[
-        Share | None,
-        Field(
-            description="least probability of an object that an answer names, 0 to 1; without it, the one of best F1 "
-            "in the validation of the epoch that is kept"
-        ),
-    ] = None
-
-
-SETTINGS: Mapping[str, type] = {"classify": ClassifySettings, "localize": LocalizeSettings, "detect": DetectSettings}
-"""Task name to the dataclass of its settings, in which every field has a default."""
 
 
 @dataclass(frozen=True, kw_only=True)

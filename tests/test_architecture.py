@@ -22,6 +22,7 @@ FLOORS = {
     "pictures": 1,
     "models": 2,
     "data": 2,
+    "task_settings": 2,
     "answering": 3,
     "weights": 3,
     "recipe": 3,

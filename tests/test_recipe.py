@@ -15,7 +15,8 @@ from striate import recipe as recipes
 from striate.base.errors import RecipeError
 from striate.base.fields import Later, annotated, came_later
 from striate.data.augmentation import Augmentation
-from striate.recipe import SECTIONS, SETTINGS, ClassifySettings, DataSettings, Recipe, Stage
+from striate.recipe import SECTIONS, DataSettings, Recipe, Stage
+from striate.task_settings import SETTINGS, ClassifySettings
 from striate.tasks import TASKS
 from striate.training import checkpoint, resolving
 from tests.training.old_runs import newer

@@ -16,7 +16,8 @@ from striate.cli.sizes import SIZE, sides
 from striate.data.records import Classes
 from striate.data.settings import DataSettings
 from striate.data.sources import SOURCES
-from striate.recipe import SECTIONS, SETTINGS, Recipe
+from striate.recipe import SECTIONS, Recipe
+from striate.task_settings import SETTINGS
 from striate.tasks import task_named
 
 OWN = ("stages", "settings", *SECTIONS)

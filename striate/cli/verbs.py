@@ -133,7 +133,8 @@ def _instead(verb: str, word: str, value: Any, signature: inspect.Signature) -> 
 def _change(word: str, said: str) -> str | None:
     """How a field of the recipe is given to `train`, if this is one."""
     from striate.base.fields import annotated
-    from striate.recipe import SECTIONS, SETTINGS, Recipe
+    from striate.recipe import SECTIONS, Recipe
+    from striate.task_settings import SETTINGS
 
     for table, kind in (("", Recipe), *SECTIONS.items(), *SETTINGS.items()):
         if word in annotated(kind):

@@ -20,7 +20,8 @@ from striate.data.names import printable
 from striate.data.records import Batch, Classes, Dataset, Record, copies
 from striate.data.targets import ClassIndex
 from striate.pictures.geometry import Geometry
-from striate.recipe import ClassifySettings, Recipe
+from striate.recipe import Recipe
+from striate.task_settings import ClassifySettings
 from striate.tasks.classify_defaults import default_model, default_recipe
 from striate.tasks.classify_details import details
 from striate.tasks.classify_meter import ClassifyMeter, class_indices, wilson_interval

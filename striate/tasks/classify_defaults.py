@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from striate.data.augmentation import Augmentation
 from striate.data.records import Dataset
 from striate.models.table import architecture
-from striate.recipe import BODY, ClassifySettings, Recipe, Stage
+from striate.recipe import BODY, Recipe, Stage
+from striate.task_settings import ClassifySettings
 from striate.weights.pretrained import comes_along
 
 TRANSFER_IMAGES = 5_800

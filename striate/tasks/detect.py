@@ -20,7 +20,8 @@ from striate.models.table import architecture
 from striate.ops.suppression import multiclass_nms
 from striate.pictures.geometry import Geometry
 from striate.pictures.tiles import Tiling
-from striate.recipe import DetectSettings, Recipe
+from striate.recipe import Recipe
+from striate.task_settings import DetectSettings
 from striate.tasks.coco_figures import COCO_FIGURES, MOST
 from striate.tasks.detect_defaults import default_model, default_recipe
 from striate.tasks.detect_details import details

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from striate.data.augmentation import Augmentation
 from striate.data.records import Dataset
 from striate.models.table import architecture
-from striate.recipe import DetectSettings, Recipe, Stage
+from striate.recipe import Recipe, Stage
+from striate.task_settings import DetectSettings
 from striate.tasks.classify_defaults import EARLY
 from striate.weights.pretrained import has_pretrained
 

@@ -16,7 +16,8 @@ from striate.data.records import Record
 from striate.models.heads import STRIDES
 from striate.ops.boxes import giou, iou
 from striate.ops.grids import cell_centres, decode_distances
-from striate.recipe import DetectSettings, Recipe
+from striate.recipe import Recipe
+from striate.task_settings import DetectSettings
 from striate.tasks.detect_objects import Objects
 
 ALPHA, BETA = 1.0, 6.0

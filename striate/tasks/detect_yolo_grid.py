@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from striate.data.records import Record
 from striate.ops.anchors import AnchorReport
-from striate.recipe import DetectSettings, Recipe
+from striate.recipe import Recipe
+from striate.task_settings import DetectSettings
 from striate.tasks.detect_anchors import (
     Places,
     Sizes,

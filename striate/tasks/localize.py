@@ -18,7 +18,8 @@ from striate.data.names import counted, listed, printable
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Boxes
 from striate.pictures.geometry import Geometry
-from striate.recipe import LocalizeSettings, Recipe
+from striate.recipe import Recipe
+from striate.task_settings import LocalizeSettings
 from striate.tasks.classify_meter import wilson_interval
 from striate.tasks.drawing import Detection, drawn
 from striate.tasks.localize_defaults import default_model, default_recipe

@@ -3,7 +3,8 @@
 from striate.data.augmentation import Augmentation
 from striate.data.records import Dataset
 from striate.models.table import architecture
-from striate.recipe import LocalizeSettings, Recipe, Stage
+from striate.recipe import Recipe, Stage
+from striate.task_settings import LocalizeSettings
 from striate.tasks.classify_defaults import EARLY
 from striate.weights.pretrained import comes_along
 

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from striate.recipe import SETTINGS
+from striate.task_settings import SETTINGS
 from striate.tasks import TASKS
 from striate.tasks.classify import Classify
 

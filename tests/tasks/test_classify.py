@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import ClassIndex
-from striate.recipe import ClassifySettings, Recipe
+from striate.recipe import Recipe
+from striate.task_settings import ClassifySettings
 from striate.tasks import task_named
 from striate.tasks.classify import Classify, Scores
 from striate.tasks.classify_defaults import RECIPES, _gentle, default_recipe

@@ -16,7 +16,8 @@ from striate.data.targets import Boxes
 from striate.models import MODELS
 from striate.ops import anchor_report
 from striate.pictures.geometry import Geometry
-from striate.recipe import DetectSettings, Recipe
+from striate.recipe import Recipe
+from striate.task_settings import DetectSettings
 from striate.tasks import task_named
 from striate.tasks.detect import Detect
 from striate.tasks.detect_anchors import answering, boxes_in_input

@@ -22,7 +22,8 @@ from striate.data.targets import Boxes, ClassIndex
 from striate.models import build
 from striate.models.one_box import AveragedBox
 from striate.pictures.geometry import Crop, Flip, Geometry, Resize
-from striate.recipe import LocalizeSettings, Recipe
+from striate.recipe import Recipe
+from striate.task_settings import LocalizeSettings
 from striate.tasks.localize import Localize
 from striate.tasks.localize_loss import Objects, localization_losses
 from striate.training.events import StepDone

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from striate.cli.app import main
 from striate.data.sources import SOURCES, Source
 from striate.models.heads import HEADS, Head
-from striate.recipe import SETTINGS
+from striate.task_settings import SETTINGS
 from striate.tasks import TASKS
 from striate.training.runfolder import RunFolder
 

@@ -19,7 +19,7 @@ from striate import modelfile
 from striate.cli.app import main
 from striate.data.sources import SOURCES
 from striate.models.heads import HEADS
-from striate.recipe import SETTINGS
+from striate.task_settings import SETTINGS
 from striate.tasks import TASKS
 from toys.driver import add_rows
 

@@ -15,13 +15,14 @@ FIELD = '    later_{}: Annotated[int, Later(as_before=0), Field(ge=0, descriptio
 
 
 def source() -> str:
-    """The text of ``striate/recipe.py`` as it may become."""
+    """The text of ``striate/recipe.py`` as it may become, with that of the tables that it takes from elsewhere."""
     package = Path(striate.__file__).parent
-    text = (package / "recipe.py").read_text(encoding="utf-8").replace(IMPORTED, "")
-    settings = (package / "data" / "settings.py").read_text(encoding="utf-8")
-    own = re.search(r"^@dataclass.*?(?=\n\n\n)", settings, re.MULTILINE | re.DOTALL)
-    assert own
-    text = text.replace("\nMOST = ", f"\n{own[0]}\n\n\nMOST = ", 1)
+    text = (package / "recipe.py").read_text(encoding="utf-8")
+    for file, imported, instead in IMPORTED:
+        settings = (package / file).read_text(encoding="utf-8")
+        own = re.search(r"^@dataclass.*(?=\n)", settings, re.MULTILINE | re.DOTALL)
+        assert own and imported in text
+        text = text.replace(imported, instead).replace("\nBODY = ", f"\n{own[0]}\n\n\nBODY = ", 1)
     for name in TABLES:
         first = re.compile(r"^    \w+: Annotated", re.MULTILINE).search(text, text.index(f"class {name}:"))
         assert first, name
@@ -32,7 +33,15 @@ def source() -> str:
     return text
 
 
-IMPORTED = "from striate.data.settings import DataSettings\n"
+IMPORTED = (
+    ("data/settings.py", "from striate.data.settings import DataSettings\n", ""),
+    (
+        "task_settings.py",
+        "from striate.task_settings import SETTINGS\n",
+        "from striate.base.ranges import Share\n",
+    ),
+)
+"""Files of tables, how the recipe names what they offer, and what they need beside what it names itself."""
 NO_SIZE = 'Field(description="height and width in pixels of what the network gets")\n    ] = None'
 
 
@@ -46,7 +55,8 @@ def module(name: str) -> ModuleType:
 def without_later(text: str) -> str:
     """A recipe's TOML without the fields that came later, their comments, and tables that have no others."""
     from striate.base.fields import came_later  # not before `module` may have put another recipe in its place
-    from striate.recipe import SECTIONS, SETTINGS, Recipe, Stage
+    from striate.recipe import SECTIONS, Recipe, Stage
+    from striate.task_settings import SETTINGS
 
     owners = (Recipe, Stage, *SECTIONS.values(), *SETTINGS.values())
     later_names = {name for owner in owners for name in came_later(owner)}
@@ -60,7 +70,7 @@ def without_later(text: str) -> str:
 
 
 if __name__ == "__main__":
-    module("striate.recipe")
+    sys.modules["striate.task_settings"] = module("striate.recipe")
     from striate.cli import main
 
     commands = " ".join(sys.argv[1:]).split(" then ")

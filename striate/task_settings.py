@@ -1,0 +1,80 @@
+"""What each task asks of a recipe: one dataclass a task, in which every field has a default."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from striate.base.errors import RecipeError
+from striate.base.ranges import Fraction, NotNegative, Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifySettings:
+    """What the task "classify" asks of a recipe.
+
+    Raises:
+        RecipeError: ``loss`` "map" with label smoothing.
+    """
+
+    loss: Annotated[
+        Literal["cross_entropy", "map"],
+        Field(
+            description='"cross_entropy", or "map": cross-entropy with one more answer, "none of them" (LeCun et al. '
+            "1998, equation 9)"
+        ),
+    ] = "cross_entropy"
+    label_smoothing: Annotated[
+        Fraction, Field(description="part of the target spread evenly over all classes, 0 to 1 (Szegedy et al. 2016)")
+    ] = 0.0
+    class_weights: Annotated[
+        Literal["none", "balanced"], Field(description='"balanced" weighs each class by the inverse of its count')
+    ] = "none"
+
+    def __post_init__(self) -> None:
+        # Equation 9 pulls the outputs to the code of one class; a target spread over all would pull to their middle.
+        if self.loss == "map" and self.label_smoothing:
+            raise RecipeError(
+                f'classify: loss is "map" and label_smoothing {self.label_smoothing:g}; "map" takes no smoothed '
+                'targets: give label_smoothing 0, or loss "cross_entropy"'
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalizeSettings:
+    """What the task "localize" asks of a recipe."""
+
+    box_loss: Annotated[
+        Literal["giou", "square_roots"],
+        Field(description='loss of the box: 1 - GIoU, or squared errors of centre and "square_roots" of sides, 0 to 1'),
+    ] = "giou"
+    loss_weights: Annotated[
+        tuple[NotNegative, NotNegative], Field(description="weights of the class's loss and of the box's")
+    ] = (1.0, 2.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectSettings:
+    """What the task "detect" asks of a recipe."""
+
+    box_weight: Annotated[NotNegative, Field(description="weight of the boxes' loss, that of the classes being 1")] = (
+        2.0
+    )
+    objectness_weight: Annotated[
+        NotNegative, Field(description="weight of the objectness that detectors with anchors have")
+    ] = 1.0
+    iou_threshold: Annotated[
+        float, Field(gt=0.0, le=1.0, description="boxes of a class that overlap by more are one object, IoU 0 to 1")
+    ] = 0.6
+    score_threshold: Annotated[
+        Share | None,
+        Field(
+            description="least probability of an object that an answer names, 0 to 1; without it, the one of best F1 "
+            "in the validation of the epoch that is kept"
+        ),
+    ] = None
+
+
+SETTINGS: Mapping[str, type] = {"classify": ClassifySettings, "localize": LocalizeSettings, "detect": DetectSettings}
+"""Task name to the dataclass of its settings, in which every field has a default."""
