@@ -61,9 +61,12 @@ class DetectSettings:
     box_weight: Annotated[NotNegative, Field(description="weight of the boxes' loss, that of the classes being 1")] = (
         2.0
     )
-    objectness_weight: Annotated[
-        NotNegative, Field(description="weight of the objectness that detectors with anchors have")
-    ] = 1.0
+    background_weight: Annotated[
+        NotNegative,
+        Field(
+            description="of detectors with anchors, weight of the places that show no object, that of others being 1"
+        ),
+    ] = 0.1
     iou_threshold: Annotated[
         float, Field(gt=0.0, le=1.0, description="boxes of a class that overlap by more are one object, IoU 0 to 1")
     ] = 0.6

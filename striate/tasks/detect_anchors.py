@@ -5,7 +5,7 @@ one of that scale's anchors. Places come scale by scale, in the order in which t
 row by row, and the anchors of a cell one after the other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, cast
 
@@ -124,13 +124,13 @@ def anchored_loss(
     places: Places,
     answers: Answering,
 ) -> dict[str, Tensor]:
-    """``box``, ``objectness`` and ``class``: sums over each picture, as the paper has them, and the pictures' mean.
+    """``box``, ``object``, ``background``, ``class``: sums over each picture, as in the paper, and the pictures' mean.
 
     ``numbers`` are x, y, w, h and objectness of all places ``[N, P, 5]``; ``class_errors`` gives what the places that
-    answer for the objects, ``[N, K]``, know wrong of their classes, ``[N, K]``. Objectness is cross-entropy of all
-    places but those that are ignored (`IGNORED`). Width and height have half the squared error, whose gradient is what
-    is said less what is true. So is that of x and y, but behind the sigmoid, as in the authors' code: at a cell's
-    border, what is true before it is infinite.
+    answer for the objects, ``[N, K]``, know wrong of their classes, ``[N, K]``. Objectness is cross-entropy of the
+    places that answer for an object, and of all others but those that are ignored (`IGNORED`). Width and height have
+    half the squared error, whose gradient is what is said less what is true. So is that of x and y, but behind the
+    sigmoid, as in the authors' code: at a cell's border, what is true before it is infinite.
     """
     mine = numbers.gather(1, answers.places[..., None].expand(-1, -1, 5))
     wanted = places.numbers(objects.boxes, answers.places)
@@ -140,13 +140,19 @@ def anchored_loss(
     off = middles.sum(-1) + (mine[..., 2:4] - wanted[..., 2:4]).square().sum(-1) / 2
     there = torch.zeros_like(numbers[..., 4]).scatter_reduce_(1, answers.places, answers.do.float(), "amax")
     errors = entropy(numbers[..., 4], there, reduction="none")
-    errors = errors * ~(_overlapping(places.boxes(numbers[..., :4]), objects) & (there == 0))
-    pictures = len(numbers)
-    return {
-        "box": (off * answers.do).sum() / pictures,
-        "objectness": errors.sum() / pictures,
-        "class": (class_errors(answers.places) * answers.do).sum() / pictures,
+    elsewhere = ~_overlapping(places.boxes(numbers[..., :4]), objects) * (1 - there)
+    parts = {
+        "box": off * answers.do,
+        "object": errors * there,
+        "background": errors * elsewhere,
+        "class": class_errors(answers.places) * answers.do,
     }
+    return {name: part.sum() / len(numbers) for name, part in parts.items()}
+
+
+def weighed(parts: Mapping[str, Tensor], box: float, background: float) -> dict[str, Tensor]:
+    """The parts of `anchored_loss`, two of them by their weights, as in "You only look once" (2016), equation 3."""
+    return {**parts, "box": box * parts["box"], "background": background * parts["background"]}
 
 
 @torch.no_grad()

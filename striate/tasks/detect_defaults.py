@@ -1,7 +1,5 @@
 """What detection trains, and how, when the user says nothing; measured with ``make accept TOPIC=detect``."""
 
-from collections.abc import Mapping
-
 from striate.data.augmentation import Augmentation
 from striate.data.records import Dataset
 from striate.models.table import architecture
@@ -12,11 +10,6 @@ from striate.weights.pretrained import has_pretrained
 
 IMAGES = 6_400
 """Training pictures that a default run processes."""
-SETTINGS: Mapping[str | None, DetectSettings] = {
-    "yolov3": DetectSettings(box_weight=1.0),
-    "yolo_grid": DetectSettings(box_weight=1.0),
-}
-"""By the form of the network's outputs, where it is not as the settings themselves say: losses differ in scale."""
 
 
 def default_model(data: Dataset) -> str:
@@ -28,13 +21,12 @@ def default_recipe(data: Dataset, model: str, *, scratch: bool = False) -> Recip
     """The recipe for this network on these data."""
     images = max(1, len(data.records))
     epochs = min(max(round(IMAGES / (0.8 * images)), 12), 100)
-    row = architecture(model)
     scratch = scratch or not has_pretrained(model)
     return Recipe(
         task="detect",
         model=model,
         weights="none" if scratch else "pretrained",
-        size=row.preprocess.size,
+        size=architecture(model).preprocess.size,
         fit="letterbox",
         batch_size=8,
         optimizer="adamw",
@@ -42,6 +34,6 @@ def default_recipe(data: Dataset, model: str, *, scratch: bool = False) -> Recip
         augment=Augmentation(
             crop=(1.0, 1.0), scale=(0.6, 1.4), flip=True, colour=0.3, mosaic=0.5, multi_scale=(0.8, 1.2)
         ),
-        settings=SETTINGS.get(row.form, DetectSettings()),
+        settings=DetectSettings(),
         stages=(Stage(epochs=epochs, rate=1e-3, body_rate=1.0 if scratch else 0.3, freeze=() if scratch else EARLY),),
     )

@@ -29,6 +29,7 @@ from striate.tasks.detect_anchors import (
     places_of,
     remark_on,
     turned,
+    weighed,
 )
 from striate.tasks.detect_objects import Objects
 
@@ -47,7 +48,7 @@ class YoloGrid:
     anchors: Sizes = VOC_ANCHORS
     stride: Stride = 32
     box_weight: float = 1.0
-    objectness_weight: float = 1.0
+    background_weight: float = 1.0
     report: AnchorReport | None = None
 
     name: ClassVar[str] = "yolo_grid"
@@ -66,7 +67,7 @@ class YoloGrid:
             anchors=found.anchors[0] if found else self.anchors,
             report=found.report if found else None,
             box_weight=settings.box_weight,
-            objectness_weight=settings.objectness_weight,
+            background_weight=settings.background_weight,
         )
 
     def remarks(self) -> Iterable[str]:
@@ -95,8 +96,7 @@ class YoloGrid:
         places = self._places(objects.size, outputs.device)
         answers = answering(objects, (self.anchors,), (self.stride,))
         parts = anchored_loss(numbers.flatten(1, 2), class_errors, objects, places, answers)
-        weights = {"box": self.box_weight, "objectness": self.objectness_weight, "class": 1.0}
-        return {name: weights[name] * part for name, part in parts.items()}
+        return weighed(parts, self.box_weight, self.background_weight)
 
     def mirrored(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """See `Form`."""

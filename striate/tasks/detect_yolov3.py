@@ -29,6 +29,7 @@ from striate.tasks.detect_anchors import (
     places_of,
     remark_on,
     turned,
+    weighed,
 )
 from striate.tasks.detect_objects import Objects
 
@@ -60,7 +61,7 @@ class Yolov3:
     strides: tuple[Stride, ...] = STRIDES
     scale_xy: tuple[Reach, ...] = (1.0, 1.0, 1.0)
     box_weight: float = 1.0
-    objectness_weight: float = 1.0
+    background_weight: float = 1.0
     report: AnchorReport | None = None
 
     name: ClassVar[str] = "yolov3"
@@ -87,7 +88,7 @@ class Yolov3:
             anchors=found.anchors if found else self.anchors,
             report=found.report if found else None,
             box_weight=settings.box_weight,
-            objectness_weight=settings.objectness_weight,
+            background_weight=settings.background_weight,
         )
 
     def remarks(self) -> Iterable[str]:
@@ -116,8 +117,7 @@ class Yolov3:
         places = self._places(objects.size, outputs.device)
         answers = answering(objects, self.anchors, self.strides)
         parts = anchored_loss(outputs[..., :5], class_errors, objects, places, answers)
-        weights = {"box": self.box_weight, "objectness": self.objectness_weight, "class": 1.0}
-        return {name: weights[name] * part for name, part in parts.items()}
+        return weighed(parts, self.box_weight, self.background_weight)
 
     def mirrored(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """See `Form`."""

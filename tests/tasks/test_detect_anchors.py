@@ -148,7 +148,7 @@ def reference_loss(form, numbers, logits, objects):
     """The paper's sums for one picture, place by place; boxes and anchors in pixels."""
     places, answers = places_of(form, objects.size), answers_of(form, objects)
     truth, classes = objects.boxes[0].tolist(), objects.classes[0].tolist()
-    parts = dict.fromkeys(("box", "objectness", "class"), 0.0)
+    parts = dict.fromkeys(("box", "object", "background", "class"), 0.0)
     for at, (column, row, anchor, stride, reach) in enumerate(places):
         tx, ty, tw, th, sure = numbers[at]
         x = (column + 0.5 + (sigmoid(tx) - 0.5) * reach) * stride
@@ -158,7 +158,7 @@ def reference_loss(form, numbers, logits, objects):
         mine = [k for k, place in enumerate(answers) if place == at]
         if not mine:
             if not any(overlap(box, truth[k]) > 0.7 for k in range(len(answers))):
-                parts["objectness"] += entropy(sure, 0)
+                parts["background"] += entropy(sure, 0)
             continue
         (k,) = mine
         left, top, right, bottom = truth[k]
@@ -168,7 +168,7 @@ def reference_loss(form, numbers, logits, objects):
             parts["box"] += entropy(t, within) - entropy(true, within)
         parts["box"] += (tw - math.log((right - left) / anchor[0])) ** 2 / 2
         parts["box"] += (th - math.log((bottom - top) / anchor[1])) ** 2 / 2
-        parts["objectness"] += entropy(sure, 1)
+        parts["object"] += entropy(sure, 1)
         if isinstance(form, Yolov3):
             parts["class"] += sum(entropy(t, index == classes[k]) for index, t in enumerate(logits[at]))
         else:
@@ -214,9 +214,9 @@ def test_pictures_are_averaged_and_parts_weighed(name):
     ]
     whole = form.loss(outputs, objects)
     assert all(float(whole[part]) == pytest.approx(float(each[0][part] + each[1][part]) / 2) for part in whole)
-    assert float(each[1]["box"]) == float(each[1]["class"]) == 0 < float(each[1]["objectness"])
-    heavy = type(form)(**form.arguments, box_weight=3.0, objectness_weight=0.5).loss(outputs, objects)
-    weights = {"box": 3.0, "objectness": 0.5, "class": 1.0}
+    assert float(each[1]["box"]) == float(each[1]["object"]) == float(each[1]["class"]) == 0 < each[1]["background"]
+    heavy = type(form)(**form.arguments, box_weight=3.0, background_weight=0.5).loss(outputs, objects)
+    weights = {"box": 3.0, "object": 1.0, "background": 0.5, "class": 1.0}
     assert all(float(heavy[part]) == pytest.approx(weights[part] * float(whole[part])) for part in whole)
 
 
@@ -315,7 +315,7 @@ RECIPE = Recipe(
     model="yolov3/efficientnet_lite0",
     size=(100, 100),
     fit="letterbox",
-    settings=DetectSettings(box_weight=2.5, objectness_weight=0.25),
+    settings=DetectSettings(box_weight=2.5, background_weight=0.25),
 )
 
 
@@ -330,7 +330,7 @@ def test_anchors_are_those_of_the_boxes_in_the_input():
     found = Yolov3().fitted(RECIPE, records([(w + jitter, h) for w, h in groups for jitter in (-0.4, 0, 0.4)]))
     wanted = [(w / 4, h / 4) for w, h in groups]  # 400 pixels are 100
     assert [size for scale in found.anchors for size in scale] == [pytest.approx(size, abs=0.01) for size in wanted]
-    assert (found.strides, found.box_weight, found.objectness_weight) == ((8, 16, 32), 2.5, 0.25)
+    assert (found.strides, found.box_weight, found.background_weight) == ((8, 16, 32), 2.5, 0.25)
     assert found.report.objects == 27 and found.report.mean_best_iou > 0.9
     (said,) = found.remarks()
     assert said.startswith("anchors: 2x2, 4x5, ") and "of 27 objects 100.0% reach an IoU of 0.5" in said
