@@ -36,6 +36,7 @@ Sizes = Annotated[tuple[Size, ...], Field(min_length=1)]
 Scales = Annotated[tuple[Sizes, ...], Field(min_length=1)]
 Stride = Annotated[int, Field(ge=1, le=1 << 16)]
 Reach = Annotated[float, Field(gt=0, le=16)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)

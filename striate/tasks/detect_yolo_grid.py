@@ -23,6 +23,7 @@ from striate.tasks.detect_anchors import (
     Places,
     Sizes,
     Stride,
+    Weight,
     anchored_loss,
     answering,
     fitted_anchors,
@@ -47,16 +48,21 @@ class YoloGrid:
 
     anchors: Sizes = VOC_ANCHORS
     stride: Stride = 32
-    box_weight: float = 1.0
-    background_weight: float = 1.0
+    box_weight: Weight = 1.0
+    background_weight: Weight = 1.0
     report: AnchorReport | None = None
 
     name: ClassVar[str] = "yolo_grid"
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """See `Form`."""
-        return {"anchors": [list(size) for size in self.anchors], "stride": self.stride}
+        """See `Form`; the weights, so that a model file is measured by the loss that it was trained with."""
+        return {
+            "anchors": [list(size) for size in self.anchors],
+            "stride": self.stride,
+            "box_weight": self.box_weight,
+            "background_weight": self.background_weight,
+        }
 
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "YoloGrid":
         """With anchors of the records' boxes, as many as before, and the recipe's weights."""

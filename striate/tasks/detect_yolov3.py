@@ -23,6 +23,7 @@ from striate.tasks.detect_anchors import (
     Reach,
     Scales,
     Stride,
+    Weight,
     anchored_loss,
     answering,
     fitted_anchors,
@@ -60,8 +61,8 @@ class Yolov3:
     anchors: Scales = COCO_ANCHORS
     strides: tuple[Stride, ...] = STRIDES
     scale_xy: tuple[Reach, ...] = (1.0, 1.0, 1.0)
-    box_weight: float = 1.0
-    background_weight: float = 1.0
+    box_weight: Weight = 1.0
+    background_weight: Weight = 1.0
     report: AnchorReport | None = None
 
     name: ClassVar[str] = "yolov3"
@@ -75,9 +76,14 @@ class Yolov3:
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """See `Form`."""
-        anchors = [[list(size) for size in scale] for scale in self.anchors]
-        return {"anchors": anchors, "strides": list(self.strides), "scale_xy": list(self.scale_xy)}
+        """See `Form`; the weights, so that a model file is measured by the loss that it was trained with."""
+        return {
+            "anchors": [[list(size) for size in scale] for scale in self.anchors],
+            "strides": list(self.strides),
+            "scale_xy": list(self.scale_xy),
+            "box_weight": self.box_weight,
+            "background_weight": self.background_weight,
+        }
 
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "Yolov3":
         """With anchors of the records' boxes, as many as before, and the recipe's weights."""

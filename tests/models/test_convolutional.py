@@ -12,15 +12,14 @@ from torch import Tensor, nn
 from striate.answering import FoldedNetwork
 from striate.base.errors import ModelError
 from striate.layers import AveragePool2d, Conv2d
-from striate.models import MODELS, as_convolutional, build
+from striate.models import as_convolutional, build
 from striate.models.headed import Headed
 from striate.models.network import FeatureInfo, Network, TrainingView
-from tests.models.light import light
-from tests.models.test_networks import PAPERS
+from tests.models.light import CLASSIFIERS, PAPERS, light
 from tests.models.toys import Ending, Skipping, places
 
-GATED = [name for name in MODELS if name.startswith("se_")]
-POSSIBLE = [name for name in MODELS if name not in (*GATED, "lenet5_1998")]
+GATED = [name for name in CLASSIFIERS if name.startswith("se_")]
+POSSIBLE = [name for name in CLASSIFIERS if name not in (*GATED, "lenet5_1998")]
 SOME = [pytest.param(name, marks=[] if name in PAPERS else [pytest.mark.slow]) for name in POSSIBLE]
 
 

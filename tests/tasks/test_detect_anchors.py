@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -215,7 +216,7 @@ def test_pictures_are_averaged_and_parts_weighed(name):
     whole = form.loss(outputs, objects)
     assert all(float(whole[part]) == pytest.approx(float(each[0][part] + each[1][part]) / 2) for part in whole)
     assert float(each[1]["box"]) == float(each[1]["object"]) == float(each[1]["class"]) == 0 < each[1]["background"]
-    heavy = type(form)(**form.arguments, box_weight=3.0, background_weight=0.5).loss(outputs, objects)
+    heavy = replace(form, box_weight=3.0, background_weight=0.5).loss(outputs, objects)
     weights = {"box": 3.0, "object": 1.0, "background": 0.5, "class": 1.0}
     assert all(float(heavy[part]) == pytest.approx(weights[part] * float(whole[part])) for part in whole)
 
@@ -355,7 +356,7 @@ def test_too_few_sizes_leave_the_anchors_as_they_were(form, count):
 
 @pytest.mark.parametrize("name", FORMS)
 def test_through_json_and_back(name):
-    task = Detect(Classes(("cat",)), FORMS[name])
+    task = Detect(Classes(("cat",)), replace(FORMS[name], background_weight=0.3))
     assert task_named("detect", task.classes, json.loads(json.dumps(task.arguments))) == task
 
 
@@ -369,6 +370,7 @@ def test_through_json_and_back(name):
         ({"name": "yolov3", "strides": [0, 8, 16]}, "greater than or equal to 1"),
         ({"name": "yolov3", "scale_xy": [1, 1, "wide"]}, "valid number"),
         ({"name": "yolov3", "stride": 32}, "Unexpected keyword"),
+        ({"name": "yolov3", "box_weight": float("nan")}, "finite number"),
         ({"name": "yolo_grid", "stride": 32.5}, "valid integer"),
         ({"name": "yolo_grid", "anchors": [[1, 2, 3]]}, "at most 2 items"),
         ({"name": "yolov9"}, "yolov9"),
