@@ -169,7 +169,7 @@ def test_a_fresh_head_is_said_and_kept_in_mind(bring, tmp_path: Path) -> None:
         ({"classes": None}, WeightsError, ["theirs.safetensors: answers with 3 classes", "the number alone (3)"]),
         ({"classes": 4}, WeightsError, ["answers with 3 classes, 4 were asked for"]),
         ({"classes": 0}, DataError, ["classes is 0"]),
-        ({"classes": "nowhere.txt"}, DataError, ["nowhere.txt cannot be read", "imagenet, cifar10, digits, a number"]),
+        ({"classes": "nowhere.txt"}, DataError, ["nowhere.txt cannot be read", "digits, coco, voc, a number"]),
         ({"preprocess": None}, WeightsError, ["not known", "caffe: BGR", "--try DATA", "--preprocess"]),
         ({"preprocess": "imagnet"}, ModelError, ["no kind 'imagnet'", "Did you mean 'imagenet'", "raw: the bytes"]),
         ({"changes": {"units": 3}}, ModelError, ["no field 'units'", "Did you mean 'unit'"]),
@@ -295,11 +295,11 @@ def test_every_kind_is_described() -> None:
 
 
 def test_a_kind_at_the_networks_own_size() -> None:
-    way = of_kind("tf", "xception", 3)
+    way = of_kind("tf", MODELS["xception"].preprocess, 3)
     assert (way.size, way.mean, way.unit) == ((299, 299), (1.0,), 127.5)
-    way = of_kind("lite", "resnet20", 3)
+    way = of_kind("lite", MODELS["resnet20"].preprocess, 3)
     assert (way.size, way.resize, way.interpolation) == ((32, 32), "stretch", "bicubic")
-    way = of_kind("imagenet", "lenet5", 1)
+    way = of_kind("imagenet", DIGITS, 1)
     assert (way.channels, way.border, way.count) == ("grey", 2, 1)
     assert way.mean == pytest.approx(((0.485 + 0.456 + 0.406) / 3,))
     assert for_channels(way, 3).channels == "rgb" and for_channels(way, 5).channels == 5
@@ -368,7 +368,7 @@ def test_the_best_kind_is_found_and_taken(tried) -> None:
     }
     assert (decision.chosen, decision.kind, decision.best, decision.distinct) == ("measured", "lite", "lite", False)
     assert modelfile.describe(result.out).preprocess == decision.preprocess
-    assert decision.preprocess == changed(of_kind("lite", "lenet5", 1), {"border": 0})
+    assert decision.preprocess == changed(of_kind("lite", DIGITS, 1), {"border": 0})
     assert said == [
         "best: lite, top-1 1.000 of 60 pictures; tf, the second, cannot be told from it with 95 % confidence"
     ]

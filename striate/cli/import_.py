@@ -41,10 +41,14 @@ def import_(
     file: Annotated[Path, Parameter(help="weights of PyTorch, safetensors, Keras, Caffe or darknet")],
     /,
     *,
-    model: Annotated[str, Parameter(help="the network that they are for, see striate models")],
     out: Annotated[Path, Parameter(name=("--out", "-o"), help="model file to write, NAME.safetensors")],
+    model: Annotated[
+        str | None,
+        Parameter(help="the network that they are for, see striate models; a darknet detector's .cfg says it"),
+    ] = None,
     classes: Annotated[
-        str | None, Parameter(help="imagenet, cifar10, digits, how many, or a text file with one name a line")
+        str | None,
+        Parameter(help="imagenet, cifar10, digits, coco, voc, how many, or a text file with one name a line"),
     ] = None,
     preprocess: Annotated[
         str | None, Parameter(help="imagenet, caffe, tf, lite or raw: how pictures are prepared for these weights")

@@ -7,7 +7,6 @@ from typing import Any
 
 from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
-from striate.models.table import architecture
 from striate.pictures.preprocess import PREPROCESSING, Preprocess
 
 KINDS: Mapping[str, str] = MappingProxyType(
@@ -44,9 +43,8 @@ def check_words(kind: str | Preprocess | None, changes: Mapping[str, Any]) -> No
             )
 
 
-def of_kind(kind: str, model: str, channels: int) -> Preprocess:
-    """The constants of ``kind`` at the size and by the resize rule of the network ``model``, for so many channels."""
-    own = architecture(model).preprocess
+def of_kind(kind: str, own: Preprocess, channels: int) -> Preprocess:
+    """The constants of ``kind`` at the size and by the resize rule of ``own``, for so many channels."""
     return for_channels(
         replace(
             PREPROCESSING[kind],

@@ -4,14 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
+
 from striate.base.errors import ModelError, WeightsError
 from striate.importing.constants import KINDS, changed, described, for_channels, of_kind
 from striate.importing.trial import Trial, distinct
 from striate.models.network import Network
+from striate.models.table import architecture
 from striate.pictures.preprocess import Preprocess
 from striate.weights.pretrained import Pretrained
+from striate.weights.schemes import Placed
 
-Chosen = Literal["given", "known", "measured"]
+Fixed = Literal["given", "known", "described"]
+Chosen = Fixed | Literal["measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +25,13 @@ class Ways:
 
     ``tried`` are all kinds at the network's size with the user's changes, by name; ``fixed`` is the one that need not
     be measured, and ``chosen`` whose it is, both None if that is not known. One of no kind stands in ``tried`` under
-    the name of who chose it.
+    the name of who chose it. ``doubts`` are sentences on what the file leaves open, and the user, too.
     """
 
     tried: Mapping[str, Preprocess]
     fixed: Preprocess | None
-    chosen: Literal["given", "known"] | None
+    chosen: Fixed | None
+    doubts: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str | None:
@@ -35,42 +41,50 @@ class Ways:
 
 def ways(
     network: Network,
-    model: str,
+    placed: Placed,
     given: str | Preprocess | None,
     row: Pretrained | None,
     changes: Mapping[str, Any],
 ) -> Ways:
     """The ways of preparing pictures for the weights of this network, each checked against it.
 
+    The user's goes before that of the published file, and this before what the file itself describes.
+
     Raises:
         ModelError: a change is out of range, or the network cannot take such pictures.
     """
     channels = network.in_channels
-    tried = {kind: changed(of_kind(kind, model, channels), changes) for kind in KINDS}
+    itself = None if placed.described is None else placed.described.preprocess
+    own = itself or architecture(placed.model).preprocess
+    tried = {kind: changed(of_kind(kind, own, channels), changes) for kind in KINDS}
     fixed: Preprocess | None = None
-    chosen: Literal["given", "known"] | None = None
+    chosen: Fixed | None = None
     if given is not None:
         chosen, fixed = "given", tried[given] if isinstance(given, str) else changed(given, changes)
     elif row is not None:
         chosen, fixed = "known", changed(for_channels(row.preprocess, channels), changes)
+    elif itself is not None:
+        chosen, fixed = "described", changed(itself, changes)
     if chosen is not None and fixed is not None and fixed not in tried.values():
         tried[chosen] = fixed
     for way in tried.values():
-        _check_fit(network, model, way)
+        _check_fit(network, placed.model, way)
     different: dict[str, Preprocess] = {}
     for kind, way in tried.items():  # changes can make two kinds the same; both need not be tried
         if way not in different.values():
             different[kind] = way
-    return Ways(different, fixed, chosen)
+    left_open = placed.described.doubts if placed.described and chosen == "described" else {}
+    doubts = tuple(doubt for name, doubt in left_open.items() if name not in changes)
+    return Ways(different, fixed, chosen, doubts)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """How pictures are prepared for the weights, and why.
 
-    ``chosen`` says who decided: "given", "known" (the file is a published one) or "measured"; ``kind`` is the key of
-    `PREPROCESSING` that it comes from, if it comes from one. ``trials`` is what was tried, the best first, and
-    ``notes`` what that says, in sentences.
+    ``chosen`` says who decided: "given", "known" (the file is a published one), "described" (it says so itself) or
+    "measured"; ``kind`` is the key of `PREPROCESSING` that it comes from, if it comes from one. ``trials`` is what was
+    tried, the best first, and ``notes`` what that says, in sentences.
     """
 
     preprocess: Preprocess
@@ -139,3 +153,7 @@ def _check_fit(network: Network, model: str, preprocess: Preprocess) -> None:
         raise ModelError(f"{what}, but {model} takes pictures of {network.size[0]}x{network.size[1]} alone")
     if height < network.smallest[0] or width < network.smallest[1]:
         raise ModelError(f"{what}, but {model} takes pictures of {network.smallest[0]}x{network.smallest[1]} and more")
+    try:
+        network.check_images(torch.empty(1, preprocess.count, height, width, device="meta"))
+    except ModelError as error:
+        raise ModelError(f"{what}, but {error}") from None

@@ -19,7 +19,7 @@ from striate.importing.classes import LISTS, classes_from
 from striate.importing.constants import check_words
 from striate.importing.decision import Decision, Ways, decided, undecided, ways
 from striate.importing.trial import Trial, pictures, tried
-from striate.models.building import build
+from striate.models.building import NO_ARGUMENTS, build
 from striate.models.network import Network
 from striate.models.table import MODELS, architecture
 from striate.pictures.preprocess import Preprocess
@@ -28,7 +28,7 @@ from striate.weights.fitting import head_parameters, load_state
 from striate.weights.foreign import Foreign
 from striate.weights.pretrained import Pretrained, recognised
 from striate.weights.reading import read
-from striate.weights.schemes import Placed, answered_classes, place
+from striate.weights.schemes import Placed, answered_classes, describing_model, place
 
 Notify = Callable[[str], None]
 
@@ -86,7 +86,7 @@ class Imported:
 
 def import_weights(
     file: str | Path,
-    model: str,
+    model: str | None,
     out: str | Path,
     *,
     classes: str | int | Path | Sequence[str] | None = None,
@@ -105,10 +105,11 @@ def import_weights(
 
     Args:
         file: weights of PyTorch, safetensors, Keras, Caffe or darknet.
-        model: the network that they are for; where a framework means another by that name, that one is taken.
+        model: the network that they are for; where a framework means another by that name, that one is taken. None for
+            a file that says its network itself: darknet's detectors, by their ``config``.
         out: the model file to write, ending in ``.safetensors``.
-        classes: what the outputs are called: "imagenet", "cifar10", "digits", a number, the names, or a text file of
-            them, one a line. None takes those of the published file that this is, if it is one.
+        classes: what the outputs are called: "imagenet", "cifar10", "digits", "coco", "voc", a number, the names, or a
+            text file of them, one a line. None takes those of the published file that this is, if it is one.
         preprocess: a key of `PREPROCESSING` (at the network's own size), or all of it. None takes that of the
             published file, else what ``data`` shows to be best.
         changes: fields of the preprocessing that are to be others.
@@ -127,19 +128,16 @@ def import_weights(
     _check_words(model, preprocess, changes, fresh_head=fresh_head, classes=classes, data=data)
     _check_out(out, file, force=force)
     wanted, foreign = None if classes is None else classes_from(classes), read(file, config=config, state=state)
+    model = describing_model(foreign) if model is None else model
     published, row = recognised(foreign.sha256, file.name) or (None, None)
     names = wanted or _published_classes(foreign, model, row)
     placed = place(foreign, model, classes=len(names), fresh_head=fresh_head)
+    _check_trial(placed, data)
     network = _network(placed, file)
-    possible = ways(network, placed.model, preprocess, row, changes)
+    possible = ways(network, placed, preprocess, row, changes)
     for text in (*_known(row, wanted, possible), *_meant(placed, model, published, foreign), *_random(placed, network)):
         say(text)
-    trials = _trials(network, names, possible, data, device, say)
-    if possible.fixed is None and not trials:
-        raise undecided(printable(file))
-    decision = decided(possible, trials, len(names))
-    for text in decision.notes:
-        say(text)
+    decision = _decision(network, names, possible, data, device, file, say)
     licence = licence or (row.licence if row else None)
     result = _result(foreign, placed, model, out, names, decision, licence, time.monotonic() - started)
     modelfile.save(out, placed.tensors, _description(result, placed))
@@ -178,10 +176,17 @@ def _description(result: Imported, placed: Placed) -> modelfile.Description:
     """What the model file says of itself."""
     from striate import __version__
 
+    row, described = architecture(placed.model), placed.described
+    usual = {"form": {"name": row.form, **row.form_arguments}} if row.form else {}
     return modelfile.Description(
         model=placed.model,
-        arguments={"classes": placed.classes, "in_channels": placed.in_channels},
-        task="classify",
+        arguments={
+            "classes": placed.classes,
+            "in_channels": placed.in_channels,
+            **(described.arguments if described else {}),
+        },
+        task=row.task,
+        task_arguments=described.task_arguments if described else usual,
         classes=result.classes,
         preprocess=result.decision.preprocess,
         provenance={
@@ -219,7 +224,7 @@ def _check_out(out: Path, source: Path, *, force: bool) -> None:
 
 
 def _check_words(
-    model: str,
+    model: str | None,
     preprocess: str | Preprocess | None,
     changes: Mapping[str, Any],
     *,
@@ -228,7 +233,8 @@ def _check_words(
     data: Any,
 ) -> None:
     """Refuse what is wrong whatever the file is."""
-    architecture(model)
+    if model is not None:
+        architecture(model)
     check_words(preprocess, changes)
     if fresh_head and classes is None:
         raise DataError("--fresh-head begins the layers that answer afresh; say for which classes: --classes")
@@ -253,11 +259,19 @@ def _published_classes(foreign: Foreign, model: str, row: Pretrained | None) -> 
     )
 
 
+def _check_trial(placed: Placed, data: str | Path | None) -> None:
+    if data is not None and placed.described is not None:
+        raise WeightsError(
+            "--try measures networks that classify; how pictures are prepared for this one, its configuration says"
+        )
+
+
 def _network(placed: Placed, file: Path) -> Network:
     """The network with the weights in it, in evaluation mode."""
     if broken := [name for name, tensor in placed.tensors.items() if not torch.isfinite(tensor).all()]:
         raise WeightsError(f"{printable(file)}: {listed(broken)} hold numbers that are not finite")
-    network = build(placed.model, classes=placed.classes, in_channels=placed.in_channels, seed=0)
+    arguments = placed.described.arguments if placed.described else NO_ARGUMENTS
+    network = build(placed.model, classes=placed.classes, in_channels=placed.in_channels, seed=0, arguments=arguments)
     load_state(network, placed.tensors, source=str(file))
     return network.eval()
 
@@ -266,9 +280,9 @@ def _network(placed: Placed, file: Path) -> Network:
 
 
 def _known(row: Pretrained | None, wanted: Classes | None, possible: Ways) -> list[str]:
-    """That the file is a published one, and what is taken from that."""
+    """That the file is a published one, and what is taken from that; or what it leaves in doubt."""
     if row is None:
-        return []
+        return list(possible.doubts)
     taken = ["preprocessing"] if possible.chosen == "known" else []
     taken += ["classes"] if wanted is None else []
     what = f"{row.origin} ({row.licence or 'licence not known'})"
@@ -298,13 +312,25 @@ def _random(placed: Placed, network: Network) -> list[str]:
     return [f"{listed(placed.fresh)} are random, since the file has no auxiliary heads; those serve training alone"]
 
 
-def _trials(
-    network: Network, classes: Classes, possible: Ways, data: str | Path | None, device: str, say: Notify
-) -> tuple[Trial, ...]:
-    """What there is to be tried, on the data, if there are any."""
-    if data is None:
-        return ()
-    given, cache = pictures(Path(data), classes, next(iter(possible.tried.values())))
-    for text in given.notices:
+def _decision(
+    network: Network,
+    classes: Classes,
+    possible: Ways,
+    data: str | Path | None,
+    device: str,
+    file: Path,
+    say: Notify,
+) -> Decision:
+    """How pictures are prepared: as is fixed, or as the data show, if there are any."""
+    trials: tuple[Trial, ...] = ()
+    if data is not None:
+        given, cache = pictures(Path(data), classes, next(iter(possible.tried.values())))
+        for text in given.notices:
+            say(text)
+        trials = tried(network, classes, possible.tried, given.records, cache, device)
+    if possible.fixed is None and not trials:
+        raise undecided(printable(file))
+    decision = decided(possible, trials, len(classes))
+    for text in decision.notes:
         say(text)
-    return tried(network, classes, possible.tried, given.records, cache, device)
+    return decision

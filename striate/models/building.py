@@ -16,6 +16,8 @@ from striate.models.table import architecture
 if TYPE_CHECKING:
     from striate.models.network import Network
 
+_LONGEST = 200  # letters of an argument in a message
+
 NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -62,7 +64,7 @@ def build(
                 raise
             said = str(error).splitlines()[0]
             raise ModelError(
-                f"{name} cannot be built for {number} classes, with arguments {further}: {said}"
+                f"{name} cannot be built for {number} classes, with arguments {_shown(further)}: {said}"
             ) from error
     network.built_as, network.built_with = name, dict(arguments)
     return network
@@ -120,7 +122,7 @@ def _checked(name: str, builder: Callable[..., Any], arguments: Mapping[str, Any
 
     own = [each.name for each in inspect.signature(builder).parameters.values() if each.kind is each.KEYWORD_ONLY]
     known = [word for word in own if word not in ("classes", "in_channels")]
-    hints, checked = get_type_hints(builder), {}
+    hints, checked = get_type_hints(builder, include_extras=True), {}
     for word, value in arguments.items():
         if word not in known:
             there = f"It has {', '.join(known)}" if known else "It has none but classes and in_channels"
@@ -128,6 +130,18 @@ def _checked(name: str, builder: Callable[..., Any], arguments: Mapping[str, Any
         try:
             checked[word] = TypeAdapter(hints.get(word, Any)).validate_json(json.dumps(value), strict=True)
         except (ValidationError, TypeError, ValueError) as error:
-            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-            raise ModelError(f"{name}: the argument {word} is {value!r}; {said}") from None
+            said = _first(error.errors()[0]) if isinstance(error, ValidationError) else error
+            raise ModelError(f"{name}: the argument {word} is {_shown(value)}; {said}") from None
     return checked
+
+
+def _first(error: Mapping[str, Any]) -> str:
+    """What pydantic says of the first thing that is wrong, and where in the argument that is."""
+    where, said = ".".join(map(str, error["loc"])), str(error["msg"]).removeprefix("Value error, ")
+    return f"at {where}: {said}" if where else said
+
+
+def _shown(value: object) -> str:
+    """A value for a message, cut where it is long: of some networks every layer is an argument."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

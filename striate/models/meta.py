@@ -1,12 +1,13 @@
 """Networks with shapes and without numbers, for who asks what would fit or what it would cost."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from striate.models.building import build
+from striate.models.building import NO_ARGUMENTS, build
 from striate.models.network import Network
 
 
@@ -20,7 +21,9 @@ class _NothingToFill(TorchFunctionMode):
         return func(*args, **given)
 
 
-def build_on_meta(name: str, *, classes: int, in_channels: int | None = None) -> Network:
+def build_on_meta(
+    name: str, *, classes: int, in_channels: int | None = None, arguments: Mapping[str, Any] = NO_ARGUMENTS
+) -> Network:
     """The network that `build` gives, on torch's device "meta".
 
     Raises:
@@ -31,4 +34,4 @@ def build_on_meta(name: str, *, classes: int, in_channels: int | None = None) ->
         True
     """
     with torch.device("meta"), _NothingToFill():
-        return build(name, classes=classes, in_channels=in_channels)
+        return build(name, classes=classes, in_channels=in_channels, arguments=arguments)

@@ -50,6 +50,11 @@ _FASHION = Preprocess(channels="grey", mean=(0.2860,), scale=(0.3530,), size=(28
 _DIGITS = Preprocess(channels="grey", mean=(0.1307,), scale=(0.3081,), size=(32, 32), resize="stretch", border=2)
 _DARKNET = Preprocess(mean=(0.0,), scale=(1.0,), size=(256, 256), crop_fraction=1.0)
 _YOLO = replace(_at(_DARKNET, 416), resize="letterbox", fill=128)
+_TINY_FORM = {
+    "anchors": (((10, 14), (23, 27), (37, 58)), ((81, 82), (135, 169), (344, 319))),
+    "strides": (16, 32),
+    "scale_xy": (1, 1),
+}
 # The paper's paper is -0.1 and its ink 1.175, which makes the mean of a digit about 0 and its variance about 1.
 _INK = replace(_DIGITS, mean=(0.1 / 1.275,), scale=(1 / 1.275,))
 _BYTES_256 = replace(_DIGITS, unit=256.0, mean=(0.0,), scale=(1.0,), size=(28, 28), border=0)
@@ -449,11 +454,18 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
             classes=80,
             task="detect",
             form="yolov3",
-            form_arguments={
-                "anchors": (((10, 14), (23, 27), (37, 58)), ((81, 82), (135, 169), (344, 319))),
-                "strides": (16, 32),
-                "scale_xy": (1, 1),
-            },
+            form_arguments=_TINY_FORM,
+        ),
+        "darknet": Architecture(
+            build="striate.models.darknet:darknet",
+            summary="the layers of a darknet .cfg, as striate import reads it; by itself YOLOv3-tiny's",
+            parameters=8_852_366,
+            multiply_adds=2_782_480_896,
+            preprocess=_YOLO,
+            classes=80,
+            task="detect",
+            form="yolov3",
+            form_arguments=_TINY_FORM,
         ),
     }
 )

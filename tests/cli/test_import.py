@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.weights.handmade import darknet_detector
+
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "json.md"
 pytestmark = pytest.mark.usefixtures("one_reader")
 WORDS = ("--model", "lenet5", "--classes", "2", "--preprocess", "raw", "--out", "ours.safetensors")
@@ -106,6 +108,77 @@ def test_a_trial_is_a_table(striate, theirs, photos):
     assert evaluated["top1"] == result.json["tried"][0]["top1"]
 
 
+DARKNET = ("detector.weights", "--config", "detector.cfg", "--out", "ours.safetensors")
+
+
+def test_a_detector_of_darknet_needs_no_model(striate, drawn):
+    darknet_detector(Path(), classes=2)
+    answer = striate("import", *DARKNET, "--classes", "2")
+    assert answer.code == 0 and answer.out == (
+        "wrote ours.safetensors: darknet, 2 classes, pictures of 32x64 rgb, preprocessing its own (described)\n"
+        "next: striate predict ours.safetensors PICTURE\n"
+    )
+    assert "are letterboxed, as the first darknet does (--resize stretch for the other)" in answer.err
+    Path("names.txt").write_text("disc\nsquare\n")
+    words = ("--classes", "names.txt", "--resize", "stretch", "--force", "--json", "--licence", "CC0-1.0")
+    answer = striate("import", *DARKNET, *words)
+    result = answer.json
+    assert answer.err == "" and set(result) == documented() | {"state"}
+    assert (result["model"], result["asked"], result["origin"]) == ("darknet", "darknet", "darknet")
+    assert (result["scheme"], result["chosen"], result["kind"]) == ("darknet_detector", "described", None)
+    assert (result["classes"], result["preprocess"]["resize"]) == (2, "stretch")
+
+
+def test_and_finds_and_draws_and_is_measured(striate, drawn):
+    darknet_detector(Path(), classes=2)
+    Path("names.txt").write_text("disc\nsquare\n")
+    assert striate("import", *DARKNET, "--classes", "names.txt", "--quiet").err == ""
+    picture = min(drawn.rglob("*.png"))
+    found = striate("predict", "ours.safetensors", picture, "--json", "--out", "drawn").json["predictions"][0]
+    assert found["boxes"] and all(set(each) == {"name", "probability", "xyxy"} for each in found["boxes"])
+    assert {each["name"] for each in found["boxes"]} <= {"disc", "square"}
+    assert Path("drawn", Path(found["drawn"]).name).exists()
+    Path("data").mkdir()
+    Path("data", picture.name).write_bytes(picture.read_bytes())
+    Path("data", "boxes.csv").write_text(f"image,xmin,ymin,xmax,ymax,class\n{picture.name},2,3,14,15,disc\n")
+    figures = striate("evaluate", "ours.safetensors", "data", "--json").json
+    assert figures["task"] == "detect" and figures["images"] == 1 and figures["ap50"] is not None
+
+
+def test_what_a_detector_of_darknet_is_refused_for(striate, photos, leftovers):
+    darknet_detector(Path(), classes=2)
+    whole, text = Path("detector.weights").read_bytes(), Path("detector.cfg").read_text()
+
+    def refuses(words: str, *said: str) -> None:
+        striate("import", *DARKNET, *words.split()).refuses(*said)
+
+    refuses("", "answers with 2 classes", "--classes", "the number alone (2)")
+    refuses("--classes coco", "answers with 2 classes, 80 were asked for; give --classes 2")
+    refuses("--classes 2 --try photos", "--try measures networks that classify")
+    refuses("--classes 2 --size 33x64", "size is 33x64", "multiples of 2")
+    refuses("--classes 2 --model vgg16", "does not fit vgg16")
+    refuses("--classes 2 --preprocess raw --channels 4", "--channels")
+    Path("detector.weights").write_bytes(whole[:-3])
+    refuses("--classes 2", "detector.weights: does not fit detector.cfg", "it ends at byte")
+    Path("detector.weights").write_bytes(whole + b"1234")
+    refuses("--classes 2", "belong to no layer")
+    Path("detector.weights").write_bytes(whole)
+    for change, said in (
+        (("[net]", "[nett]"), ["the first section should be [net]"]),
+        (("width=64", f"width={10**9}"), ["[net] of line 1 has width=1000000000, which is out of range"]),
+        (("filters=4", f"filters={10**9}"), ["[convolutional] of line 5"]),
+        (("[yolo]", "[yolov9]"), ["[yolov9] of line 15: layers of this kind are not read"]),
+        (("batch_normalize=1", "batch_normalize=0"), ["implies", "floats"]),
+    ):
+        Path("detector.cfg").write_text(text.replace(*change))
+        refuses("--classes 2", "detector.cfg", *said)
+    Path("detector.cfg").write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
+    refuses("--classes 2", "detector.cfg", "line 1 stands before any [section]")
+    Path("detector.cfg").unlink()
+    refuses("--classes 2", "detector.cfg is no file")
+    assert not Path("ours.safetensors").exists() and leftovers(Path()) == []
+
+
 def test_what_is_refused_before_the_file_is_read(striate, theirs, photos):
     before = sorted(path.name for path in Path().iterdir())
 
@@ -113,7 +186,7 @@ def test_what_is_refused_before_the_file_is_read(striate, theirs, photos):
         striate("import", theirs, *words.split()).refuses(*said)
 
     refuses("--model lenet5", "--out")
-    refuses("--out x.safetensors", "--model")
+    refuses("--out x.safetensors", "a file of torch does not say which network it is for", "--model")
     refuses("--model lenet --out x.safetensors", "no model is called 'lenet'", "Did you mean")
     refuses("--model lenet5 --out x.pth", "ends in .safetensors")
     refuses("--model lenet5 --out no/x.safetensors", "its folder does not exist")

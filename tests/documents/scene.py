@@ -7,6 +7,7 @@ import numpy as np
 
 from tests.conftest import draw_photo_folder
 from tests.documents.reading import REPOSITORY
+from tests.weights.handmade import darknet_detector
 
 
 def set_scene(folder: Path) -> Path:
@@ -23,6 +24,7 @@ def set_scene(folder: Path) -> Path:
     _write_detector(folder / "detector.safetensors")
     _write_torch(folder / "mobilenet_v2-b0353104.pth")
     _write_keras(folder / "squeezenet.h5")
+    darknet_detector(folder, classes=80)
     return folder
 
 

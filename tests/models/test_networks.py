@@ -86,6 +86,7 @@ PUBLISHED = {
     "darknet53": (41_609_928, 35_712, 9_285_115_904),
     "yolov3": (61_949_149, 52_608, 32_932_037_632),
     "yolov3_tiny": (8_852_366, 6_368, 2_782_480_896),
+    "darknet": (8_852_366, 6_368, 2_782_480_896),
     # By arithmetic: googlenet_bn, and behind each module of C channels two dense layers with biases, C to C / 16 to C.
     "se_inception": (
         6_624_904 + sum(2 * c * (c // 16) + c + c // 16 for c in (256, 480, 512, 512, 512, 528, 832, 832, 1024)),

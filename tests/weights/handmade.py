@@ -5,7 +5,7 @@ import struct
 from argparse import Namespace
 from collections import OrderedDict
 from io import BytesIO
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -121,6 +121,38 @@ DARKNET_FLOATS = 4 * 4 + 108 + 4 + 8 + 2 + 256
 def darknet_weights(numbers: np.ndarray, *, version: tuple[int, int, int] = (0, 2, 5), seen: int = 77) -> bytes:
     new = version[0] * 10 + version[1] >= 2 and max(version[:2]) < 1000
     return struct.pack("<iii", *version) + struct.pack("<Q" if new else "<I", seen) + numbers.astype("<f4").tobytes()
+
+
+DETECTOR_CONFIG = """[net]
+width=64
+height=32
+channels=3
+[convolutional]
+batch_normalize=1
+filters=4
+size=3
+stride=2
+pad=1
+activation=leaky
+[convolutional]
+filters={filters}
+activation=linear
+[yolo]
+mask=0,1
+anchors=8,8, 20,16
+classes={classes}
+num=2
+"""
+
+
+def darknet_detector(folder: Path, *, classes: int) -> None:
+    """``detector.cfg`` and ``detector.weights`` of a network that nobody trained."""
+    filters = 2 * (5 + classes)
+    rng = np.random.default_rng(classes)
+    norm = [rng.normal(size=4), rng.normal(1, 0.1, 4), rng.normal(size=4), rng.uniform(0.5, 2, 4)]
+    numbers = [*norm, rng.normal(size=108), rng.normal(0.5, 0.5, filters), rng.normal(0, 0.5, 4 * filters)]
+    (folder / "detector.cfg").write_text(DETECTOR_CONFIG.format(filters=filters, classes=classes))
+    (folder / "detector.weights").write_bytes(darknet_weights(np.concatenate(numbers)))
 
 
 # torch

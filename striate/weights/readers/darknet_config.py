@@ -4,6 +4,7 @@ The rules are those of darknet's `parser.c`: numbers default as there, and maps 
 height, width]``, since kernels depend on the channels before them and dense weights on the whole map.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ Shape = tuple[int, int, int]
 _LARGEST = 2**20  # bytes; the longest published description has 30,000
 _ODD = {"dontload": "0", "dontloadscales": "0", "flipped": "0", "share_index": ""}  # and what means that they are off
 _COUNT = 2**31  # darknet counts in 32 bits
+_SIDE = 2**16  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Section:
     line: int
     options: dict[str, str] = field(default_factory=dict)
 
-    def whole(self, key: str, default: int, *, least: int | None = None) -> int:
+    def whole(self, key: str, default: int, *, least: int = 1 - _COUNT, most: int = _COUNT - 1) -> int:
         """The option as an integer; darknet's own default where it is not given."""
         text = self.options.get(key)
         number = default
@@ -37,7 +39,7 @@ class Section:
             if not found:
                 raise WeightsError(f"{self} has {key}={text[:40]}, which is no whole number")
             number = int(found[0])
-        if abs(number) >= _COUNT or (least is not None and number < least):
+        if not least <= number <= most:
             raise WeightsError(f"{self} has {key}={number}, which is out of range")
         return number
 
@@ -45,6 +47,24 @@ class Section:
         """The option as integers between commas."""
         parts = [part for part in self.options.get(key, "").split(",") if part]
         return [Section(self.name, self.line, {key: part}).whole(key, 0) for part in parts]
+
+    def layers(self, key: str, index: int) -> tuple[int, ...]:
+        """The layers that the option of layer ``index`` names: from the start, or with a minus from there back."""
+        numbers = tuple(number + index if number < 0 else number for number in self.wholes(key))
+        if not numbers or any(not 0 <= number < index for number in numbers):
+            raise WeightsError(f"{self} has {key}={self.options.get(key, '')[:40]}, and {index} layers stand before it")
+        return numbers
+
+    def numbers(self, key: str) -> list[float]:
+        """The option as numbers between commas."""
+        words = [word for word in self.options.get(key, "").split(",") if word]
+        try:
+            found = [float(word) for word in words]
+        except ValueError:
+            found = [math.nan]
+        if not all(map(math.isfinite, found)):
+            raise WeightsError(f"{self} has {key}={self.options[key][:40]}, which are no numbers between commas")
+        return found
 
     def __str__(self) -> str:
         return f"[{self.name[:40]}] of line {self.line}"
@@ -60,8 +80,42 @@ class Layer:
     weights: tuple[tuple[str, tuple[int, ...]], ...] = ()  # names and shapes in the order of the file
 
 
-def parse(path: Path) -> list[Layer]:
-    """The layers of a ``.cfg``.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window's side, its strides across and down, and the places of padding of both sides of an axis together."""
+
+    size: int
+    across: int
+    down: int
+    padding: int
+
+    def over(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of what it gives of a map."""
+        down, across = (side + self.padding - self.size for side in (height, width))
+        return down // self.down + 1, across // self.across + 1
+
+
+def convolution_window(section: Section) -> Window:
+    """The window of a convolution."""
+    size = section.whole("size", 1, least=1)
+    padding = size // 2 if section.whole("pad", 0) else section.whole("padding", 0, least=0)
+    return Window(size, *_strides(section), 2 * padding)
+
+
+def pool_window(section: Section) -> Window:
+    """The window of a max pool."""
+    across, down = _strides(section)
+    size = section.whole("size", section.whole("stride", 1), least=1)
+    return Window(size, across, down, section.whole("padding", size - 1, least=0))
+
+
+def _strides(section: Section) -> tuple[int, int]:
+    stride = section.whole("stride", 1, least=1)
+    return section.whole("stride_x", stride, least=1), section.whole("stride_y", stride, least=1)
+
+
+def parse(path: Path) -> tuple[Section, list[Layer]]:
+    """The section ``[net]`` of a ``.cfg``, and the layers after it.
 
     Raises:
         WeightsError: it cannot be read, has a layer whose weights are not known here, or makes no network.
@@ -94,9 +148,9 @@ def _sections(text: str) -> list[Section]:
     return sections
 
 
-def _layers(sections: list[Section]) -> list[Layer]:
+def _layers(sections: list[Section]) -> tuple[Section, list[Layer]]:
     net = sections[0]
-    before: Shape = (net.whole("channels", 0), net.whole("height", 0), net.whole("width", 0))
+    before: Shape = (net.whole("channels", 0), net.whole("height", 0, most=_SIDE), net.whole("width", 0, most=_SIDE))
     if before[1:] == (0, 0) and net.whole("inputs", 0):  # a network of dense layers alone
         before = (net.whole("inputs", 0), 1, 1)
     if min(before) < 1:
@@ -112,7 +166,7 @@ def _layers(sections: list[Section]) -> list[Layer]:
             raise WeightsError(f"{section} would give {list(layer.shape)} from {list(before)}")
         layers.append(layer)
         before = layer.shape
-    return layers
+    return net, layers
 
 
 # The kinds of layers. Each takes its index, its section, the map before it and the layers so far.
@@ -130,10 +184,7 @@ def _convolutional(index: int, section: Section, before: Shape, layers: list[Lay
         raise WeightsError(
             f"{section}: {groups} groups divide neither {channels} channels nor {filters} filters evenly"
         )
-    stride = section.whole("stride", 1, least=1)
-    padding = size // 2 if section.whole("pad", 0) else section.whole("padding", 0)
-    across, down = section.whole("stride_x", stride, least=1), section.whole("stride_y", stride, least=1)
-    shape = (filters, (height + 2 * padding - size) // down + 1, (width + 2 * padding - size) // across + 1)
+    shape = (filters, *convolution_window(section).over(height, width))
     weights = (
         (f"conv{index}/bias", (filters,)),
         *((f"conv{index}/{n}", s) for n, s in _statistics(filters) if section.whole("batch_normalize", 0)),
@@ -168,15 +219,9 @@ def _local(index: int, section: Section, before: Shape, layers: list[Layer]) -> 
 
 def _maxpool(index: int, section: Section, before: Shape, layers: list[Layer]) -> Layer:
     channels, height, width = before
-    stride = section.whole("stride", 1, least=1)
-    size = section.whole("size", stride, least=1)
-    padding = section.whole("padding", size - 1, least=0)
-    across, down = section.whole("stride_x", stride, least=1), section.whole("stride_y", stride, least=1)
     if section.whole("maxpool_depth", 0):
         return Layer(index, section, (section.whole("out_channels", 1, least=1), height, width))
-    return Layer(
-        index, section, (channels, (height + padding - size) // down + 1, (width + padding - size) // across + 1)
-    )
+    return Layer(index, section, (channels, *pool_window(section).over(height, width)))
 
 
 def _avgpool(index: int, section: Section, before: Shape, layers: list[Layer]) -> Layer:
@@ -203,7 +248,7 @@ def _reorg(index: int, section: Section, before: Shape, layers: list[Layer]) -> 
 
 def _route(index: int, section: Section, before: Shape, layers: list[Layer]) -> Layer:
     """Other layers' maps one behind the other; with ``groups``, one part of each."""
-    sources = _sources(section, "layers", index, layers)
+    sources = [layers[number] for number in section.layers("layers", index)]
     groups, part = section.whole("groups", 1, least=1), section.whole("group_id", 0, least=0)
     if len({source.shape[1:] for source in sources}) != 1 or part >= groups:
         raise WeightsError(f"{section} joins maps of several sizes, {[list(s.shape) for s in sources[:6]]}")
@@ -212,7 +257,7 @@ def _route(index: int, section: Section, before: Shape, layers: list[Layer]) -> 
 
 
 def _shortcut(index: int, section: Section, before: Shape, layers: list[Layer]) -> Layer:
-    _sources(section, "from", index, layers)
+    section.layers("from", index)
     if section.options.get("weights_type", "none") != "none":
         raise WeightsError(f"{section} has weights of its own (weights_type), which are not read")
     return Layer(index, section, before)
@@ -220,7 +265,7 @@ def _shortcut(index: int, section: Section, before: Shape, layers: list[Layer]) 
 
 def _scaled(index: int, section: Section, before: Shape, layers: list[Layer]) -> Layer:
     """[scale_channels] and [sam]: the map named by ``from``, times the one before."""
-    return Layer(index, section, _sources(section, "from", index, layers)[0].shape)
+    return Layer(index, section, layers[section.layers("from", index)[0]].shape)
 
 
 def _crop(index: int, section: Section, before: Shape, layers: list[Layer]) -> Layer:
@@ -229,16 +274,6 @@ def _crop(index: int, section: Section, before: Shape, layers: list[Layer]) -> L
 
 def _alike(index: int, section: Section, before: Shape, layers: list[Layer]) -> Layer:
     return Layer(index, section, before)
-
-
-def _sources(section: Section, key: str, index: int, layers: list[Layer]) -> list[Layer]:
-    """The layers that an option names: from the start, or with a minus from here back."""
-    numbers = [number + index if number < 0 else number for number in section.wholes(key)]
-    if not numbers or any(not 0 <= number < index for number in numbers):
-        raise WeightsError(
-            f"{section} has {key}={section.options.get(key, '')[:40]}, and {index} layers stand before it"
-        )
-    return [layers[number] for number in numbers]
 
 
 _Kind = Callable[[int, Section, Shape, list[Layer]], Layer]

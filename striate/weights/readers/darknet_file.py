@@ -3,12 +3,13 @@
 import struct
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from striate.base.errors import WeightsError
 from striate.weights.readers import Contents
-from striate.weights.readers.darknet_config import Layer, parse
+from striate.weights.readers.darknet_config import Layer, Section, parse
 
 
 def read(path: Path, config: Path) -> Contents:
@@ -19,13 +20,13 @@ def read(path: Path, config: Path) -> Contents:
     layers are ``dense6/weight`` ``[out, in]`` and so on; ``local6/weight`` is ``[places, out, in, size, size]``.
 
     Facts: ``floats`` (how many the file has), ``seen`` (pictures trained on), ``version`` (of darknet, three numbers),
-    ``layers``, each with ``index``, ``section``, ``options`` (texts) and ``shape``, what it gives as ``[channels,
-    height, width]``.
+    ``config`` (the configuration's path), ``net`` with ``section``, ``line`` and ``options`` (texts), and ``layers``,
+    each with these, ``index``, and ``shape``, what it gives as ``[channels, height, width]``.
 
     Raises:
-        WeightsError: the configuration is none, or implies more or fewer floats than the file has.
+        WeightsError: the configuration is none, or implies more or fewer floats than the file has, or others.
     """
-    layers = parse(config)
+    net, layers = parse(config)
     raw = path.read_bytes()
     version, seen, begin = _header(raw)
     implied = sum(prod(shape) for layer in layers for _, shape in layer.weights)
@@ -43,11 +44,19 @@ def read(path: Path, config: Path) -> Contents:
             dense = turned and name.startswith("dense") and name.endswith("weight")
             arrays[name] = part.reshape(shape[::-1]).T if dense else part.reshape(shape)
             position += prod(shape)
-    rows = [
-        {"index": each.index, "section": each.section.name, "options": each.section.options, "shape": list(each.shape)}
-        for each in layers
-    ]
-    return Contents("darknet", arrays, {"floats": found, "seen": seen, "version": list(version), "layers": rows})
+            if name.endswith("/variance") and (arrays[name] < 0).any():
+                raise WeightsError(
+                    f"does not fit {config.name}: what would be variances of {layer.section} is in part below 0, so "
+                    "they are numbers of another layer"
+                )
+    rows = [{"index": each.index, **said(each.section), "shape": list(each.shape)} for each in layers]
+    facts = {"floats": found, "seen": seen, "version": list(version), "config": str(config)}
+    return Contents("darknet", arrays, {**facts, "net": said(net), "layers": rows})
+
+
+def said(section: Section) -> dict[str, Any]:
+    """A section as the facts have it."""
+    return {"section": section.name, "line": section.line, "options": section.options}
 
 
 def _header(raw: bytes) -> tuple[tuple[int, int, int], int, int]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from striate.base.errors import WeightsError
-from striate.models.building import build
+from striate.models.building import NO_ARGUMENTS, build
 from striate.models.table import architecture
 from striate.weights.fitting import Misfits, head_parameters, misfits
 from striate.weights.foreign import Foreign
-from striate.weights.schemes.table import SCHEMES, Scheme, function_at
+from striate.weights.schemes.table import SCHEMES, Described, Scheme, function_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,8 @@ MEMORY = "memory"
 class Placed:
     """Tensors by our names that fill the network ``model`` wholly, and the scheme that they were written in.
 
-    ``fresh`` are the names of those that are not from the file but newly begun.
+    ``fresh`` are the names of those that are not from the file but newly begun. ``described`` is what the file says of
+    the network, if it does.
     """
 
     model: str
@@ -34,6 +35,7 @@ class Placed:
     in_channels: int
     tensors: "dict[str, Tensor]"
     fresh: tuple[str, ...] = ()
+    described: Described | None = None
 
 
 def place(foreign: Foreign, model: str, *, classes: int, fresh_head: bool = False) -> Placed:
@@ -46,7 +48,8 @@ def place(foreign: Foreign, model: str, *, classes: int, fresh_head: bool = Fals
     Raises:
         ModelError: no network has this name.
         WeightsError: no scheme of the file's origin knows the network; or the file is for another number of classes;
-            or under no scheme do all arrays fit: lists what is missing, unexpected and misshapen under the closest.
+            or under no scheme do all arrays fit: lists what is missing, unexpected and misshapen under the closest; or
+            what the file says of its network makes none.
     """
     closest = _closest(foreign, model, classes, fresh_head)
     if closest.misfits:
@@ -64,8 +67,25 @@ def answered_classes(foreign: Foreign, model: str) -> int | None:
     closest = _closest(foreign, model, architecture(model).classes, fresh_head=True)
     if closest.misfits:
         raise WeightsError(_complaint(closest, foreign, model))
+    if closest.described is not None:
+        return closest.described.classes
     shapes = _answering(closest)
     return int(shapes[-1][0]) if shapes and shapes[-1] else None
+
+
+def describing_model(foreign: Foreign) -> str:
+    """The network of a file that says itself what it is.
+
+    Raises:
+        WeightsError: files of its origin do not.
+    """
+    for row in SCHEMES.values():
+        if foreign.origin in row.origins and row.describe is not None:
+            return next(iter(row.models))
+    raise WeightsError(
+        f"{foreign.path}: a file of {foreign.origin} does not say which network it is for; say it with --model, a name "
+        "that striate models lists"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +101,7 @@ class _Attempt:
     tensors: "dict[str, Tensor]"
     fresh: tuple[str, ...]
     misfits: Misfits
+    described: Described | None
 
 
 def _closest(foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _Attempt:
@@ -107,14 +128,16 @@ def _attempt(name: str, row: Scheme, foreign: Foreign, model: str, classes: int,
     from striate.models.meta import build_on_meta  # which loads torch
 
     convert = function_at(row.convert)
-    network = build_on_meta(model, classes=classes)
+    described: Described | None = None if row.describe is None else function_at(row.describe)(foreign)
+    arguments = NO_ARGUMENTS if described is None else described.arguments
+    network = build_on_meta(model, classes=classes, arguments=arguments)
     tensors: dict[str, Tensor] = convert(foreign, network)
     channels = _channels(network, tensors)
     if channels != network.in_channels:
-        network = build_on_meta(model, classes=classes, in_channels=channels)
+        network = build_on_meta(model, classes=classes, in_channels=channels, arguments=arguments)
         tensors = convert(foreign, network)
     fresh = _fresh(network, tensors, fresh_head)
-    return _Attempt(name, model, network, tensors, fresh, misfits(network, tensors, skip=fresh))
+    return _Attempt(name, model, network, tensors, fresh, misfits(network, tensors, skip=fresh), described)
 
 
 def _channels(network: "Network", tensors: "dict[str, Tensor]") -> int:
@@ -144,9 +167,14 @@ def _filled(attempt: _Attempt) -> Placed:
     tensors, network = dict(attempt.tensors), attempt.network
     if attempt.fresh:
         # A seed of its own: the same file makes the same network every time.
-        begun = build(attempt.model, classes=network.classes, in_channels=network.in_channels, seed=0).state_dict()
-        tensors |= {name: begun[name].clone() for name in attempt.fresh}
-    return Placed(attempt.model, attempt.scheme, network.classes, network.in_channels, tensors, attempt.fresh)
+        channels, arguments = network.in_channels, network.built_with
+        begun = build(attempt.model, classes=network.classes, in_channels=channels, seed=0, arguments=arguments)
+        state = begun.state_dict()
+        tensors |= {name: state[name].clone() for name in attempt.fresh}
+    return Placed(
+        *(attempt.model, attempt.scheme, network.classes, network.in_channels, tensors, attempt.fresh),
+        described=attempt.described,
+    )
 
 
 def _complaint(attempt: _Attempt, foreign: Foreign, model: str) -> str:
@@ -168,6 +196,8 @@ def _complaint(attempt: _Attempt, foreign: Foreign, model: str) -> str:
             )
         rest = [shape[1:] for shape in shapes] == [wanted[name].shape[1:] for name in head]
         answers = {tuple(shape[:1]) for shape in shapes}
+        if attempt.described is not None:  # whose outputs are more than the classes
+            answers = {(attempt.described.classes,)}
         (found, *_) = answers.pop() if rest and len(answers) == 1 and () not in answers else (network.classes,)
         if found != network.classes:
             if foreign.container == MEMORY:

@@ -1,13 +1,29 @@
 """Every scheme of names and layouts, written out. A new one is a function in a file beside this and a row here."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
 from striate.models.table import MODELS
+from striate.pictures.preprocess import Preprocess
 from striate.weights.foreign import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a file says of its own network: all that a model file must know but what the classes are called.
+
+    ``arguments`` are the builder's, ``task_arguments`` those of the task, as JSON has them. ``doubts`` has a sentence
+    for each field of ``preprocess`` that is not said for sure.
+    """
+
+    classes: int
+    arguments: Mapping[str, Any]
+    preprocess: Preprocess
+    task_arguments: Mapping[str, Any]
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +39,14 @@ class Scheme:
         models: the networks it is for; the one that is meant by the one that is asked for. They differ where the
             same weights mean another network: Keras' MobileNetV2 pads as SAME, so "mobilenet_v2" is
             "mobilenet_v2_same" there. Who asks for the longer name gets it, whatever the file's origin.
+        describe: ``module:function`` that gives what a `Foreign` says of its network, where it does.
     """
 
     origins: tuple[Origin, ...]
     summary: str
     convert: str
     models: Mapping[str, str]
+    describe: str | None = None
 
 
 def function_at(place: str) -> Callable[..., Any]:
@@ -130,6 +148,13 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             "darknet's layers in their order",
             "darknet:convert",
             _networks(*_VGG, *_VGG_BN, "yolov3", "yolov3_tiny"),
+        ),
+        "darknet_detector": Scheme(
+            ("darknet",),
+            "a detector that its .cfg describes",
+            "darknet_detector:convert",
+            _networks("darknet"),
+            describe="darknet_detector:described",
         ),
         "keras_vgg": Scheme(_KERAS, "Keras' VGG", "keras:vgg", _networks("vgg16", "vgg19")),
         "keras_resnet": Scheme(

@@ -29,7 +29,7 @@ def refusal(paths: tuple[Path, Path]) -> str:
 def shapes(folder: Path, *sections: str, net: str = "width=16\nheight=16\nchannels=3") -> list[tuple[int, int, int]]:
     path = folder / "net.cfg"
     path.write_text("\n".join([f"[net]\n{net}", *sections]))
-    return [layer.shape for layer in darknet_config.parse(path)]
+    return [layer.shape for layer in darknet_config.parse(path)[1]]
 
 
 def test_arrays_in_the_order_of_darknet(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_of_two_options_of_one_name_the_first_counts(tmp_path: Path) -> None:
 
 def test_local_layers_have_a_kernel_a_place(tmp_path: Path) -> None:
     (tmp_path / "net.cfg").write_text("[net]\nwidth=4\nheight=4\nchannels=3\n[local]\nfilters=2\nsize=3\npad=1\n")
-    (layer,) = darknet_config.parse(tmp_path / "net.cfg")
+    _, (layer,) = darknet_config.parse(tmp_path / "net.cfg")
     assert layer.weights == (("local0/bias", (2, 4, 4)), ("local0/weight", (16, 2, 3, 3, 3)))
 
 
