@@ -1,19 +1,26 @@
 """The classes of some data against the classes of a model: which index of the model each picture's class is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from striate.base.errors import DataError
 from striate.base.nearest import did_you_mean
 from striate.data.names import counted, listed, printable
 from striate.data.records import Classes, Record, occurring_in
 
+SAME: Mapping[str, str] = MappingProxyType(
+    {"aeroplane": "airplane", "motorbike": "motorcycle", "sofa": "couch", "tvmonitor": "tv"}
+)
+"""Pascal VOC's words for classes of COCO; darknet's list of COCO's 80 has them, too."""
+
 
 def aligned(records: tuple[Record, ...], theirs: Classes, ours: Classes) -> tuple[Record, ...]:
     """The records with the model's class indices (``ours``) for the data's (``theirs``).
 
     A class of the data is the model's class of that id, else of that name, else of that name but for case and
-    spacing. Data that know their classes by numbers alone, as arrays do, mean the model's indices.
+    spacing, and for four of Pascal VOC's words (`SAME`). Data that know their classes by numbers alone, as arrays do,
+    mean the model's indices.
 
     Raises:
         DataError: a class of the data is unknown to the model, or its name fits two classes of it.
@@ -58,7 +65,7 @@ def _numbered(name: str, classes: Classes) -> int:
 
 
 def _named(name: str, classes: Classes) -> int:
-    """The index of the class that a folder's name means: an id, else a name, else one but for case and spacing."""
+    """The index of the class that a name means: an id, else a name, else one that means the same."""
     if classes.ids and name in classes.ids:
         return classes.ids.index(name)
     found = [index for index, each in enumerate(classes.names) if each == name]
@@ -76,4 +83,5 @@ def _named(name: str, classes: Classes) -> int:
 
 
 def _plain(name: str) -> str:
-    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
+    plain = "".join(name.casefold().replace("_", " ").replace("-", " ").split())
+    return SAME.get(plain, plain)

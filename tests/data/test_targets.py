@@ -150,6 +150,14 @@ def test_alignment_asks_masks_for_all_classes_and_boxes_for_their_own():
         aligned(records([Mask(np.zeros((2, 2), np.uint8))]), Classes(("cat", "dog")), ours)
 
 
+def test_words_of_pascal_voc_mean_classes_of_coco():
+    theirs = Classes(("airplane", "motorcycle", "couch", "potted plant", "dining table", "tv"))
+    ours = Classes(("tvmonitor", "aeroplane", "sofa", "diningtable", "pottedplant", "motorbike"))
+    every = records([boxes(*((0, 0, 1, 1, index) for index in range(6)))])
+    assert aligned(every, theirs, ours)[0].target.classes.tolist() == [1, 5, 2, 4, 3, 0]
+    assert aligned(every, ours, theirs)[0].target.classes.tolist() == [5, 0, 2, 4, 3, 1]
+
+
 def test_a_fingerprint_sees_boxes():
     first = data([boxes((0, 0, 4, 4, 0))])
     assert fingerprint(first) != fingerprint(data([boxes((0, 0, 4, 5, 0))]))
