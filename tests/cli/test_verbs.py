@@ -219,9 +219,9 @@ def test_a_pretrained_network_by_its_name(striate, photos):
 
 def test_models(striate):
     answer = striate("models", "--json")
-    (rows,) = answer.json.values()
-    assert answer.code == 0 and answer.err == "" and set(answer.json) == {"models"}
-    assert set(rows[0]) == documented("`striate models [NAME] --json`") - {"models", "weights", "ladder"}
+    rows = answer.json["models"]
+    assert answer.code == 0 and answer.err == "" and set(answer.json) == {"models", "heads"}
+    assert set(rows[0]) == documented("`striate models [NAME] --json`") - {"models", "heads", "weights", "ladder"}
     by_name = {row["name"]: row for row in rows}
     assert by_name["lenet5"]["parameters"] == 61_706 and by_name["lenet5"]["size"] == [32, 32]
     assert by_name["efficientnet_lite0"]["pretrained"] and by_name["efficientnet_lite0"]["licence"] == "Apache-2.0"

@@ -35,4 +35,4 @@ def test_examples_on_the_page() -> None:
             checked += 1
         else:
             exec(code, names)  # noqa: S102
-    assert checked == 5
+    assert checked == 7
