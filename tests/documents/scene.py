@@ -21,7 +21,7 @@ def set_scene(folder: Path) -> Path:
     (folder / "objects" / "boxes.csv").write_text("image,xmin,ymin,xmax,ymax,class\nunknown.jpg,5,6,50,60,tulip\n")
     draw_photo_folder(folder / "views", ("above",), 1, (700, 900))
     shutil.copy(folder / "views" / "above" / "0000.jpg", folder / "aerial.jpg")
-    _write_detector(folder / "detector.safetensors")
+    _write_detector(folder / "aerial.safetensors")
     _write_torch(folder / "mobilenet_v2-b0353104.pth")
     _write_keras(folder / "squeezenet.h5")
     darknet_detector(folder, classes=80)
