@@ -43,6 +43,9 @@ class Stage:
     keep_statistics: Annotated[
         bool, Field(description="batch norms use the running statistics that the weights came with, and keep them")
     ] = False
+    mosaic: Annotated[
+        bool, Later(as_before=True), Field(description="whether the stage's epochs count among those of mosaics")
+    ] = True
     warmup: Annotated[
         Fraction, Field(description="part of the stage's steps in which the rate rises to its highest, 0 to 1")
     ] = 0.1
@@ -246,6 +249,8 @@ def extended(recipe: Recipe, epochs: int) -> Recipe:
     _refuse_endless(epochs)
     last = recipe.stages[-1]
     tail = dataclasses.replace(last, epochs=epochs, rate=last.rate / 10, warmup=0.0)
+    if recipe.augment.mosaic:
+        tail = dataclasses.replace(tail, mosaic=False)
     return dataclasses.replace(recipe, stages=(*recipe.stages, tail))
 
 

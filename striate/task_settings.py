@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from striate.base.errors import RecipeError
+from striate.base.fields import Later
 from striate.base.ranges import Fraction, NotNegative, Share
 
 
@@ -63,6 +64,7 @@ class DetectSettings:
     )
     background_weight: Annotated[
         NotNegative,
+        Later(as_before=0.1),
         Field(
             description="of detectors with anchors, weight of the places that show no object, that of others being 1"
         ),

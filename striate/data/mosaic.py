@@ -25,9 +25,15 @@ Placed = Callable[[Record, tuple[int, int], NDArray[np.float64]], Sample]
 
 
 class Mosaics:
-    """What is needed to put four of some records together; ``keys`` ``[N]`` name them, as in `uniforms`."""
+    """What is needed to put four of some records together; ``keys`` ``[N]`` name them, as in `uniforms`.
+
+    Raises:
+        DataError: such targets cannot be joined.
+    """
 
     def __init__(self, records: Sequence[Record], keys: NDArray[np.uint64], seed: int) -> None:
+        for record in records[:1]:
+            record.target.joined(record.target)  # that such cannot be joined is said before anything is learnt
         self._records, self._keys, self._seed = records, keys, seed
         self._by_key = np.argsort(keys, kind="stable")  # so that it does not matter how they were listed
 

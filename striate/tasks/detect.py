@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from striate.data.names import counted
@@ -61,7 +62,9 @@ class Detect:
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "Detect":
         thresholds = dict(arguments)
         form = dict(thresholds.pop("form", {"name": TaskAligned.name}))
-        return cls(classes, FORMS[form.pop("name")](**form), **thresholds)
+        settings = TypeAdapter(DetectSettings).validate_python(thresholds)  # of a recipe's ranges
+        checked: dict[str, Any] = {name: getattr(settings, name, None) for name in thresholds}
+        return cls(classes, FORMS[form.pop("name")](**form), **checked)
 
     @property
     def arguments(self) -> Mapping[str, Any]:

@@ -221,7 +221,7 @@ def fitted_anchors(
         return None
     found = anchors_by_kmeans(sizes, count * len(strides), recipe.seed)
     report = anchor_report(boxes, found, sorted(strides))
-    rows = [(round(width, 2), round(height, 2)) for width, height in found.tolist()]
+    rows = [(max(0.01, round(width, 2)), max(0.01, round(height, 2))) for width, height in found.tolist()]
     by_stride = {stride: tuple(rows[at * count : (at + 1) * count]) for at, stride in enumerate(sorted(strides))}
     return FittedAnchors(tuple(by_stride[stride] for stride in strides), report)
 

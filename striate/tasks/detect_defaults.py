@@ -6,7 +6,7 @@ from striate.models.table import architecture
 from striate.recipe import Recipe, Stage
 from striate.task_settings import DetectSettings
 from striate.tasks.classify_defaults import EARLY
-from striate.weights.pretrained import has_pretrained
+from striate.weights.pretrained import comes_along
 
 IMAGES = 6_400
 """Training pictures that a default run processes."""
@@ -21,7 +21,7 @@ def default_recipe(data: Dataset, model: str, *, scratch: bool = False) -> Recip
     """The recipe for this network on these data."""
     images = max(1, len(data.records))
     epochs = min(max(round(IMAGES / (0.8 * images)), 12), 100)
-    scratch = scratch or not has_pretrained(model)
+    scratch = scratch or not comes_along(model)
     return Recipe(
         task="detect",
         model=model,

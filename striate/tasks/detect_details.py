@@ -36,11 +36,11 @@ def _answers(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> I
     score, best = figures["score_threshold"], figures["best_threshold"]
     yield ""
     yield (
-        f"from a score of {score:.2f} on {counted(named, 'object')} named, {found} of them right, of {objects} "
+        f"from a score of {shown(score)} on {counted(named, 'object')} named, {found} of them right, of {objects} "
         f"that are there: F1 {shown(figures['f1'])}"
     )
     if best not in (None, score):
-        yield f"the best F1 on these pictures is {shown(figures['best_f1'])}, from a score of {best:.2f} on"
+        yield f"the best F1 on these pictures is {shown(figures['best_f1'])}, from a score of {shown(best)} on"
 
 
 def _errors(errors: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from striate.tasks.average_precision import Curve, all_points, best_threshold, e
 from striate.tasks.coco_figures import coco_figures
 from striate.tasks.detect_errors import curves, errors
 from striate.tasks.detect_margin import margin
-from striate.tasks.detect_matching import Floats, Measured
+from striate.tasks.detect_matching import Floats, Measured, Verdicts
 
 USUAL_SCORE = 0.3
 """Where it is not known which is best, answers are given from this score on."""
@@ -30,8 +30,9 @@ def figures_of(measured: Measured, classes: Classes, score_threshold: float | No
     ``score_threshold`` is that from which on answers are given; None is the one of the best F1 on these pictures.
     """
     coco, precisions = coco_figures(measured)
-    by_class = curves(measured.answers.classes, measured.judged(), measured.objects)
-    threshold = threshold_of(measured, score_threshold)
+    verdicts = measured.judged()
+    by_class = curves(measured.answers.classes, verdicts, measured.objects)
+    threshold = _threshold(measured, verdicts, score_threshold)
     counts = np.bincount(measured.truth.classes[~measured.truth.crowd], minlength=len(classes))
     there = np.flatnonzero(counts).tolist()
     return {
@@ -40,7 +41,7 @@ def figures_of(measured: Measured, classes: Classes, score_threshold: float | No
         "voc12_ap50": _mean([all_points(each) for each in by_class.values()]),
         "margins": {name: margin(measured, overlaps) for name, overlaps in OVERLAPS.items()},
         "score_threshold": threshold,
-        **_given(*_curve(measured), threshold),
+        **_given(*_curve(measured, verdicts), threshold),
         "errors": errors(measured, threshold),
         "per_class": [
             {
@@ -48,7 +49,7 @@ def figures_of(measured: Measured, classes: Classes, score_threshold: float | No
                 "objects": int(counts[index]),
                 "ap": float(precisions[:, :, index].mean()),
                 "ap50": float(precisions[0, :, index].mean()),
-                **_given(*_curve(measured, index), threshold),
+                **_given(*_curve(measured, verdicts, index), threshold),
             }
             for index in there
         ],
@@ -62,7 +63,7 @@ def rows_of(measured: Measured, losses: Sequence[float], score_threshold: float 
     ``missed`` are the objects that were not found. Right is a picture of which all were found and nothing else named.
     """
     verdicts, truth, answers = measured.judged(), measured.truth, measured.answers
-    given = answers.scores >= threshold_of(measured, score_threshold)
+    given = answers.scores >= _threshold(measured, verdicts, score_threshold)
     where = (
         truth.pictures[truth.counted],
         answers.pictures[given & verdicts.counted],
@@ -82,16 +83,16 @@ def rows_of(measured: Measured, losses: Sequence[float], score_threshold: float 
     ]
 
 
-def threshold_of(measured: Measured, score_threshold: float | None) -> float:
+def _threshold(measured: Measured, verdicts: Verdicts, score_threshold: float | None) -> float:
     """The score from which on answers are given: the one that is asked for, else the best, else the usual one."""
-    best, _ = best_threshold(*_curve(measured))
+    best, _ = best_threshold(*_curve(measured, verdicts))
     usual = USUAL_SCORE if best is None else best
     return usual if score_threshold is None else score_threshold
 
 
-def _curve(measured: Measured, index: int | None = None) -> tuple[Floats, Curve]:
+def _curve(measured: Measured, verdicts: Verdicts, index: int | None = None) -> tuple[Floats, Curve]:
     """The answers of one class or of all, the surest first, and their scores."""
-    verdicts, objects = measured.judged(), measured.objects
+    objects = measured.objects
     rows = verdicts.counted if index is None else verdicts.counted & (measured.answers.classes == index)
     count = objects.sum() if index is None else objects[index]
     return measured.answers.scores[rows], Curve(int(count), verdicts.right[rows])

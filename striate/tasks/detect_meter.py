@@ -43,15 +43,16 @@ class DetectMeter:
         found = multiclass_nms(
             boxes, scores, iou_threshold=self._iou_threshold, score_threshold=LEAST_SCORE, max_detections=MOST
         )
-        for row, (each, record, geometry) in enumerate(zip(found, batch.records, batch.geometries, strict=True)):
-            picture = len(self._losses)
+        for picture, (each, record, geometry) in enumerate(
+            zip(found, batch.records, batch.geometries, strict=True), start=len(self._losses)
+        ):
             here = np.asarray(geometry.undo_boxes(each.boxes.cpu().numpy()), np.float64)
             here = np.clip(here, 0, [geometry.width, geometry.height] * 2)
             numbers = [here, each.scores.cpu().numpy()[:, None], each.classes.cpu().numpy()[:, None]]
             self._found.append(_rows(picture, *numbers))
             self._true.append(_rows(picture, *_columns(cast("Boxes", record.target))))
-            parts = self._form.loss(outputs[row : row + 1], of_picture(objects, row))
-            self._losses.append(sum(float(part) for part in parts.values()))
+        losses = [self._form.loss(outputs[row : row + 1], of_picture(objects, row)) for row in range(len(found))]
+        self._losses += torch.stack([torch.stack(list(parts.values())).sum() for parts in losses]).tolist()
 
     def state(self) -> Mapping[str, Tensor]:
         """All that was counted."""

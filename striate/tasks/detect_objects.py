@@ -32,7 +32,7 @@ def of_picture(objects: Objects, row: int) -> Objects:
 def objects_of(batch: Batch, device: torch.device) -> Objects:
     """What is on the pictures; groups that nobody counted are left out, since no place could answer for one."""
     targets = [cast("Boxes", target) for target in batch.targets]
-    most = max(1, *(int((~target.crowd).sum()) for target in targets))
+    most = max((int((~target.crowd).sum()) for target in targets), default=0) or 1
     boxes = torch.zeros(len(targets), most, 4)
     classes = torch.zeros(len(targets), most, dtype=torch.int64)
     there = torch.zeros(len(targets), most, dtype=torch.bool)

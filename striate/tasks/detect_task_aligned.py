@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.base.ranges import NotNegative
 from striate.data.records import Record
 from striate.models.heads import STRIDES
 from striate.ops.boxes import giou, iou
@@ -95,18 +98,18 @@ def mirrored(outputs: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat(parts, 1)
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class TaskAligned:
     """The form of heads without anchors; ``box_weight`` weighs what the boxes learn, that of the classes being 1."""
 
-    box_weight: float = 2.0
+    box_weight: NotNegative = 2.0
 
     name: ClassVar[str] = "task_aligned"
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """None: all that an answer needs is in the outputs."""
-        return {}
+        """The weight: a model file is measured by the loss that it was trained with."""
+        return {"box_weight": self.box_weight}
 
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "TaskAligned":
         """With the recipe's weight."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from striate.base.errors import DataError
@@ -21,6 +22,7 @@ from striate.pictures.geometry import Geometry
 from striate.recipe import Recipe
 from striate.task_settings import LocalizeSettings
 from striate.tasks.classify_meter import wilson_interval
+from striate.tasks.classify_shortages import HARDLY, WIDEST, interval_width
 from striate.tasks.drawing import Detection, drawn
 from striate.tasks.localize_defaults import default_model, default_recipe
 from striate.tasks.localize_loss import Objects, localization_losses, objects_of
@@ -37,7 +39,6 @@ class Localize:
     loss_weights: tuple[float, float] = (1.0, 2.0)
 
     name: ClassVar[str] = "localize"
-    arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     network_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     network_task: ClassVar[str] = "localize"
     metric: ClassVar[str] = "mean_iou"
@@ -47,9 +48,14 @@ class Localize:
 
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "Localize":
-        if arguments:
-            raise ValueError("it has none")
-        return cls(classes)
+        settings = TypeAdapter(LocalizeSettings).validate_python(dict(arguments))
+        checked: dict[str, Any] = {name: getattr(settings, name, None) for name in arguments}
+        return cls(classes, **checked)
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What the loss is measured by."""
+        return {"box_loss": self.box_loss, "loss_weights": list(self.loss_weights)}
 
     def checked(self, data: Dataset) -> Dataset:
         """The data as they are, if each picture has one object.
@@ -58,11 +64,10 @@ class Localize:
             DataError: one has several, or none.
         """
         require_targets(data, Boxes, self.name)
-        targets = {record.name: cast("Boxes", record.target) for record in data.records}
-        none = [name for name, target in targets.items() if target.crowd.all()]
+        counts = [(record.name, int((~cast("Boxes", record.target).crowd).sum())) for record in data.records]
         faults = {
-            "several objects": [name for name, target in targets.items() if len(target) > 1 and name not in none],
-            "no object": none,
+            "several objects": [name for name, count in counts if count > 1],
+            "no object": [name for name, count in counts if not count],
         }
         said = [
             f"{counted(len(names), 'picture has', 'pictures have')} {what} ({listed(names)})"
@@ -90,7 +95,12 @@ class Localize:
     def shortages(
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
     ) -> Iterable[str]:
-        return ()
+        for side, records in (("validation", validation), ("the test", tested)):
+            if records and (width := interval_width(len(records))) > WIDEST:
+                yield (
+                    f"{side} has {counted(len(records), 'picture')}: the 95 % interval of the share that is right can "
+                    f"be {width:.2f} wide, so {HARDLY[side]}"
+                )
 
     def inputs(self, images: Tensor) -> Tensor:
         return images

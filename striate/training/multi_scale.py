@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import torch
 
 from striate.base.errors import RecipeError
 from striate.base.seeds import uniforms
@@ -21,6 +22,7 @@ def size_of(recipe: Recipe, network: Network, preprocess: Preprocess) -> Callabl
 
     Raises:
         RecipeError: the network takes one size only, or no size of the steps lies between the two.
+        ModelError: the network does not take one of the sizes.
     """
     least, most = recipe.augment.multi_scale
     if (least, most) == (1.0, 1.0):
@@ -37,10 +39,18 @@ def size_of(recipe: Recipe, network: Network, preprocess: Preprocess) -> Callabl
             f"augment: multi_scale = {[least, most]} of {shorter} pixels have no multiple of {STEP} between them"
         )
 
+    sizes = [_of_shorter(step * STEP, preprocess.size) for step in steps]
+    for height, width in sizes:
+        network.check_images(torch.empty(1, preprocess.count, height, width, device="meta"))
+
     def size(epoch: int, batch: int) -> tuple[int, int]:
         draw = float(uniforms(recipe.seed, epoch, np.array([batch], dtype=np.uint64), 1, stream=_SIZES)[0, 0])
-        side = steps[int(draw * len(steps))] * STEP
-        height, width = (max(1, round(whole * side / shorter / STEP)) * STEP for whole in preprocess.size)
-        return height, width
+        return sizes[int(draw * len(sizes))]
 
     return size
+
+
+def _of_shorter(side: int, size: tuple[int, int]) -> tuple[int, int]:
+    """The multiples of `STEP` nearest to ``size`` brought to this shorter side."""
+    height, width = (max(1, round(whole * side / min(size) / STEP)) * STEP for whole in size)
+    return height, width

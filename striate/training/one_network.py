@@ -26,6 +26,7 @@ from striate.training.precision import Precision, choose, kernels_for
 from striate.training.result import Outcome, best_figures
 from striate.training.runfolder import RunFolder
 from striate.training.session import Session
+from striate.training.stages import mosaic_epochs
 
 
 class RunStopped(KeyboardInterrupt):
@@ -45,6 +46,7 @@ def prepared(
     if session.device.type != "cpu":  # whose generators nobody keeps where it is not used
         torch.manual_seed(recipe.seed)
     network = resolving.network_for(data, recipe, task, preprocess, lambda text: session.tell(Notice(text)))
+    network.check_images(torch.empty(1, preprocess.count, *preprocess.size, device="meta"))
     precision = choose(recipe.precision, network, processor(), session.device)
     return network, preprocess, precision, resolving.complete(recipe, network, preprocess, precision.name)
 
@@ -173,7 +175,7 @@ def _loader(data: Dataset, name: Split, learner: Learner, session: Session) -> L
         ahead=prepares_ahead(session.device),
         cache=session.cache,
         size_of=size_of(recipe, learner.network, learner.preprocess) if training else None,
-        mosaic_epochs=round(recipe.augment.mosaic_epochs * recipe.epochs),
+        mosaic_epochs=mosaic_epochs(recipe),
     )
 
 

@@ -60,3 +60,8 @@ def set_mode(network: Network, stage: Stage) -> None:
     for name in stage.freeze:
         for path in network.blocks[name]:
             network.get_submodule(path).eval().requires_grad_(False)
+
+
+def mosaic_epochs(recipe: Recipe) -> int:
+    """How many epochs, from the first on, have mosaics: the recipe's part of all but an extension's."""
+    return round(recipe.augment.mosaic_epochs * sum(stage.epochs for stage in recipe.stages if stage.mosaic))

@@ -16,8 +16,9 @@ from striate.data.targets import Boxes, ClassIndex, Mask
 from striate.models import build
 from striate.pictures.geometry import UNKNOWN, Geometry
 from striate.pictures.preprocess import Preprocess
-from striate.recipe import Recipe
+from striate.recipe import Recipe, Stage, cut, extended
 from striate.training.multi_scale import size_of
+from striate.training.stages import mosaic_epochs
 
 DRAWN = arrays(np.float64, DRAWS, elements=st.floats(0, 1, exclude_max=True))
 PLAIN = Augmentation(crop=(1.0, 1.0), aspect=(1.0, 1.0), flip=False)
@@ -145,7 +146,7 @@ def test_mosaics_end_when_they_should_and_are_as_many_as_told():
 def test_what_has_one_class_is_put_into_no_mosaic():
     records = block_records(4, lambda at, box: ClassIndex(at))
     with pytest.raises(DataError, match="mosaic puts several pictures into one"):
-        next(Loader(records, GREY, batch_size=4, augmentation=Augmentation(mosaic=1.0)).epoch(0))
+        Loader(records, GREY, batch_size=4, augmentation=Augmentation(mosaic=1.0))
 
 
 def test_only_one_of_crop_and_scale_chooses_what_is_seen():
@@ -168,3 +169,10 @@ def test_sizes_of_batches():
         size_of(recipe, build("fashion_cnn"), Preprocess())
     with pytest.raises(RecipeError, match="no multiple of 32"):
         size_of(recipe, network, Preprocess(size=(48, 48)))
+
+
+def test_a_tail_behind_a_run_has_no_mosaics():
+    recipe = Recipe(augment=Augmentation(crop=(1.0, 1.0), mosaic=0.5), stages=(Stage(epochs=8, rate=0.1),))
+    longer = extended(cut(recipe, 6), 6)
+    assert [(stage.epochs, stage.mosaic) for stage in longer.stages] == [(6, True), (6, False)]
+    assert mosaic_epochs(recipe) == 6 and mosaic_epochs(longer) == 4

@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from striate.base.errors import ModelFileError
 from striate.data.records import ArrayHandle, Batch, Classes, Record
 from striate.data.targets import Boxes
 from striate.models import build
 from striate.ops.grids import cell_centres, encode_distances
 from striate.pictures.geometry import Crop, Flip, Geometry, Resize
-from striate.tasks import detect_figures
+from striate.tasks import detect_figures, task_named
 from striate.tasks.detect import Detect
 from striate.tasks.detect_objects import Objects
-from striate.tasks.detect_task_aligned import STRIDES, assign, decoded, detection_loss, mirrored
+from striate.tasks.detect_task_aligned import STRIDES, TaskAligned, assign, decoded, detection_loss, mirrored
 
 CLASSES = Classes(("cat", "dog", "bird"))
 SIZE = (64, 96)
@@ -220,3 +221,26 @@ def test_the_road_from_boxes_to_drawn_answers(tmp_path, monkeypatch, capsys, squ
     assert set(tiled) == {"image", "boxes"} and tiled["boxes"] != found["boxes"]
     edges = np.array([each["xyxy"] for each in tiled["boxes"]])
     assert len(edges) and edges.min() >= 0 and (edges <= [90, 60, 90, 60]).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"iou_threshold": "x"},
+        {"iou_threshold": -3},
+        {"score_threshold": math.nan},
+        {"form": {"name": "none"}},
+        {"form": {"name": "task_aligned", "box_weight": "x"}},
+        {"form": {"name": "task_aligned", "more": 1}},
+        {"more": 1},
+    ],
+)
+def test_a_model_file_of_wrong_arguments_is_refused(wrong):
+    with pytest.raises(ModelFileError, match="the task detect cannot be had with the arguments"):
+        task_named("detect", CLASSES, wrong)
+
+
+def test_a_model_file_keeps_what_the_loss_is_measured_by():
+    task = Detect(CLASSES, TaskAligned(box_weight=5.0), score_threshold=0.2)
+    again = task_named("detect", CLASSES, json.loads(json.dumps(task.arguments)))
+    assert again == task

@@ -238,7 +238,7 @@ def _largest(
         largest = target.largest()
         if len(largest):
             kept.append(((path, picture), largest))
-        if len(target) != 1 or not len(largest):
+        if int((~target.crowd).sum()) != 1:
             report.add(SEVERAL if len(largest) else EMPTY, index.where(path), mended=True)
     return [each for each, _ in kept], [largest for _, largest in kept]
 

@@ -32,9 +32,8 @@ def read_config(path: Path, where: str) -> YoloConfig | None:
         DataError: it is not YAML, its names are not a list or numbered from 0, or a place does not exist.
     """
     try:
-        root = yaml.compose(
-            read_text(path, where, YAML), Loader=yaml.BaseLoader
-        )  # words alone: a class may be called "no"
+        # Words alone: a class may be called "no".
+        root = yaml.compose(read_text(path, where, YAML), Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DataError(f"{where}:{line}: is not YAML: {error.problem}") from error
