@@ -129,7 +129,7 @@ def _safetensors() -> list[bytes]:
 
 
 def _darknet() -> list[bytes]:
-    numbers = np.random.default_rng(0).normal(size=DARKNET_FLOATS)
+    numbers = abs(np.random.default_rng(0).normal(size=DARKNET_FLOATS))  # variances are never negative
     return [darknet_weights(numbers), darknet_weights(numbers, version=(0, 1, 0))]
 
 
