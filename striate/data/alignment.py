@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from striate.base.errors import DataError
 from striate.base.nearest import did_you_mean
-from striate.data.names import counted, listed, printable
+from striate.data.names import counted, listed, printable, unspaced
 from striate.data.records import Classes, Record, occurring_in
 
 SAME: Mapping[str, str] = MappingProxyType(
@@ -83,5 +83,4 @@ def _named(name: str, classes: Classes) -> int:
 
 
 def _plain(name: str) -> str:
-    plain = "".join(name.casefold().replace("_", " ").replace("-", " ").split())
-    return SAME.get(plain, plain)
+    return SAME.get(unspaced(name), unspaced(name))

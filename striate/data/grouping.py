@@ -3,8 +3,6 @@
 A split never parts them (`Record.group`).
 """
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,10 +13,10 @@ import numpy as np
 
 from striate.base.errors import DataError
 from striate.base.nearest import did_you_mean
-from striate.data.names import counted, listed, printable, shown
+from striate.data.names import counted, listed, printable, quoted
 from striate.data.records import Dataset, Record
 from striate.data.scan import likeness_hashes
-from striate.data.sources.text_files import divider, read_text
+from striate.data.sources.text_files import divider, read_rows, read_text
 from striate.pictures.likeness import alike, likeness_hash
 
 NEAR = "near"
@@ -90,7 +88,7 @@ def _by_file(dataset: Dataset, group: str) -> tuple[tuple[Record, ...], list[str
     path = next((each for each in (Path(group), dataset.root / group) if os.path.isfile(each)), None)  # noqa: PTH113
     if path is None:
         raise DataError(
-            f"group is {shown(group, 200)}, and there is no such file here or in {printable(dataset.root)}."
+            f"group is {quoted(group, 200)}, and there is no such file here or in {printable(dataset.root)}."
             f'{did_you_mean(group, [NEAR])} Give "{NEAR}", or {_TABLE}'
         )
     where = printable(path)
@@ -100,7 +98,7 @@ def _by_file(dataset: Dataset, group: str) -> tuple[tuple[Record, ...], list[str
     for place, word, name in _rows(path, where):
         picture = named.picture(word, place)
         if picture in groups:
-            raise DataError(f"{place}: {shown(word, 200)} is in {places[picture]}, too; expected each picture once")
+            raise DataError(f"{place}: {quoted(word, 200)} is in {places[picture]}, too; expected each picture once")
         groups[picture], places[picture] = name, place
     if left := [record.name for record in dataset.records if record.name not in groups]:
         what = counted(len(left), "picture has", "pictures have")
@@ -114,7 +112,7 @@ def _by_file(dataset: Dataset, group: str) -> tuple[tuple[Record, ...], list[str
     sides: dict[str, set[str | None]] = {}
     for record in records:
         sides.setdefault(groups[record.name], set()).add(record.split)
-    if parted := [shown(name) for name, splits in sides.items() if len(splits) > 1]:
+    if parted := [quoted(name) for name, splits in sides.items() if len(splits) > 1]:
         what = counted(len(parted), "group is", "groups are")
         notices.append(f"{what} in more than one split, so the figures will flatter: {listed(parted)}")
     return records, notices
@@ -125,22 +123,19 @@ def _rows(path: Path, where: str) -> Iterator[tuple[str, str, str]]:
     text = read_text(path, where)
     if not text.strip():
         raise DataError(f"{where} is empty; expected {_TABLE}")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=divider(text.partition("\n")[0]), strict=True)
-    try:
-        columns = [word.strip().lower() for word in next(reader)]
-        if not all(columns.count(name) == 1 for name in _COLUMNS):
-            raise DataError(
-                f"{where}:1: has the columns {listed([printable(each[:40]) for each in columns])}; expected {_TABLE}"
-            )
-        for words in reader:
-            place = f"{where}:{reader.line_num}"
-            row = dict(zip(columns, map(str.strip, words), strict=False))
-            if lacking := [name for name in _COLUMNS if not row.get(name)] if any(words) else []:
-                raise DataError(f"{place}: names no {lacking[0]}; expected a picture and its group in each line")
-            if row:
-                yield place, row["picture"], row["group"]
-    except csv.Error as error:
-        raise DataError(f"{where}:{reader.line_num}: is not CSV: {error}") from error
+    lines = read_rows(text, where, divider(text.partition("\n")[0]))
+    columns = [word.strip().lower() for word in next(lines)[1]]
+    if not all(columns.count(name) == 1 for name in _COLUMNS):
+        raise DataError(
+            f"{where}:1: has the columns {listed([printable(each[:40]) for each in columns])}; expected {_TABLE}"
+        )
+    for place, words in lines:
+        row = dict(zip(columns, map(str.strip, words), strict=False))
+        if not any(words):
+            continue
+        if lacking := [name for name in _COLUMNS if not row.get(name)]:
+            raise DataError(f"{place}: names no {lacking[0]}; expected a picture and its group in each line")
+        yield place, row["picture"], row["group"]
 
 
 class _Named:
@@ -160,8 +155,8 @@ class _Named:
         plain = word.replace("\\", "/").removeprefix("./")
         found = [plain] if plain in self._names else self._ends.get(plain, [])
         if len(found) > 1:
-            raise DataError(f"{place}: {shown(word, 200)} may be {listed(sorted(found))}; write it with its folders")
+            raise DataError(f"{place}: {quoted(word, 200)} may be {listed(sorted(found))}; write it with its folders")
         if not found:
             hint = did_you_mean(plain[-200:], self._names)
-            raise DataError(f"{place}: there is no picture {shown(word, 200)} in {printable(self._root)}.{hint}")
+            raise DataError(f"{place}: there is no picture {quoted(word, 200)} in {printable(self._root)}.{hint}")
         return found[0]

@@ -21,11 +21,21 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def shown(value: object, most: int = 40) -> str:
+def unspaced(name: str) -> str:
+    """A class's name but for case, spacing, hyphens and underscores: what two that mean one class have in common.
+
+    Example:
+        >>> unspaced("Traffic_light"), unspaced("traffic light")
+        ('trafficlight', 'trafficlight')
+    """
+    return "".join(name.casefold().replace("_", " ").replace("-", " ").split())
+
+
+def quoted(value: object, most: int = 40) -> str:
     """What a file holds where something else was expected: as Python writes it, cut after ``most`` characters.
 
     Example:
-        >>> shown("cat"), shown([1, 2, 3], most=4)
+        >>> quoted("cat"), quoted([1, 2, 3], most=4)
         ("'cat'", '[1, ...')
     """
     text = repr(value)

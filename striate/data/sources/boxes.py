@@ -3,7 +3,6 @@
 Nothing is mended unless the settings ask for it, and then a notice counts it.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, shown
+from striate.data.names import counted, listed, printable, quoted, unspaced
 from striate.data.records import Classes, Dataset, Split
 from striate.data.scan import hash_files, picture_sizes
 from striate.data.settings import DataSettings
@@ -206,6 +205,11 @@ def passed_over(index: PictureIndex, pictures: Iterable[Annotated]) -> list[str]
     )
 
 
+def boxed(outlines: Sequence[str]) -> list[str]:
+    """The notice on outlines, by their places, of which only the boxes around are taken, if there are any."""
+    return [f"{counted(len(outlines), 'outline')} taken for the boxes around: {listed(outlines)}"] * bool(outlines)
+
+
 def _taken(
     index: PictureIndex, pictures: Sequence[Annotated], settings: DataSettings, report: Report
 ) -> list[tuple[Path, Annotated]]:
@@ -251,9 +255,9 @@ def _names(pictures: Sequence[Annotated], report: Report) -> tuple[str, ...]:
             first.setdefault(str(each.label), each.where)
     alike: dict[str, str] = {}
     for name, where in first.items():
-        other = alike.setdefault(" ".join(re.split(r"[\s_-]+", name.casefold())).strip(), name)
+        other = alike.setdefault(unspaced(name), name)
         if other != name:
-            report.add(SPELLED, f"{shown(other)} ({first[other]}) and {shown(name)} ({where})")
+            report.add(SPELLED, f"{quoted(other)} ({first[other]}) and {quoted(name)} ({where})")
     return tuple(sorted(first))
 
 

@@ -4,8 +4,6 @@ The first line names the columns, by the names in `_MEANINGS`; without such a li
 bottom, class. Coordinates are the edges, in pixels counted from 0. A picture alone in its line has no objects.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.text_files import divider, number, read_text
+from striate.data.sources.text_files import divider, number, read_rows, read_text
 
 _MEANINGS: dict[str, tuple[str, ...]] = {
     "picture": ("filename", "file_name", "file", "image", "image_name", "image_path", "image_id", "path", "img"),
@@ -88,20 +86,15 @@ def _rows(file: Path, where: str) -> Iterator[tuple[str, str, tuple[int, int] | 
     first = text.partition("\n")[0]
     columns = _columns(first)
     at = columns or {meaning: position for position, meaning in enumerate(_PLAIN)}
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=divider(first), strict=True)
-    try:
-        for words in reader:
-            place = f"{where}:{reader.line_num}"
-            if not words or (columns and reader.line_num == 1):
-                continue
-            if len(words) <= max(at.values()) and len(words) > 1:
-                raise DataError(f"{place}: has {len(words)} columns; expected {max(at.values()) + 1}, {', '.join(at)}")
-            row = {meaning: words[position].strip() for meaning, position in at.items() if position < len(words)}
-            if not row.get("picture"):
-                raise DataError(f"{place}: names no picture")
-            yield place, row["picture"], *_object(row, place)
-    except csv.Error as error:
-        raise DataError(f"{where}:{reader.line_num}: is not CSV: {error}") from error
+    for number_, (place, words) in enumerate(read_rows(text, where, divider(first))):
+        if columns and number_ == 0:
+            continue
+        if len(words) <= max(at.values()) and len(words) > 1:
+            raise DataError(f"{place}: has {len(words)} columns; expected {max(at.values()) + 1}, {', '.join(at)}")
+        row = {meaning: words[position].strip() for meaning, position in at.items() if position < len(words)}
+        if not row.get("picture"):
+            raise DataError(f"{place}: names no picture")
+        yield place, row["picture"], *_object(row, place)
 
 
 def _object(row: dict[str, str], place: str) -> tuple[tuple[int, int] | None, Annotation | None]:

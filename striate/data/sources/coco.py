@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, shown
+from striate.data.names import counted, listed, printable, quoted
 from striate.data.records import Classes, Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
@@ -89,14 +89,14 @@ def _lists(content: object, where: str) -> dict[str, list[dict[str, Any]]]:
     for name in _LISTS:
         for position, each in enumerate(content[name]):
             if not isinstance(each, dict):
-                raise DataError(f"{where}: {name}[{position}] is {shown(each)}; expected an object with an id")
+                raise DataError(f"{where}: {name}[{position}] is {quoted(each)}; expected an object with an id")
     return {name: content[name] for name in _LISTS}
 
 
 def _id(entry: Mapping[str, Any], key: str, where: str) -> int | str:
     found = entry.get(key)
     if isinstance(found, bool) or not isinstance(found, int | str):
-        raise DataError(f"{where}: {key} is {shown(found)}; expected a whole number or a word")
+        raise DataError(f"{where}: {key} is {quoted(found)}; expected a whole number or a word")
     return found
 
 
@@ -106,7 +106,7 @@ def _short(key: int | str) -> str:
 
 def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
     if not isinstance(found := entry.get(key), str) or not found.strip():
-        raise DataError(f"{where}: {key} is {shown(found)}; expected a name")
+        raise DataError(f"{where}: {key} is {quoted(found)}; expected a name")
     return found.strip()
 
 
@@ -125,19 +125,19 @@ class _Categories:
             name = _text(entry, "name", f"{where}: category {_short(key)}")
             if key in names:
                 raise DataError(
-                    f"{where}: category {_short(key)} has two names, {shown(names[key])} and {shown(name)}; expected "
+                    f"{where}: category {_short(key)} has two names, {quoted(names[key])} and {quoted(name)}; expected "
                     "one"
                 )
             if name in owners:
                 unused = [each for each in (owners[name], key) if str(each) not in used]
                 if not unused:
                     raise DataError(
-                        f"{where}: categories {_short(owners[name])} and {_short(key)} are both called {shown(name)}; "
+                        f"{where}: categories {_short(owners[name])} and {_short(key)} are both called {quoted(name)}; "
                         "expected one"
                     )
                 self.notices.append(
                     f"{where}: category {_short(unused[0])} left out: it has no annotations, and another one is called "
-                    f"{shown(name)}, too"
+                    f"{quoted(name)}, too"
                 )
                 names[key] = name
                 names.pop(unused[0])
@@ -180,7 +180,7 @@ def _pictures(
         seen.add(key)
         picture = pictures.get(_id(entry, "image_id", place))
         if picture is None:
-            raise DataError(f"{place}: image_id is {shown(entry['image_id'])}, and there is no image of this id")
+            raise DataError(f"{place}: image_id is {quoted(entry['image_id'])}, and there is no image of this id")
         assert picture.objects is not None
         picture.objects.append(_annotation(entry, key, place, categories))
     return list(pictures.values())
@@ -191,15 +191,15 @@ def _annotation(entry: Mapping[str, Any], key: int | str, place: str, categories
     if category not in categories.indices:
         known = listed([_short(each) for each in categories.classes.ids or ()])
         raise DataError(
-            f"{place}: category_id is {shown(category)}, and there is no category of this id; there are {known}"
+            f"{place}: category_id is {quoted(category)}, and there is no category of this id; there are {known}"
         )
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
-        raise DataError(f"{place}: bbox is {shown(box)}; expected left, top, width and height")
+        raise DataError(f"{place}: bbox is {quoted(box)}; expected left, top, width and height")
     left, top, width, height = (number(each, place, "bbox") for each in box)
     for mark in _MARKS:
         if entry.get(mark, 0) not in (0, 1):
-            raise DataError(f"{place}: {mark} is {shown(entry[mark])}; expected 0 or 1")
+            raise DataError(f"{place}: {mark} is {quoted(entry[mark])}; expected 0 or 1")
     return Annotation(
         place,
         categories.indices[category],

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import printable, shown
+from striate.data.names import printable, quoted
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
@@ -71,7 +71,7 @@ def _box(box: Element, where: str) -> Annotation:
     flags = {key: box.attributes.get(key, "0") for key in ("ignore", "difficult")}
     for key, value in flags.items():
         if value not in ("0", "1"):
-            raise DataError(f"{place}: {key} is {shown(value)}; expected 0 or 1")
+            raise DataError(f"{place}: {key} is {quoted(value)}; expected 0 or 1")
     return Annotation(
         place,
         label,

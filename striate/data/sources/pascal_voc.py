@@ -8,7 +8,7 @@ Its coordinates are pixels, counted from 1, and both ends belong to the box: a w
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, shown
+from striate.data.names import counted, listed, printable, quoted
 from striate.data.records import Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset
@@ -71,11 +71,11 @@ def _picture(index: PictureIndex, file: Path, settings: DataSettings, renamed: l
     path, own = index.find(name, file) if name else None, index.namesake(file)
     if path and own and path != own and path.stem != file.stem:
         raise DataError(
-            f"{where}: its filename is {shown(name)}, and there is a picture of the file's own name, too, "
+            f"{where}: its filename is {quoted(name)}, and there is a picture of the file's own name, too, "
             f"{index.where(own)}; correct the filename, so that it is known which of them it is about"
         )
     if path is None and own is not None and name:
-        renamed.append(f"{where} ({shown(name)})")
+        renamed.append(f"{where} ({quoted(name)})")
     if path is None and own is None:
         where = index.missing(where, name) if name else f"{where} (no filename)"
     return Annotated(path or own, where, objects, size)
@@ -92,7 +92,7 @@ def _object(element: Element, where: str, first: int) -> Annotation:
     )
     difficult = [child.text for child in element.all("difficult")]
     if difficult and difficult[0] not in ("0", "1"):
-        raise DataError(f"{place}: difficult is {shown(difficult[0])}; expected 0 or 1")
+        raise DataError(f"{place}: difficult is {quoted(difficult[0])}; expected 0 or 1")
     return Annotation(place, name, (left - first, top - first, right, bottom), difficult=difficult == ["1"])
 
 
@@ -107,7 +107,7 @@ def _of_lists(index: PictureIndex, known: list[tuple[str, Annotated]], notices: 
     for name, picture in known:
         if by_name.setdefault(name, picture) is not picture:
             raise DataError(
-                f"{picture.where}: lists speak of {shown(name)}, and {by_name[name].where} is called so, too"
+                f"{picture.where}: lists speak of {quoted(name)}, and {by_name[name].where} is called so, too"
             )
     places: dict[str, str] = {}
     for file in lists:
@@ -115,9 +115,9 @@ def _of_lists(index: PictureIndex, known: list[tuple[str, Annotated]], notices: 
             where = f"{index.where(file)}:{line}"
             for name in words.split()[:1]:
                 if name not in by_name:
-                    raise DataError(f"{where}: there is neither a picture nor an XML file called {shown(name)}")
+                    raise DataError(f"{where}: there is neither a picture nor an XML file called {quoted(name)}")
                 if name in places:
-                    raise DataError(f"{where}: {shown(name)} is in {places[name]}, too; expected each picture once")
+                    raise DataError(f"{where}: {quoted(name)} is in {places[name]}, too; expected each picture once")
                 places[name] = where
                 by_name[name].split = _LISTS[file.stem]
     if left := [picture.where for name, picture in by_name.items() if name not in places]:

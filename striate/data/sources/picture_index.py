@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from striate.base.errors import DataError
 from striate.base.nearest import did_you_mean
-from striate.data.names import listed, printable, shown
+from striate.data.names import listed, printable, quoted
 from striate.data.records import Split
 from striate.data.sources.folder_tree import walk
 from striate.data.sources.layouts import split_names
@@ -84,7 +84,7 @@ class PictureIndex:
         self._missed += 1
         names = [printable(each) for each in self._by_name] if self._missed <= _HINTS else []
         hint = did_you_mean(re.split(r"[\\/]", name[-100:])[-1], names)
-        return f"{where} ({shown(name)}{f'.{hint}' if hint else ''})"
+        return f"{where} ({quoted(name)}{f'.{hint}' if hint else ''})"
 
     def split_of(self, path: Path) -> Split | None:
         """The split that the folders of a picture say."""

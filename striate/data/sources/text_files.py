@@ -1,5 +1,7 @@
 """Text files of annotations: read whole, if they fit into memory, and taken apart without trusting them."""
 
+import csv
+import io
 import json
 import math
 import re
@@ -12,7 +14,7 @@ from xml.parsers import expat
 
 from striate.base.errors import DataError
 from striate.base.hardware import available_memory
-from striate.data.names import printable, shown
+from striate.data.names import printable, quoted
 
 Costs = Mapping[bytes, int]
 
@@ -153,6 +155,21 @@ def read_xml(path: Path, where: str) -> Element:
     return stack[0].children[0]
 
 
+def read_rows(text: str, where: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    """The place and the words of each line of CSV; lines without any are passed over.
+
+    Raises:
+        DataError: it is not CSV.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for words in reader:
+            if words:
+                yield f"{where}:{reader.line_num}", words
+    except csv.Error as error:
+        raise DataError(f"{where}:{reader.line_num}: is not CSV: {error}") from error
+
+
 def divider(line: str) -> str:
     """What divides the columns of a line of CSV: comma, semicolon or tab."""
     return max(",;\t", key=line.count)
@@ -170,5 +187,5 @@ def number(word: object, where: str, what: str) -> float:
     elif isinstance(word, str) and _NUMBER.fullmatch(word.strip()):
         found = float(word)
     if not math.isfinite(found):
-        raise DataError(f"{where}: {what} is {shown(word)}; expected a number")
+        raise DataError(f"{where}: {what} is {quoted(word)}; expected a number")
     return found

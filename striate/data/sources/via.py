@@ -5,20 +5,18 @@ for the boxes around them. The class is the region's only attribute, or the one 
 regions has no objects.
 """
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, shown
+from striate.data.names import listed, printable, quoted
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
-from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
+from striate.data.sources.boxes import Annotated, Annotation, boxed, boxes_dataset, passed_over
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.text_files import number, read_json, read_text
+from striate.data.sources.text_files import number, read_json, read_rows, read_text
 
 _PROJECT = "_via_img_metadata"
 _COLUMNS = ("filename", "region_count", "region_shape_attributes", "region_attributes")
@@ -65,8 +63,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
             box = _box(shape, place, outlines)
             objects[name].append(Annotation(place, _label(attributes, place), box))
     notices = passed_over(index, pictures.values())
-    if outlines:
-        notices.append(f"{counted(len(outlines), 'outline')} taken for the boxes around: {listed(outlines)}")
+    notices += boxed(outlines)
     return boxes_dataset(index, "via", list(pictures.values()), None, settings, workers, notices=notices)
 
 
@@ -91,19 +88,17 @@ def _entries(file: Path, where: str) -> Iterator[tuple[str, str, Any, Any]]:
 
 def _rows(file: Path, where: str) -> Iterator[tuple[str, str, Any, Any]]:
     """The same of a CSV file, whose shapes and attributes are JSON in their columns."""
-    reader = csv.DictReader(io.StringIO(read_text(file, where), newline=""), strict=True)
-    try:
-        if missing := [column for column in _COLUMNS if column not in (reader.fieldnames or ())]:
-            raise DataError(f"{where}:1: has no columns {', '.join(missing)}")
-        for row in reader:
-            place = f"{where}:{reader.line_num}"
-            if not row["filename"] or row["region_attributes"] is None:
-                raise DataError(f"{place}: has fewer columns than the first line, or no filename")
-            yield place, row["filename"], None, None
-            if row["region_count"].strip() != "0":
-                yield place, row["filename"], _json(row, _COLUMNS[2], place), _json(row, _COLUMNS[3], place)
-    except csv.Error as error:
-        raise DataError(f"{where}:{reader.line_num}: is not CSV: {error}") from error
+    lines = read_rows(read_text(file, where), where, ",")
+    _, columns = next(lines, ("", []))
+    if missing := [column for column in _COLUMNS if column not in columns]:
+        raise DataError(f"{where}:1: has no columns {', '.join(missing)}")
+    for place, words in lines:
+        row = dict(zip(columns, words, strict=False))
+        if not row.get("filename") or "region_attributes" not in row:
+            raise DataError(f"{place}: has fewer columns than the first line, or no filename")
+        yield place, row["filename"], None, None
+        if row["region_count"].strip() != "0":
+            yield place, row["filename"], _json(row, _COLUMNS[2], place), _json(row, _COLUMNS[3], place)
 
 
 def _json(row: Mapping[str, str], column: str, place: str) -> Any:
@@ -116,7 +111,7 @@ def _json(row: Mapping[str, str], column: str, place: str) -> Any:
 def _box(shape: object, place: str, outlines: list[str]) -> _Box:
     kind = shape.get("name") if isinstance(shape, dict) else None
     if not isinstance(shape, dict) or kind not in ("rect", "polygon", "polyline", "circle", "ellipse"):
-        raise DataError(f"{place}: its shape is {shown(kind)}, which has no box; expected a rect")
+        raise DataError(f"{place}: its shape is {quoted(kind)}, which has no box; expected a rect")
     if kind == "rect":
         left, top, width, height = (number(shape.get(key), place, key) for key in ("x", "y", "width", "height"))
         return left, top, left + width, top + height
@@ -144,5 +139,5 @@ def _label(attributes: object, place: str) -> str:
     value = given[keys[0]]
     chosen = [name for name, on in value.items() if on] if isinstance(value, dict) else [value]
     if len(chosen) != 1 or not isinstance(chosen[0], str) or not chosen[0].strip():
-        raise DataError(f"{place}: {printable(keys[0][:40])} is {shown(value)}; expected one class")
+        raise DataError(f"{place}: {printable(keys[0][:40])} is {quoted(value)}; expected one class")
     return chosen[0].strip()

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, shown
+from striate.data.names import counted, listed, printable, quoted
 from striate.data.records import Classes, Dataset, Split
 from striate.data.settings import DataSettings
-from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
+from striate.data.sources.boxes import Annotated, Annotation, boxed, boxes_dataset, passed_over
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
 from striate.data.sources.text_files import number, read_text
 from striate.data.sources.yolo_config import YoloConfig, read_config
@@ -62,10 +62,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         where = index.where(file or picture)
         pictures.append(Annotated(picture, where, objects, split=members[picture]))
     pictures += [Annotated(None, index.where(file), []) for file in sorted(texts)]
-    notices = (
-        [f"{counted(len(outlines), 'outline')} taken for the boxes around: {listed(outlines)}"] if outlines else []
-    )
-    notices += passed_over(index, pictures)
+    notices = [*boxed(outlines), *passed_over(index, pictures)]
     return boxes_dataset(
         index, "yolo", pictures, Classes(names), settings, workers, notices=notices, tolerance=ROUNDING, relative=True
     )
@@ -98,7 +95,7 @@ def _names(index: PictureIndex, config: YoloConfig | None) -> tuple[str, ...]:
             named: dict[str, None] = {}
             for position, name in enumerate(map(str.strip, lines), start=1):
                 if not name or name in named:
-                    what = f"{shown(name)} once more" if name else "an empty name"
+                    what = f"{quoted(name)} once more" if name else "an empty name"
                     raise DataError(f"{index.where(file)}:{position}: {what}; expected another class in each line")
                 named[name] = None
             found.append((index.where(file), tuple(named)))
@@ -155,7 +152,7 @@ def _objects(where: str, file: Path, names: tuple[str, ...], outlines: list[str]
             hint = " (the sixth may be a score: these would be answers of a network)" if len(words) == 6 else ""
             raise DataError(f"{place}: has {counted(len(words), 'word')}{hint}; expected a class and four numbers")
         if not (words[0].isascii() and words[0].isdecimal()):
-            raise DataError(f"{place}: class {shown(words[0])} is no whole number; expected 0 to {len(names) - 1}")
+            raise DataError(f"{place}: class {quoted(words[0])} is no whole number; expected 0 to {len(names) - 1}")
         if len(words[0]) > 9 or int(words[0]) >= len(names):
             raise DataError(
                 f"{place}: class {words[0][:40]}, but there are {counted(len(names), 'class', 'classes')}, "

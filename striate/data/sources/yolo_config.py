@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from striate.base.errors import DataError
-from striate.data.names import shown
+from striate.data.names import quoted
 from striate.data.records import Split
 from striate.data.sources.text_files import YAML, read_text
 
@@ -46,7 +46,7 @@ def read_config(path: Path, where: str) -> YoloConfig | None:
         return None
     names = _names(entries["names"], where)
     if "nc" in entries and (count := _word(entries["nc"], where)) != str(len(names)):
-        raise DataError(f"{_place(entries['nc'], where)}: nc is {shown(count)}, but there are {len(names)} names")
+        raise DataError(f"{_place(entries['nc'], where)}: nc is {quoted(count)}, but there are {len(names)} names")
     folders = [path.parent]
     if "path" in entries:
         folders.insert(0, path.parent / _word(entries["path"], where))
@@ -79,7 +79,7 @@ def _entries(node: yaml.MappingNode, where: str) -> dict[str, yaml.Node]:
     for key, value in node.value:
         name = _word(key, where)
         if name in found:
-            raise DataError(f"{_place(key, where)}: {shown(name)} is there twice; expected each once")
+            raise DataError(f"{_place(key, where)}: {quoted(name)} is there twice; expected each once")
         found[name] = value
     return found
 
@@ -97,7 +97,7 @@ def _names(node: yaml.Node, where: str) -> tuple[str, ...]:
     for number in range(len(named)):
         each = named[str(number)]
         if (name := _word(each, where)) in names:
-            raise DataError(f"{_place(each, where)}: classes {names[name]} and {number} are both called {shown(name)}")
+            raise DataError(f"{_place(each, where)}: classes {names[name]} and {number} are both called {quoted(name)}")
         names[name] = str(number)
     return tuple(names)
 
@@ -111,4 +111,4 @@ def _existing(word: str, folders: list[Path], where: str) -> Path:
         for each in (words, bare):
             if (folder / each).exists():
                 return (folder / each).resolve()
-    raise DataError(f"{where}: there is no {shown(word)}, neither from 'path' nor from the file's own folder")
+    raise DataError(f"{where}: there is no {quoted(word)}, neither from 'path' nor from the file's own folder")
