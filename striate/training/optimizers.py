@@ -15,20 +15,15 @@ def optimizer_for(network: Network, recipe: Recipe, body_rate: float = 1.0) -> O
     section 5.3. All blocks but the last learn at ``body_rate`` times the rate that is set. The step runs fused over all
     parameters.
     """
-    learning = {id(p): p for p in network.parameters() if p.requires_grad}
-    parts = {1.0: learning}
-    if body_rate != 1.0:
-        *_, last = network.blocks.values()
-        head = {id(p): p for path in last for p in network.get_submodule(path).parameters() if p.requires_grad}
-        parts = {1.0: head, body_rate: {key: p for key, p in learning.items() if key not in head}}
+    head = {id(p) for path in [*network.blocks.values()][-1] for p in network.get_submodule(path).parameters()}
+    kinds: dict[tuple[float, bool], list[Tensor]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            rate = 1.0 if id(parameter) in head else body_rate
+            kinds.setdefault((rate, parameter.ndim > 1), []).append(parameter)
     groups = [
-        {"params": params, "weight_decay": decay, "rate": rate}
-        for rate, part in parts.items()
-        for params, decay in (
-            ([p for p in part.values() if p.ndim > 1], recipe.weight_decay),
-            ([p for p in part.values() if p.ndim <= 1], 0.0),
-        )
-        if params
+        {"params": params, "weight_decay": recipe.weight_decay if kernels else 0.0, "rate": rate}
+        for (rate, kernels), params in sorted(kinds.items(), reverse=True)
     ]
     # The rate is set before each step by the schedule.
     if recipe.optimizer == "sgd":
