@@ -10,12 +10,12 @@ from accept import Check, at_least, at_most, noted
 from accept.pytests import all_pass
 from striate.data.records import Classes
 from striate.tasks.average_precision import all_points
-from striate.tasks.detect_errors import curves
 from striate.tasks.detect_figures import OVERLAPS
-from striate.tasks.detect_margin import SURE, margin
-from striate.tasks.detect_matching import Measured
+from striate.tasks.detect_margin import margin
+from striate.tasks.detect_matching import Measured, curves
 from striate.tasks.detect_meter import DetectMeter
 from striate.tasks.detect_task_aligned import TaskAligned
+from striate.tasks.intervals import SURE
 from tests.tasks.detect_scenes import measured, scene
 
 TASKS = "tests/tasks"

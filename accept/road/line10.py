@@ -18,7 +18,7 @@ from accept import Check, at_least, noted
 from accept.commands import DATA
 from striate.data.loading import Loader
 from striate.inference import measure
-from striate.tasks.classify_meter import wilson_interval
+from striate.tasks.intervals import wilson_interval
 from striate.training import one_network
 from striate.training.events import EpochDone, Event
 from striate.training.keeping import judge

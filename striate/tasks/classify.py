@@ -24,8 +24,9 @@ from striate.recipe import Recipe
 from striate.task_settings import ClassifySettings
 from striate.tasks.classify_defaults import default_model, default_recipe
 from striate.tasks.classify_details import details
-from striate.tasks.classify_meter import ClassifyMeter, class_indices, wilson_interval
+from striate.tasks.classify_meter import ClassifyMeter, class_indices
 from striate.tasks.classify_shortages import shortages
+from striate.tasks.intervals import share_margin
 from striate.tasks.task import Loss, require_targets, shown
 
 
@@ -235,8 +236,7 @@ class Classify:
         """The lower half of the Wilson interval for a share of right answers; 0 for the other figures."""
         if metric not in ("top1", "top5"):
             return 0.0
-        low, _ = wilson_interval(round(figures[metric] * figures["images"]), figures["images"])
-        return float(figures[metric]) - low
+        return share_margin(figures[metric], figures["images"])
 
     def brief(self, figures: Mapping[str, Any]) -> str:
         """``top-1 0.912, loss 0.310``."""

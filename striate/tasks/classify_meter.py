@@ -1,6 +1,5 @@
 """The figures of classification."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -10,6 +9,8 @@ from torch import Tensor
 
 from striate.data.records import Batch, Classes
 from striate.data.targets import ClassIndex
+from striate.tasks.counted import Counted
+from striate.tasks.intervals import wilson_interval
 
 CALIBRATION_BINS = 15
 """Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4."""
@@ -34,7 +35,7 @@ class ClassifyMeter:
 
     def __init__(self, classes: Classes) -> None:
         self.classes = classes
-        self._counted: dict[str, list[Tensor]] = {name: [] for name in COUNTED}
+        self._counted = Counted(COUNTED)
 
     def add(self, outputs: Tensor, batch: Batch) -> None:
         """Count logits ``[N, classes]`` against the classes of the batch's records."""
@@ -46,19 +47,17 @@ class ClassifyMeter:
         # A tie with the true class counts against it: a network that says one thing always is never right by it. Nor
         # is one whose outputs are NaN, which is why this asks what is not below.
         rank = (~(logs < of_true)).sum(dim=1) - 1
-        self.merge({"true": true, "first": first, "rank": rank, "confidence": best.exp(), "loss": -of_true[:, 0]})
+        self._counted.add(
+            {"true": true, "first": first, "rank": rank, "confidence": best.exp(), "loss": -of_true[:, 0]}
+        )
 
     def state(self) -> Mapping[str, Tensor]:
         """For each picture its class, the first answer, the rank of its class, the confidence and the loss."""
-        return {
-            name: torch.cat(parts) if parts else torch.zeros(0, dtype=COUNTED[name])
-            for name, parts in self._counted.items()
-        }
+        return self._counted.state()
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Pool the pictures of another meter's `state` into this one."""
-        for name, parts in self._counted.items():
-            parts.append(state[name])
+        self._counted.add(state)
 
     def rows(self) -> list[dict[str, Any]]:
         """Of each picture ``true`` and ``answered`` (names), ``probability``, ``loss`` and ``right``.
@@ -106,20 +105,6 @@ class ClassifyMeter:
                 }
             )
         return rows
-
-
-def wilson_interval(right: int, images: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """The interval that holds the true rate with 95 % confidence (Wilson 1927).
-
-    Example:
-        >>> low, high = wilson_interval(81, 100)
-        >>> round(low, 4), round(high, 4)
-        (0.7222, 0.8749)
-    """
-    rate = right / images
-    centre = (rate + z * z / (2 * images)) / (1 + z * z / images)
-    half = z / (1 + z * z / images) * math.sqrt(rate * (1 - rate) / images + z * z / (4 * images * images))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from striate.data.names import counted
@@ -34,7 +33,7 @@ from striate.tasks.detect_shortages import shortages
 from striate.tasks.detect_task_aligned import TaskAligned
 from striate.tasks.detect_tiles import each_once
 from striate.tasks.drawing import Detection, drawn
-from striate.tasks.task import Loss, require_targets, shown
+from striate.tasks.task import Loss, in_range, require_targets, shown
 
 WITHOUT_ANCHORS = TaskAligned()
 
@@ -62,9 +61,7 @@ class Detect:
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "Detect":
         thresholds = dict(arguments)
         form = dict(thresholds.pop("form", {"name": TaskAligned.name}))
-        settings = TypeAdapter(DetectSettings).validate_python(thresholds)  # of a recipe's ranges
-        checked: dict[str, Any] = {name: getattr(settings, name, None) for name in thresholds}
-        return cls(classes, FORMS[form.pop("name")](**form), **checked)
+        return cls(classes, FORMS[form.pop("name")](**form), **in_range(DetectSettings, thresholds))
 
     @property
     def arguments(self) -> Mapping[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from striate.tasks.average_precision import Curve, all_points
-from striate.tasks.detect_matching import SAME, Flags, Indices, Measured, Verdicts
+from striate.tasks.average_precision import all_points
+from striate.tasks.detect_matching import SAME, Flags, Indices, Measured, Verdicts, curves
 
 NEAR = 0.1
 """IoU from which on a box is about an object at all; below, it is about the background."""
@@ -43,15 +43,6 @@ def errors(measured: Measured, threshold: float) -> dict[str, dict[str, Any]]:
         count = missed if kind == "missed" else int((named & (kinds == kind)).sum())
         found[kind] = {"count": count, "gain": None if before is None or after is None else after - before}
     return found
-
-
-def curves(classes: Indices, verdicts: Verdicts, objects: Indices) -> dict[int, Curve]:
-    """The curve of each class that has objects: answers ``[M]`` are of ``classes``, ``objects`` says how many."""
-    counted = verdicts.counted
-    return {
-        index: Curve(int(objects[index]), verdicts.right[counted & (classes == index)])
-        for index in np.flatnonzero(objects).tolist()
-    }
 
 
 def kinds_of(measured: Measured, verdicts: Verdicts) -> np.ndarray:

@@ -8,9 +8,9 @@ import numpy as np
 from striate.data.records import Classes
 from striate.tasks.average_precision import Curve, all_points, best_threshold, eleven_points
 from striate.tasks.coco_figures import coco_figures
-from striate.tasks.detect_errors import curves, errors
+from striate.tasks.detect_errors import errors
 from striate.tasks.detect_margin import margin
-from striate.tasks.detect_matching import Floats, Measured, Verdicts
+from striate.tasks.detect_matching import Floats, Measured, Verdicts, curves
 
 USUAL_SCORE = 0.3
 """Where it is not known which is best, answers are given from this score on."""

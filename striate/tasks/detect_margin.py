@@ -11,11 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from striate.tasks.average_precision import Curve
-from striate.tasks.detect_errors import curves
-from striate.tasks.detect_matching import Floats, Measured
-
-SURE = 1.959963984540054
-"""Standard deviations either way that hold 95 % of a normal distribution."""
+from striate.tasks.detect_matching import Floats, Measured, curves
+from striate.tasks.intervals import SURE
 
 
 def margin(measured: Measured, overlaps: Sequence[float]) -> float | None:

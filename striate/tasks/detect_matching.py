@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from striate.ops.boxes import iou
+from striate.tasks.average_precision import Curve
 
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -132,6 +133,15 @@ class Measured:
         right[claims[surest]] = True
         ignored = np.where(close, ~counted, self.matches.in_crowd >= overlap)
         return Verdicts(right, ~right & ~ignored)
+
+
+def curves(classes: Indices, verdicts: Verdicts, objects: Indices) -> dict[int, Curve]:
+    """The curve of each class that has objects: answers ``[M]`` are of ``classes``, ``objects`` says how many."""
+    counted = verdicts.counted
+    return {
+        index: Curve(int(objects[index]), verdicts.right[counted & (classes == index)])
+        for index in np.flatnonzero(objects).tolist()
+    }
 
 
 def _matched(answers: Answers, truth: Truth) -> Matches:

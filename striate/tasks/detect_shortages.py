@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from striate.data.names import counted, listed, printable
+from striate.data.names import listed, printable
 from striate.data.records import Classes, Record
 from striate.data.targets import Boxes
-from striate.tasks.classify_shortages import HARDLY, WIDEST, interval_width
+from striate.tasks.intervals import too_few
 
 ENOUGH = 12
-"""Of so many objects the share that is found has a 95 % interval of at most `WIDEST`."""
+"""Of so many objects the share that is found has a 95 % interval of at most `striate.tasks.intervals.WIDEST`."""
 FEWEST = 10
 """Training objects of a class."""
 
@@ -23,11 +23,8 @@ def shortages(
     """
     for side, records in (("validation", validation), ("the test", tested)):
         objects = _objects(records)
-        if records and (width := interval_width(objects.total())) > WIDEST:
-            yield (
-                f"{side} has {counted(objects.total(), 'object')}: the 95 % interval of the share that is found can be "
-                f"{width:.2f} wide, so {HARDLY[side]}"
-            )
+        if records and (said := too_few(side, objects.total(), "object", "the share that is found")):
+            yield said
         elif records and (few := _few(classes, objects, ENOUGH)):
             yield (
                 f"{side} has fewer than {ENOUGH} objects of {few}; their AP is mostly luck, and counts in the mean as "

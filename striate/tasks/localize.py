@@ -11,7 +11,6 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from striate.base.errors import DataError
@@ -21,13 +20,12 @@ from striate.data.targets import Boxes
 from striate.pictures.geometry import Geometry
 from striate.recipe import Recipe
 from striate.task_settings import LocalizeSettings
-from striate.tasks.classify_meter import wilson_interval
-from striate.tasks.classify_shortages import HARDLY, WIDEST, interval_width
 from striate.tasks.drawing import Detection, drawn
+from striate.tasks.intervals import share_margin, too_few
 from striate.tasks.localize_defaults import default_model, default_recipe
 from striate.tasks.localize_loss import Objects, localization_losses, objects_of
 from striate.tasks.localize_meter import FITS, LocalizeMeter, in_photographs
-from striate.tasks.task import Loss, require_targets, shown
+from striate.tasks.task import Loss, in_range, require_targets, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +46,7 @@ class Localize:
 
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "Localize":
-        settings = TypeAdapter(LocalizeSettings).validate_python(dict(arguments))
-        checked: dict[str, Any] = {name: getattr(settings, name, None) for name in arguments}
-        return cls(classes, **checked)
+        return cls(classes, **in_range(LocalizeSettings, arguments))
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -96,11 +92,8 @@ class Localize:
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
     ) -> Iterable[str]:
         for side, records in (("validation", validation), ("the test", tested)):
-            if records and (width := interval_width(len(records))) > WIDEST:
-                yield (
-                    f"{side} has {counted(len(records), 'picture')}: the 95 % interval of the share that is right can "
-                    f"be {width:.2f} wide, so {HARDLY[side]}"
-                )
+            if records and (said := too_few(side, len(records), "picture", "the share that is right")):
+                yield said
 
     def inputs(self, images: Tensor) -> Tensor:
         return images
@@ -155,7 +148,7 @@ class Localize:
         if metric == "mean_iou":
             return float(value - figures["interval"][0]) if figures["interval"] else 0.0
         if metric in ("top1", "accuracy_iou50"):
-            return float(value) - wilson_interval(round(value * figures["images"]), figures["images"])[0]
+            return share_margin(value, figures["images"])
         return 0.0
 
     def brief(self, figures: Mapping[str, Any]) -> str:

@@ -13,6 +13,8 @@ from striate.data.records import Batch, Classes
 from striate.data.targets import Boxes
 from striate.ops.boxes import iou
 from striate.pictures.geometry import Geometry
+from striate.tasks.counted import Counted
+from striate.tasks.intervals import mean_interval
 from striate.tasks.localize_loss import localization_losses, objects_of
 
 COUNTED = {
@@ -46,7 +48,7 @@ class LocalizeMeter:
 
     def __init__(self, classes: Classes, box_loss: str, loss_weights: tuple[float, float]) -> None:
         self._classes, self._box_loss, self._loss_weights = classes, box_loss, loss_weights
-        self._counted: dict[str, list[Tensor]] = {name: [] for name in COUNTED}
+        self._counted = Counted(COUNTED)
 
     def add(self, outputs: Tensor, batch: Batch) -> None:
         """Count raw outputs ``[N, 4 + classes]`` against the objects of the batch's records."""
@@ -62,7 +64,7 @@ class LocalizeMeter:
         loss = sum(
             weight * part for weight, part in zip(self._loss_weights, (parts["class"], parts["box"]), strict=True)
         )
-        self.merge(
+        self._counted.add(
             {
                 "true": true,
                 "first": first,
@@ -75,15 +77,11 @@ class LocalizeMeter:
 
     def state(self) -> Mapping[str, Tensor]:
         """All that was counted, a number a picture for each name of `COUNTED`."""
-        return {
-            name: torch.cat(parts) if parts else torch.zeros(0, dtype=COUNTED[name])
-            for name, parts in self._counted.items()
-        }
+        return self._counted.state()
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Pool the pictures of another meter's `state` into this one."""
-        for name, parts in self._counted.items():
-            parts.append(state[name])
+        self._counted.add(state)
 
     def rows(self) -> list[dict[str, Any]]:
         """Of each picture ``true`` and ``answered`` (names), ``probability``, ``iou``, ``loss`` and ``right``.
@@ -117,14 +115,3 @@ class LocalizeMeter:
             "interval": mean_interval(overlaps) if images > 1 else None,
             "loss": float(losses.mean()) if len(losses) else None,
         }
-
-
-def mean_interval(values: NDArray[np.float64], z: float = 1.959963984540054) -> list[float]:
-    """The interval that holds the true mean of shares ``[N]`` with 95 % confidence, by their standard error.
-
-    Example:
-        >>> [round(end, 3) for end in mean_interval(np.array([0.7, 0.8, 0.9]))]
-        [0.687, 0.913]
-    """
-    half = z * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return [max(0.0, float(values.mean()) - half), min(1.0, float(values.mean()) + half)]

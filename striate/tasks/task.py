@@ -8,9 +8,11 @@ from typing import Any, Protocol, Self, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from striate.base.errors import DataError
+from striate.base.fields import annotated
 from striate.data.names import printable
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.pictures.geometry import Geometry
@@ -36,6 +38,19 @@ def shown(figure: float | None) -> str:
         ('0.500', '-')
     """
     return "-" if figure is None else f"{figure:.3f}"
+
+
+def in_range(kind: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model file keeps of a task's settings, a dataclass ``kind``: seen to be in the ranges of a recipe.
+
+    Raises:
+        ValueError: a value is out of range.
+        TypeError: the settings have no such field.
+    """
+    settings: Any = TypeAdapter(kind).validate_python(dict(arguments))
+    if unknown := arguments.keys() - annotated(kind).keys():
+        raise TypeError(f"it has no {', '.join(sorted(unknown))}")
+    return {name: getattr(settings, name) for name in arguments}
 
 
 def require_targets(data: Dataset, kind: type, task: str) -> None:

@@ -15,7 +15,8 @@ from striate.task_settings import ClassifySettings
 from striate.tasks import task_named
 from striate.tasks.classify import Classify, Scores
 from striate.tasks.classify_defaults import RECIPES, _gentle, default_recipe
-from striate.tasks.classify_meter import ClassifyMeter, calibration_error, wilson_interval
+from striate.tasks.classify_meter import ClassifyMeter, calibration_error
+from striate.tasks.intervals import wilson_interval
 from tests.models.light import CLASSIFIERS, on_meta
 
 CLASSES = Classes(("ant", "bee", "cat"), ("n1", "n2", "n3"))

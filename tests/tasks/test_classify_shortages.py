@@ -5,7 +5,7 @@ import pytest
 from striate.data.records import ArrayHandle, Classes, Record
 from striate.data.targets import ClassIndex
 from striate.tasks.classify import Classify
-from striate.tasks.classify_shortages import interval_width
+from striate.tasks.intervals import interval_width
 
 NAMES = ("rose", "tulip", "daisy")
 
@@ -35,7 +35,7 @@ def test_which_sets_are_too_small(images, sentences):
 
 @pytest.mark.parametrize("images", [*range(1, 40), 1001])
 def test_no_number_of_right_answers_has_a_wider_interval(images):
-    from striate.tasks.classify_meter import wilson_interval
+    from striate.tasks.intervals import wilson_interval
 
     intervals = [wilson_interval(right, images) for right in range(images + 1)]
     assert interval_width(images) == pytest.approx(max(high - low for low, high in intervals), abs=1e-12)

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.tasks.average_precision import Curve, all_points
-from striate.tasks.detect_errors import curves
-from striate.tasks.detect_margin import SURE, influences, margin
+from striate.tasks.detect_margin import influences, margin
+from striate.tasks.detect_matching import curves
+from striate.tasks.intervals import SURE
 from tests.tasks.detect_scenes import measured
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from striate.data.records import ArrayHandle, Classes, Record
 from striate.data.targets import Boxes
-from striate.tasks.classify_shortages import WIDEST, interval_width
 from striate.tasks.detect import Detect
 from striate.tasks.detect_shortages import ENOUGH
+from striate.tasks.intervals import WIDEST, interval_width
 
 NAMES = ("cat", "dog", "eel")
 MANY = (50, 50, 50)
