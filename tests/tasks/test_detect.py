@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from striate.base.errors import ModelFileError
-from striate.data.records import ArrayHandle, Batch, Classes, Record
+from striate.data.records import Classes
 from striate.data.targets import Boxes
 from striate.models import build
 from striate.ops.grids import cell_centres, encode_distances
@@ -22,9 +22,9 @@ from striate.tasks import detect_figures, task_named
 from striate.tasks.detect import Detect
 from striate.tasks.detect_objects import Objects
 from striate.tasks.detect_task_aligned import STRIDES, TaskAligned, assign, decoded, detection_loss, mirrored
+from tests.tasks.box_batches import SIZE, batch
 
 CLASSES = Classes(("cat", "dog", "bird"))
-SIZE = (64, 96)
 PLACES = 8 * 12 + 4 * 6 + 2 * 3
 
 
@@ -43,15 +43,6 @@ def outputs_that_say(boxes, classes, sure=6.0, size=SIZE):
 def objects(boxes, classes, size=SIZE):
     count = len(classes)
     return Objects(torch.tensor(boxes).reshape(1, count, 4), torch.tensor([classes]), torch.ones(1, count).bool(), size)
-
-
-def batch(*targets, geometries=None):
-    images = torch.zeros(len(targets), 3, *SIZE, dtype=torch.uint8)
-    pictures = images.permute(0, 2, 3, 1).numpy()
-    records = [Record(ArrayHandle(pictures, at), target, b"", f"picture {at}") for at, target in enumerate(targets)]
-    geometries = geometries or [Geometry(*SIZE)] * len(targets)
-    moved = tuple(target.moved(geometry) for target, geometry in zip(targets, geometries, strict=True))
-    return Batch(images, moved, tuple(geometries), records)
 
 
 def test_the_head_says_four_distances_and_the_classes_at_every_place():

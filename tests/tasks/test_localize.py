@@ -16,7 +16,7 @@ import striate
 from striate.answering import FoldedNetwork
 from striate.base.errors import DataError
 from striate.data import open_data
-from striate.data.records import ArrayHandle, Batch, Classes, Dataset, Record
+from striate.data.records import ArrayHandle, Classes, Dataset, Record
 from striate.data.settings import DataSettings
 from striate.data.targets import Boxes, ClassIndex
 from striate.models import build
@@ -28,9 +28,9 @@ from striate.tasks.localize import Localize
 from striate.tasks.localize_loss import Objects, localization_losses
 from striate.training.events import StepDone
 from striate.training.one_network import RunStopped
+from tests.tasks.box_batches import SIZE, batch
 
 CLASSES = Classes(("cat", "dog", "bird"))
-SIZE = (64, 96)
 
 
 def said_of(boxes, classes, sure=9.0):
@@ -38,15 +38,6 @@ def said_of(boxes, classes, sure=9.0):
     logits = torch.zeros(len(boxes), len(CLASSES))
     logits[range(len(boxes)), classes] = sure
     return torch.cat([torch.tensor(boxes, dtype=torch.float32), logits], 1)
-
-
-def batch(*targets, geometries=None):
-    images = torch.zeros(len(targets), 3, *SIZE, dtype=torch.uint8)
-    pictures = images.permute(0, 2, 3, 1).numpy()
-    records = [Record(ArrayHandle(pictures, at), target, b"", f"picture {at}") for at, target in enumerate(targets)]
-    geometries = geometries or [Geometry(*SIZE)] * len(targets)
-    moved = tuple(target.moved(geometry) for target, geometry in zip(targets, geometries, strict=True))
-    return Batch(images, moved, tuple(geometries), records)
 
 
 # What the head says
