@@ -38,8 +38,7 @@ def convert(
         found = {"data": str(data), "out": str(out), "format": to, "images": len(dataset.records)}
         answer_json({**found, "classes": list(dataset.classes.names), "notices": notices})
         return
-    classes = counted(len(dataset.classes), "class", "classes")
-    answer(f"wrote {printable(out)}: {counted(len(dataset.records), 'picture')}, {classes}, as {to}")
+    answer(f"wrote {printable(out)} as {to}: {counted(len(dataset.records), 'picture')}")
 
 
 convert.__annotations__["flags"] = 'Annotated[recipe_flags.data_flags() | None, Parameter(name="*", group="Data")]'

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from striate.base.errors import DataError
+from striate.base.errors import DataError, RecipeError
 from striate.data.names import counted, listed, printable
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Boxes
@@ -85,6 +85,11 @@ class Localize:
         return default_recipe(data, model, scratch=scratch)
 
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> "Localize":
+        if recipe.augment.mosaic:
+            raise RecipeError(
+                f"augmentation: mosaic is {recipe.augment.mosaic:g}, and localization answers each picture with one "
+                "box, of which a mosaic has up to four; leave mosaic at 0"
+            )
         settings: LocalizeSettings = recipe.settings
         return dataclasses.replace(self, box_loss=settings.box_loss, loss_weights=settings.loss_weights)
 

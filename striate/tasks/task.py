@@ -15,6 +15,7 @@ from striate.base.errors import DataError
 from striate.base.fields import annotated
 from striate.data.names import printable
 from striate.data.records import Batch, Classes, Dataset, Record
+from striate.data.targets import Boxes, ClassIndex, Mask
 from striate.pictures.geometry import Geometry
 from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
@@ -53,6 +54,9 @@ def in_range(kind: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in arguments}
 
 
+_WORDS = {ClassIndex: "the class", Boxes: "the boxes", Mask: "a mask"}
+
+
 def require_targets(data: Dataset, kind: type, task: str) -> None:
     """See that all records have a target of this kind.
 
@@ -61,8 +65,8 @@ def require_targets(data: Dataset, kind: type, task: str) -> None:
     """
     if not all(isinstance(record.target, kind) for record in data.records):
         raise DataError(
-            f"{printable(data.root)}: these are data for {data.task}, not for {task}, which needs a {kind.__name__} of "
-            "each picture; leave --task out, or give other data"
+            f"{printable(data.root)}: these are data for {data.task}, not for {task}, which needs {_WORDS[kind]} of "
+            "each picture; give other data, or take another task"
         )
 
 

@@ -28,7 +28,5 @@ def test_what_it_says_and_writes(striate, tmp_path):
     ]
     assert [len(record.target) for record in open_data("out").records] == [1, 0]
     striate("convert", "out", "--to", "yolo", "--out", "out").refuses("cannot write out: it exists")
-    assert (
-        striate("convert", "out", "--to", "yolo", "--out", "yolo").out == "wrote yolo: 2 pictures, 1 class, as yolo\n"
-    )
+    assert striate("convert", "out", "--to", "yolo", "--out", "yolo").out == "wrote yolo as yolo: 2 pictures\n"
     striate("convert", "out", "--to", "xml", "--out", "x").refuses("--to")

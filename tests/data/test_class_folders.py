@@ -13,6 +13,7 @@ from PIL import Image
 from striate.base.errors import DataError
 from striate.data import open_data
 from striate.data.records import Dataset
+from striate.data.settings import DataSettings
 from striate.tasks.classify import Classify
 
 
@@ -270,3 +271,17 @@ def test_tiffs_must_agree_in_their_pages(tmp_path: Path) -> None:
     pages(tmp_path / "water" / "1.tif", 7, 100)
     with pytest.raises(DataError, match=r"differ in their bands: .*field/1\.tif has 5 and .*water/1\.tif has 7"):
         open_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "flag"),
+    [
+        ({"largest": True}, "--largest"),
+        ({"drop_degenerate": True}, "--drop-degenerate"),
+        ({"unlabelled": "skip"}, "--unlabelled"),
+    ],
+)
+def test_what_is_about_boxes_is_not_ignored(tmp_path: Path, settings: dict[str, object], flag: str) -> None:
+    picture(tmp_path / "cat" / "a.png", 1)
+    with pytest.raises(DataError, match=f"{flag} is about boxes, and folders data have none"):
+        open_data(tmp_path, settings=DataSettings(**settings))  # type: ignore[arg-type]

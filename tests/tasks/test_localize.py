@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 import striate
 from striate.answering import FoldedNetwork
-from striate.base.errors import DataError
+from striate.base.errors import DataError, RecipeError
 from striate.data import open_data
+from striate.data.augmentation import Augmentation
 from striate.data.records import ArrayHandle, Classes, Dataset, Record
 from striate.data.settings import DataSettings
 from striate.data.targets import Boxes, ClassIndex
@@ -251,7 +252,7 @@ def test_data_of_several_objects_or_none_are_refused_with_what_helps(tmp_path):
         task.checked(of_targets(tmp_path, one, two, two))
     with pytest.raises(DataError, match=r"several objects \(0\.jpg\) and 2 pictures have no object \(2\.jpg, 3\.jpg\)"):
         task.checked(of_targets(tmp_path, two, one, none, group))
-    with pytest.raises(DataError, match="not for localize, which needs a Boxes"):
+    with pytest.raises(DataError, match="not for localize, which needs the boxes of each picture; give other data"):
         task.checked(of_targets(tmp_path, ClassIndex(0)))
 
 
@@ -376,3 +377,9 @@ def test_a_run_that_is_stopped_and_resumed_ends_as_if_it_never_was(tmp_path, squ
     striate.train(squares, out=tmp_path / "stopped", **words, resume=True)
     whole, resumed = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "stopped"))
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
+def test_mosaics_are_refused_since_a_picture_has_one_box():
+    recipe = Recipe(task="localize", augment=Augmentation(crop=(1.0, 1.0), mosaic=0.5))
+    with pytest.raises(RecipeError, match="localization answers each picture with one box"):
+        Localize(CLASSES).fitted(recipe, [])

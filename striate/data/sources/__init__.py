@@ -26,12 +26,13 @@ class Source:
     """One format: the module that reads it (named, so that the table itself loads nothing) and what it looks like.
 
     ``instead_of`` names formats that data of this one may look like, too: a folder of pictures beside a folder of masks
-    could be two classes. They are not meant where this one is recognised.
+    could be two classes. They are not meant where this one is recognised. ``boxes`` says that it has boxes.
     """
 
     module: str
     summary: str
     instead_of: tuple[str, ...] = ()
+    boxes: bool = False
 
     def recognises(self, path: Path) -> bool:
         """Whether ``path`` looks like this format."""
@@ -48,31 +49,37 @@ SOURCES: Mapping[str, Source] = {
         "striate.data.sources.coco",
         "COCO's JSON of instances, beside its pictures",
         instead_of=("folders",),
+        boxes=True,
     ),
     "yolo": Source(
         "striate.data.sources.yolo",
         "YOLO's text, class and box in parts of the sides, in labels/ beside images/ or beside each picture",
         instead_of=("folders",),
+        boxes=True,
     ),
     "voc": Source(
         "striate.data.sources.pascal_voc",
         "Pascal VOC, an XML file of boxes for each picture",
         instead_of=("folders",),
+        boxes=True,
     ),
     "via": Source(
         "striate.data.sources.via",
         "the VGG Image Annotator's JSON or CSV, beside its pictures",
         instead_of=("folders",),
+        boxes=True,
     ),
     "dlib": Source(
         "striate.data.sources.dlib",
         "dlib's XML, as ImgLab writes it, beside its pictures",
         instead_of=("folders",),
+        boxes=True,
     ),
     "boxes-csv": Source(
         "striate.data.sources.boxes_csv",
         "a CSV file, a line a box: filename, class, xmin, ymin, xmax, ymax, beside its pictures",
         instead_of=("folders",),
+        boxes=True,
     ),
     "folders": Source(
         "striate.data.sources.class_folders",
@@ -114,7 +121,7 @@ def open_data(
         ('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips')
     """
     from striate.base.hardware import cores
-    from striate.data.settings import USUAL
+    from striate.data.settings import OF_BOXES, USUAL
 
     path, settings = Path(path), settings or USUAL
     workers = cores() if workers is None else workers
@@ -123,7 +130,11 @@ def open_data(
             f"--format {format} is not a format of data;{did_you_mean(format, SOURCES)} the formats are {_described()}"
         )
     _check_exists(path)
-    dataset = SOURCES[format or _recognised(path, settings)].read(path, settings, workers)
+    name = format or _recognised(path, settings)
+    vain = [f"--{field.replace('_', '-')}" for field in OF_BOXES if getattr(settings, field) != getattr(USUAL, field)]
+    if vain and not SOURCES[name].boxes:
+        raise DataError(f"{printable(path)}: {', '.join(vain)} is about boxes, and {name} data have none; leave it out")
+    dataset = SOURCES[name].read(path, settings, workers)
     if settings.group is None:
         return dataset
     from striate.data.grouping import grouped
