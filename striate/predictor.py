@@ -26,11 +26,13 @@ from striate.models.network import Network
 from striate.ops.own_state import own_draws, own_modes
 from striate.pictures.decode import PICTURE_SUFFIXES, decode, path_of
 from striate.pictures.geometry import Geometry
-from striate.pictures.remarks import Remarks
+from striate.pictures.remarks import Remark, Remarks
 from striate.pictures.tiles import Tiling
 from striate.tasks.task import Merged, Task
 
 BATCH_SIZE = 16
+
+_Prepared = tuple[NDArray[np.uint8], Geometry, Remark]
 
 
 def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], None] | None = None) -> "Predictor":
@@ -72,7 +74,7 @@ class Predictor:
         self.task = task_of(description)
         self.device = device_named(device)
         self.network = network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._modules = tuple(self.network.modules())
+        self._modules, self._threads = tuple(self.network.modules()), cores()
         with evaluating(self._modules):
             self._answer = answering(self.network, self.device, on_notice)
 
@@ -164,16 +166,17 @@ class Predictor:
         tiling = self._tiling(tile, overlap)
         todo = iter(pictures)
         remarks = Remarks()
-        with ThreadPoolExecutor(cores()) as pool:
+        with ThreadPoolExecutor(self._threads) as pool:
             answered = partial(self._answered, pool=pool, top=top, tiling=tiling, on_unreadable=on_unreadable)
-            coming = self._prepared(pool, list(itertools.islice(todo, BATCH_SIZE)))
+            first = list(itertools.islice(todo, BATCH_SIZE))
+            coming = self._prepared(pool if len(first) > 1 else None, first)
             while coming:
                 following = self._prepared(pool, list(itertools.islice(todo, BATCH_SIZE)))
                 good = []
-                for picture, future in coming:
+                for picture, result in coming:
                     try:
-                        *ready, remark = future.result()
-                        good.append((picture, *ready))
+                        image, geometry, remark = result()
+                        good.append((picture, image, geometry))
                         remarks.add(_name(picture), remark)
                     except DecodeError as error:
                         if on_unreadable is None:
@@ -207,8 +210,14 @@ class Predictor:
             )
         return Tiling(tile) if overlap is None else Tiling(tile, overlap)
 
-    def _prepared(self, pool: ThreadPoolExecutor, pictures: list[Picture]) -> list[tuple[Picture, Any]]:
-        return [(picture, pool.submit(prepared, picture, self.description.preprocess)) for picture in pictures]
+    def _prepared(
+        self, pool: ThreadPoolExecutor | None, pictures: list[Picture]
+    ) -> list[tuple[Picture, Callable[[], _Prepared]]]:
+        """What gives each picture prepared; without a pool when it is asked, since starting a thread takes longer."""
+        work: list[tuple[Picture, Callable[[], _Prepared]]] = [
+            (picture, partial(prepared, picture, self.description.preprocess)) for picture in pictures
+        ]
+        return work if pool is None else [(picture, pool.submit(each).result) for picture, each in work]
 
     def _answered(
         self,

@@ -114,7 +114,8 @@ def _ended(library: Any, case: Case) -> Tensor:
         "depthwise", 0, wide, slim, (window, window), case.walk.stride, case.walk.before,
         weight=case.weight, bias=bias, bounds=(0.0, 6.0),
     )  # fmt: skip
-    return chain.Chain(library, (layer,))(case.x)
+    (answer,) = chain.Chain(library, (layer,))(case.x)
+    return answer
 
 
 def _speed(level: str, then: Any, now: Any) -> Iterator[Check]:

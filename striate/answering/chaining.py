@@ -1,7 +1,8 @@
 """A network's layers as one chain for our own kernels, where they know all of them: `striate.ops.native.chain`."""
 
+import operator
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, fx, nn
@@ -12,6 +13,7 @@ from striate.base.errors import ModelError
 from striate.layers import Conv2d, GlobalAveragePool, Linear, MaxPool2d
 from striate.ops.axes import Size, each_axis, each_padding
 from striate.ops.batch_normalization import BOUNDS
+from striate.ops.enlarging import add_enlarged
 from striate.ops.native import kernels_at_hand
 from striate.ops.native.chain import Chain, Kind, Map
 from striate.ops.native.chain import Layer as Link
@@ -19,34 +21,74 @@ from striate.ops.native.depthwise import STRIDES, WINDOWS
 from striate.ops.shapes import output_size, padding_amounts
 
 
-def chained(listed: LayerList, images: Tensor) -> Chain | None:
-    """What computes all layers for images of this shape; None if there is a layer, or a tensor, that it cannot.
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """One call for all layers that have weights, and those that are left to make the answer of what it gives.
 
-    The last must give ``[N, C]``, as a chain does. Nobody waits for a compiler: without kernels at hand there is none
-    either.
+    ``given`` are the nodes whose values it gives, each with whether that is ``[N, C]`` instead of ``[N, C, 1, 1]``.
+    """
+
+    run: Chain
+    given: dict[fx.Node, bool]
+    rest: tuple[Layer, ...]
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Images ``[N, C, H, W]`` to the values of the nodes, in their order."""
+        maps = self.run(images)
+        return [x.flatten(1) if flat else x for x, flat in zip(maps, self.given.values(), strict=True)]
+
+
+_ADDITIONS = (operator.add, add_enlarged)
+
+
+def chained(listed: LayerList, images: Tensor) -> Chained | None:
+    """What computes all layers that have weights, for images of this shape; None if there is one that it cannot.
+
+    Layers without weights may be left, which sort and join what heads give. Nobody waits for a compiler: without
+    kernels at hand there is no chain either.
     """
     if images.device.type != "cpu" or images.dtype != torch.float32 or (library := kernels_at_hand()) is None:
         return None
-    if not is_plain(listed.layers[-1].run, nn.Linear, Linear, GlobalAveragePool):
-        return None
     sizes: list[Map] = [(images.shape[1], images.shape[2], images.shape[3])]
     places: dict[fx.Node, int] = {listed.images: 0}
-    links = []
+    flat: set[fx.Node] = set()
+    read = {listed.images}
+    links: list[Link] = []
+    rest: list[Layer] = []
     for layer in listed.layers:
-        reads = [places[node] for node in layer.reads]
-        link = _link(layer, reads, [sizes[place] for place in reads])
+        reads = [places[node] for node in layer.reads if node in places]
+        dense = is_plain(layer.run, nn.Linear, Linear)
+        link = None
+        if len(reads) == len(layer.reads) and all((node in flat) == dense for node in layer.reads):
+            link = _link(layer, reads, [sizes[place] for place in reads])
         if link is None:
-            return None
+            if layer.weighs:
+                return None
+            rest.append(layer)
+            continue
         links.append(link)
         sizes.append(link.outputs)
         places[layer.node] = len(links)
-    return Chain(library, links)
+        read.update(layer.reads)
+        if dense or is_plain(layer.run, GlobalAveragePool):
+            flat.add(layer.node)
+    answer = listed.layers[-1].node
+    if answer in places:
+        rest = []
+    wanted = {node for layer in rest for node in layer.reads} | {answer}
+    given = {node: node in flat for node in places if node in wanted}
+    # What is left may change what it reads, which so must be nobody else's.
+    if not links or any(node in given for node in read):
+        return None
+    return Chained(Chain(library, links, [places[node] for node in given]), given, tuple(rest))
 
 
 def _link(layer: Layer, reads: Sequence[int], sizes: Sequence[Map]) -> Link | None:
     """The layer over maps of these sizes, if there is a kernel for it."""
     if layer.conv is not None:
         return _window(layer, layer.conv, reads, sizes)
+    if layer.node.target in _ADDITIONS and len(reads) == 2 and not layer.node.kwargs:
+        return _addition(layer, reads, sizes)
     if len(reads) != 1:
         return None
     read, size = reads[0], sizes[0]
@@ -59,6 +101,13 @@ def _link(layer: Layer, reads: Sequence[int], sizes: Sequence[Map]) -> Link | No
         numbers, outputs = dense.state_dict(), (dense.out_features, 1, 1)
         return Link("window", read, size, outputs, weight=numbers["weight"][:, :, None, None], bias=numbers.get("bias"))
     return None
+
+
+def _addition(layer: Layer, reads: Sequence[int], sizes: Sequence[Map]) -> Link | None:
+    (fine, coarse), (outputs, size) = reads, sizes
+    if size[0] != outputs[0] or (size != outputs and layer.node.target is not add_enlarged):
+        return None
+    return Link("nearest", coarse, size, outputs, adds=fine)
 
 
 def _window(layer: Layer, conv: Conv2d, reads: Sequence[int], sizes: Sequence[Map]) -> Link | None:

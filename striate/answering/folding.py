@@ -5,14 +5,14 @@ the way through the modules of EfficientNet-Lite0 takes a twentieth of its time 
 are at hand and know all layers, one call runs them all (`striate.answering.chaining`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
 
-from striate.answering.chaining import chained
-from striate.answering.layer_list import LayerList, layers_of
+from striate.answering.chaining import Chained, chained
+from striate.answering.layer_list import Layer, LayerList, layers_of
 from striate.answering.packed import packed_conv2d
 from striate.base.errors import ModelError
 from striate.models.network import Network
@@ -58,7 +58,7 @@ class FoldedNetwork:
             )
         self.network = network
         self._layers = layers_of(network)
-        self._plans: dict[tuple[torch.Size, torch.dtype], tuple[int, Callable[[Tensor], Tensor]]] = {}
+        self._plans: dict[tuple[torch.Size, torch.dtype], _Plan] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images ``[N, C, H, W]`` to logits ``[N, classes]``.
@@ -75,24 +75,45 @@ class FoldedNetwork:
             images = torch.empty_like(images, memory_format=torch.channels_last).copy_(images)
         fits = images.shape[2:], images.dtype
         plan = self._plans.get(fits)
-        if plan is None:  # layers run once for it, on a copy, since some may change their input
-            chain = chained(self._layers, images)
-            plan = (PIXELS, _Steps(self._layers, images.clone())) if chain is None else (CHAINED_PIXELS, chain)
+        if plan is None:
+            plan = _planned(self._layers, images)
             # A new table each time: other threads read the old one meanwhile.
             self._plans = dict([*self._plans.items(), (fits, plan)][-PLANS:])
-        pixels, run = plan
-        parts = [run(part) for part in images.split(max(1, pixels // max(1, height * width)))]
+        parts = [plan(part) for part in images.split(max(1, plan.pixels // max(1, height * width)))]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-class _Steps:
-    """Layers for pictures of one size, one after the other."""
+class _Plan(NamedTuple):
+    """How pictures of one size are answered: by a chain, if there is one, and the layers that it leaves."""
 
-    def __init__(self, layers: LayerList, images: Tensor) -> None:
-        self._steps = tuple(_planned(layers, images))
+    chain: Chained | None
+    steps: "_Steps"
+
+    @property
+    def pixels(self) -> int:
+        """So many go through at once."""
+        return PIXELS if self.chain is None else CHAINED_PIXELS
 
     def __call__(self, images: Tensor) -> Tensor:
-        values: list[Any] = [images] + [None] * len(self._steps)
+        return self.steps([images] if self.chain is None else self.chain(images))
+
+
+def _planned(listed: LayerList, images: Tensor) -> _Plan:
+    """The plan for images of this shape; layers run once for it, on a copy, since some may change their input."""
+    chain = chained(listed, images)
+    if chain is None:
+        return _Plan(None, _Steps(listed.layers, {listed.images: images.clone()}))
+    return _Plan(chain, _Steps(chain.rest, dict(zip(chain.given, chain(images), strict=True))))
+
+
+class _Steps:
+    """Layers for pictures of one size, one after the other, from the values of some nodes to the last one's."""
+
+    def __init__(self, layers: Sequence[Layer], given: Mapping[fx.Node, Tensor]) -> None:
+        self._steps = tuple(_steps(layers, given))
+
+    def __call__(self, given: list[Tensor]) -> Tensor:
+        values: list[Any] = given + [None] * len(self._steps)
         for run, reads, writes, last_read in self._steps:
             values[writes] = run(*[values[place] for place in reads])
             for place in last_read:
@@ -110,12 +131,12 @@ class _Step(NamedTuple):
     last_read: tuple[int, ...]
 
 
-def _planned(listed: LayerList, images: Tensor) -> Iterator[_Step]:
+def _steps(layers: Sequence[Layer], given: Mapping[fx.Node, Tensor]) -> Iterator[_Step]:
     """A step for each layer; they are run once, since what fits a layer depends on the size of what it reads."""
-    places = {listed.images: 0} | {layer.node: place for place, layer in enumerate(listed.layers, start=1)}
-    last = {read: layer for layer in listed.layers for read in layer.reads}
-    values: dict[fx.Node, Any] = {listed.images: images}
-    for layer in listed.layers:
+    places = {node: place for place, node in enumerate([*given, *(layer.node for layer in layers)])}
+    last = {read: layer for layer in layers for read in layer.reads}
+    values: dict[fx.Node, Any] = dict(given)
+    for layer in layers:
         run = layer.run
         if layer.conv is not None:
             shape, residual = values[layer.reads[0]].shape, len(layer.reads) > 1
@@ -128,5 +149,5 @@ def _planned(listed: LayerList, images: Tensor) -> Iterator[_Step]:
         yield _Step(
             run, tuple(places[read] for read in layer.reads), places[layer.node], tuple(places[r] for r in over)
         )
-    if not isinstance(answer := values[listed.layers[-1].node], Tensor):
+    if layers and not isinstance(answer := values[layers[-1].node], Tensor):
         raise ModelError(f"a network answers with one tensor; this one's last layer gives a {type(answer).__name__}")

@@ -17,6 +17,7 @@ from striate.base.errors import ModelError
 from striate.layers import BatchNormAct2d, Conv2d, DepthwiseConv2d
 from striate.models.network import Network
 from striate.ops.batch_normalization import Activation
+from striate.ops.enlarging import add_enlarged
 from striate.ops.pooling import global_average_pool
 
 _Module = TypeVar("_Module", bound=nn.Module)
@@ -30,7 +31,10 @@ class FoldingError(ModelError):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What is computed from the values of the nodes ``reads``, by ``run`` or, if there is a ``conv``, all in one."""
+    """What is computed from the values of the nodes ``reads``, by ``run`` or, if there is a ``conv``, all in one.
+
+    ``weighs`` says whether parameters take part.
+    """
 
     node: fx.Node
     reads: tuple[fx.Node, ...]
@@ -38,6 +42,7 @@ class Layer:
     conv: Conv2d | None = None
     norm: BatchNormAct2d | None = None
     act: Activation = "none"
+    weighs: bool = True
 
 
 class LayerList(NamedTuple):
@@ -59,10 +64,10 @@ class _Compute(nn.Module):
 
 
 class _Tracer(fx.Tracer):
-    """Stops at what has no layers inside, and at the one function that asks for sizes."""
+    """Stops at what has no layers inside, and at the functions that ask for sizes."""
 
     def __init__(self) -> None:
-        super().__init__(autowrap_functions=(global_average_pool,))
+        super().__init__(autowrap_functions=(global_average_pool, add_enlarged))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return next(m.children(), None) is None
@@ -150,7 +155,8 @@ def _layer(node: fx.Node, first: fx.Node, modules: dict[fx.Node, nn.Module], roo
         return Layer(node, (), lambda: value)
     reads = tuple(node.all_input_nodes)
     simple = module is not None and list(node.args) == list(reads) and not node.kwargs
-    return Layer(node, reads, module if simple else partial(_called, node, module))
+    weighs = module is not None and next(module.parameters(), None) is not None
+    return Layer(node, reads, module if simple else partial(_called, node, module), weighs=weighs)
 
 
 def _called(node: fx.Node, module: nn.Module | None, *values: Any) -> Any:

@@ -13,10 +13,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from striate.layers import BatchNormAct2d, Conv2d, ConvNormAct, begin_he_
 from striate.models.network import FeatureInfo
+from striate.ops.enlarging import add_enlarged
 
 SEEN_AT_FIRST = 0.01
 """The probability of a class at the start: most places show nothing (Lin et al., "Focal loss", 2017, section 4.1)."""
@@ -56,8 +56,7 @@ class Pyramid(nn.Module):
         """Maps ``[N, C_i, H_i, W_i]``, finest first, to as many ``[N, channels, H_i, W_i]``."""
         sides = [lateral(x) for lateral, x in zip(self.lateral, maps, strict=True)]
         for at in range(len(sides) - 2, -1, -1):
-            above = F.interpolate(sides[at + 1], size=sides[at].shape[2:], mode="nearest")
-            sides[at] = self.down[at](sides[at] + above)
+            sides[at] = self.down[at](add_enlarged(sides[at], sides[at + 1]))
         for at in range(len(sides) - 1):
             sides[at + 1] = self.up[at](sides[at + 1] + self.shrink[at](sides[at]))
         return sides

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from striate.answering import FoldedNetwork, chaining
 from striate.layers import BatchNormAct2d, Conv2d, GlobalAveragePool, MaxPool2d
 from striate.models.network import FeatureInfo, Network
-from striate.ops.native.chain import Chain
 from tests.answering.test_folding import images_for, trained
 from tests.ops.native.levels import needs_kernels
 
@@ -34,7 +33,7 @@ def chain_of(network: Network, images: Tensor) -> bool:
     answer = FoldedNetwork(network.eval())
     with torch.inference_mode():
         torch.testing.assert_close(answer(images), network(images), rtol=1e-4, atol=1e-5)
-    return isinstance(next(iter(answer._plans.values()))[1], Chain)
+    return next(iter(answer._plans.values())).chain is not None
 
 
 @pytest.mark.parametrize(
@@ -43,6 +42,12 @@ def chain_of(network: Network, images: Tensor) -> bool:
 def test_whole_networks_are_one_call(name):
     network = trained(name)
     assert chain_of(network, images_for(network, 2))
+
+
+@pytest.mark.parametrize("name", ["tood/efficientnet_lite0", "tood/resnet18"])
+@pytest.mark.parametrize("size", [(64, 96), (57, 83)])
+def test_heads_on_several_maps_are_one_call_too(name, size):
+    assert chain_of(trained(name), torch.randn(2, 3, *size))
 
 
 @pytest.mark.parametrize("name", ["lenet5", "squeezenet1_1", "se_resnet18", "xception", "resnet20"])

@@ -9,7 +9,7 @@
 
 #define UNROLL _Pragma("GCC unroll 8")
 
-enum { WINDOW, DEPTHWISE, MAXIMUM, MEAN };
+enum { WINDOW, DEPTHWISE, MAXIMUM, MEAN, NEAREST };
 
 typedef struct {
     int64_t kind, reads, adds, writes; /* places in the list of maps; nothing is added where `adds` is less than zero */
@@ -162,6 +162,26 @@ static void mean(const Layer *l, const float *x, float *y, int64_t n, int thread
     }
 }
 
+/* Which of `from` places lies under place i of `to`, in torch's own arithmetic. */
+static int64_t nearest_of(int64_t i, int64_t from, int64_t to) {
+    return from == to ? i : least((int64_t)(i * ((float)from / to)), from - 1);
+}
+
+static void nearest(const Layer *l, const float *x, const float *added, float *y, int64_t n, int threads) {
+    floats floor = everywhere(l->floor), ceiling = everywhere(l->ceiling);
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < n * l->oh; i++)
+        for (int64_t ow = 0; ow < l->ow; ow++) {
+            const float *seen = x + ((i / l->oh * l->h + nearest_of(i % l->oh, l->h, l->oh)) * l->w + nearest_of(ow, l->w, l->ow)) * l->c;
+            int64_t to = (i * l->ow + ow) * l->c;
+            for (int64_t c = 0; c < l->c; c += LANES) {
+                floats v = load(seen + c, l->c - c, 0);
+                if (added) v += load(added + to + c, l->c - c, 0);
+                store(y + to + c, clamp(v, floor, ceiling), l->c - c, 0);
+            }
+        }
+}
+
 static void run(const Layer *l, float *const *maps, const int64_t *apart, float *scratch, int64_t picture, int64_t n, int threads) {
     const float *x = maps[l->reads] + picture * apart[l->reads];
     const float *added = l->adds < 0 ? NULL : maps[l->adds] + picture * apart[l->adds];
@@ -170,6 +190,7 @@ static void run(const Layer *l, float *const *maps, const int64_t *apart, float 
     if (l->kind == DEPTHWISE) depthwise(l, x, y, n, threads);
     if (l->kind == MAXIMUM) maximum(l, x, y, n, threads);
     if (l->kind == MEAN) mean(l, x, y, n, threads);
+    if (l->kind == NEAREST) nearest(l, x, added, y, n, threads);
 }
 
 /* The first `singly` layers picture by picture, whose large maps so stay in the caches; the others of all n together, which

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from striate.ops.native.tensors import address, channels_last, floats, padded
 
-Kind = Literal["window", "depthwise", "maximum", "mean"]
-KINDS: tuple[Kind, ...] = ("window", "depthwise", "maximum", "mean")
+Kind = Literal["window", "depthwise", "maximum", "mean", "nearest"]
+KINDS: tuple[Kind, ...] = ("window", "depthwise", "maximum", "mean", "nearest")
 Map = tuple[int, int, int]
 """Channels, height and width."""
 
@@ -31,8 +31,9 @@ class Layer:
 
     ``window``, ``stride`` and ``before``, the padding at the top and at the left, walk over ``inputs`` and stop at
     ``outputs``; what they read beyond the border is zero (nothing, where a maximum is taken). ``weight``
-    ``[out, in, h, w]`` and ``bias`` ``[out]`` are for windows alone, as is the map ``adds``; ``bounds`` are those of
-    the activation behind all else.
+    ``[out, in, h, w]`` and ``bias`` ``[out]`` are for windows alone. "nearest" enlarges a map by its nearest places, or
+    leaves it as it is. Maps ``adds`` are for that and for "window"; ``bounds`` are those of the activation behind all
+    else.
     """
 
     kind: Kind
@@ -69,28 +70,32 @@ class _Room(NamedTuple):
 
 
 class Chain:
-    """Layers, each of which reads pictures or what those before it gave; the last one's output is the answer.
+    """Layers, each of which reads pictures or what those before it gave; the maps at ``answers`` are asked for.
 
-    It keeps the numbers that the weights have now. Threads may share it.
+    Places are counted as in `Layer`; by default the last layer's. It keeps the numbers that the weights have now.
+    Threads may share it.
     """
 
-    def __init__(self, library: Any, layers: Sequence[Layer]) -> None:
+    def __init__(self, library: Any, layers: Sequence[Layer], answers: Sequence[int] | None = None) -> None:
         self._library = library
         self._layers = tuple(layers)
+        self._answers = tuple(answers or [len(layers)])
         self._kept = [_packed(library, layer) for layer in layers]
         rows = [_row(place, *each) for place, each in enumerate(zip(layers, self._kept, strict=True), start=1)]
         self._rows = (_Layer * len(rows))(*rows)
         self._singly = _singly(layers)
-        self._sizes = [math.prod(layers[0].inputs), *(math.prod(layer.outputs) for layer in layers)]
+        maps = [layers[0].inputs, *(layer.outputs for layer in layers)]
+        self._sizes = [math.prod(size) for size in maps]
+        self._asked = [(place, (*maps[place][1:], maps[place][0])) for place in self._answers]
         # Maps that only layers of one picture at a time read and write hold one picture.
-        later = {place for layer in layers[self._singly :] for place in _read(layer)} | {0, len(layers)}
+        later = {place for layer in layers[self._singly :] for place in _read(layer)} | {0, *self._answers}
         self._whole = [place in later or place > self._singly for place in range(len(self._sizes))]
         apart = [size * whole for size, whole in zip(self._sizes, self._whole, strict=True)]
         self._apart = (ctypes.c_int64 * len(apart))(*apart)
         self._spare: list[_Room] = []
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Float32 images ``[N, C, H, W]`` to the last layer's output, ``[N, out]``."""
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Float32 images ``[N, C, H, W]`` to the maps that are asked for, ``[N, C_i, H_i, W_i]``, channels-last."""
         images = channels_last(images)
         pictures = images.shape[0]
         try:
@@ -99,32 +104,37 @@ class Chain:
             room = None
         if room is None or room.pictures != pictures:
             room = self._room(images)
-        answers = floats(images, pictures, self._sizes[-1])
-        room.maps[0], room.maps[len(self._layers)] = address(images), address(answers)
+        room.maps[0] = address(images)
+        answers = []
+        for place, shape in self._asked:
+            answers.append(floats(images, pictures, *shape))
+            room.maps[place] = address(answers[-1])
         counts = ctypes.c_int64(len(self._layers)), ctypes.c_int64(self._singly)
         rest = room.desk, ctypes.c_int64(pictures), torch.get_num_threads()
         self._library.chain_run(self._rows, *counts, room.maps, self._apart, *rest)
         self._spare[:] = [room]
-        return answers
+        return [answer.permute(0, 3, 1, 2) for answer in answers]
 
     def _room(self, images: Tensor) -> _Room:
         """Memory in which maps lie where others lay that nobody reads any more."""
         pictures = len(images)
         last = {place: index for index, layer in enumerate(self._layers) for place in _read(layer)}
         free, places, end = list[tuple[int, int]](), {}, 0
-        for index in range(len(self._layers) - 1):
+        for index, layer in enumerate(self._layers):
             place = index + 1
-            size = -(-self._sizes[place] * (pictures if self._whole[place] else 1) // _LINE) * _LINE
-            # The next picture writes its maps over those of this one: what holds all pictures lies alone.
-            lone = self._whole[place] and index < self._singly
-            fitting = [] if lone else [piece for piece in free if piece[1] >= size]
-            piece = min(fitting, key=lambda piece: piece[1], default=(end, size))
-            if piece in free:
-                free.remove(piece)
-            else:
-                end += size
-            places[place] = (piece, lone)
-            free += [places[p][0] for p in {*_read(self._layers[index])} if p and last[p] == index and not places[p][1]]
+            if place not in self._answers:  # each call makes new ones
+                size = -(-self._sizes[place] * (pictures if self._whole[place] else 1) // _LINE) * _LINE
+                # The next picture writes its maps over those of this one: what holds all pictures lies alone.
+                lone = self._whole[place] and index < self._singly
+                fitting = [] if lone else [piece for piece in free if piece[1] >= size]
+                piece = min(fitting, key=lambda piece: piece[1], default=(end, size))
+                if piece in free:
+                    free.remove(piece)
+                else:
+                    end += size
+                places[place] = (piece, lone)
+            over = [p for p in {*_read(layer)} if p in places and last[p] == index]
+            free += [places[p][0] for p in over if not places[p][1]]
         counts = [1] * self._singly + [pictures] * (len(self._layers) - self._singly)
         desk = max(_desk(layer) * count for layer, count in zip(self._layers, counts, strict=True))
         memory = floats(images, end + desk + _LINE)

@@ -26,6 +26,7 @@ class Call:
     seed: int
     pictures: int
     layers: tuple[Layer, ...]
+    answers: tuple[int, ...]
     offset: int
     cached: int  # above which maps are computed picture by picture
 
@@ -36,6 +37,9 @@ def walks(draw, reads: int, inputs: chain.Map) -> Layer:
     kind = draw(st.sampled_from(chain.KINDS))
     if kind == "mean":
         return Layer(kind, reads, inputs, (inputs[0], 1, 1))
+    if kind == "nearest":
+        size = draw(st.one_of(st.just(inputs[1:]), st.tuples(st.integers(1, 40), st.integers(1, 40))))
+        return Layer(kind, reads, inputs, (inputs[0], *size))
     if kind == "depthwise":
         window, stride = (draw(st.sampled_from([3, 5, 7])),) * 2, draw(st.integers(1, 2))
     else:
@@ -59,10 +63,10 @@ def calls(draw) -> Call:
     for _ in range(draw(st.integers(1, 5))):
         reads = draw(st.sampled_from([len(maps) - 1, len(maps) - 1, draw(st.integers(0, len(maps) - 1))]))
         layer = draw(walks(reads, maps[reads]))
-        if layer.kind == "window":
+        if layer.kind in ("window", "nearest"):
             alike = [place for place, other in enumerate(maps) if other == layer.outputs]
             layer = replace(layer, adds=draw(st.sampled_from([None, *alike])))
-        if layer.kind in ("window", "depthwise"):
+        if layer.kind in ("window", "depthwise", "nearest"):
             layer = replace(layer, bounds=draw(st.sampled_from([OPEN, (0.0, math.inf), (0.0, 6.0)])))
         layers.append(layer)
         maps.append(layer.outputs)
@@ -70,6 +74,7 @@ def calls(draw) -> Call:
         seed=draw(st.integers(0, 2**16)),
         pictures=draw(st.integers(1, 4)),
         layers=tuple(layers),
+        answers=tuple(draw(st.sets(st.integers(1, len(layers)), min_size=1))),
         offset=draw(st.integers(0, 17)),
         cached=draw(st.sampled_from([0, 1000, chain.CACHED])),
     )
@@ -98,6 +103,10 @@ def by_torch(layer: Layer, x: Tensor, added: Tensor | None, *, sizes: bool = Fal
         return x.mean((2, 3), keepdim=True)
     if layer.kind == "maximum":
         return F.max_pool2d(F.pad(x, pads, value=-math.inf), layer.window, layer.stride)
+    if layer.kind == "nearest":
+        y = F.interpolate(x.float() if sizes else x, size=layer.outputs[1:], mode="nearest").double()
+        y = y if added is None else y + added
+        return y if sizes else y.clamp(*layer.bounds)
     weight, bias = layer.weight.double(), None if layer.bias is None else layer.bias.double()
     if sizes:
         weight, bias = weight.abs(), None if bias is None else bias.abs()
@@ -106,8 +115,8 @@ def by_torch(layer: Layer, x: Tensor, added: Tensor | None, *, sizes: bool = Fal
     return y if sizes else y.clamp(*layer.bounds)
 
 
-def exactly(images: Tensor, layers: list[Layer]) -> tuple[Tensor, Tensor]:
-    """The answer, and how far from it sums in float32 may be."""
+def exactly(images: Tensor, layers: list[Layer]) -> tuple[list[Tensor], list[Tensor]]:
+    """All maps, and how far from them sums in float32 may be."""
     maps, lost = [images.double()], [torch.zeros_like(images, dtype=torch.float64)]
     for layer in layers:
         maps.append(by_torch(layer, maps[layer.reads], None if layer.adds is None else maps[layer.adds]))
@@ -118,7 +127,7 @@ def exactly(images: Tensor, layers: list[Layer]) -> tuple[Tensor, Tensor]:
         own = by_torch(layer, maps[layer.reads].abs(), added, sizes=True)
         before = by_torch(replace(layer, bias=None), lost[layer.reads], of_added, sizes=True)
         lost.append(before + ARITHMETIC * own)
-    return maps[-1], lost[-1]
+    return maps, lost
 
 
 @pytest.mark.parametrize(("level", "examples"), RUNS)
@@ -127,11 +136,11 @@ def test_equals_torchs_operations_in_float64(level: str, examples: int) -> None:
         images, layers = with_numbers(call)
         exact, lost = exactly(images, layers)
         with patch.object(chain, "CACHED", call.cached):
-            found = Chain(levels.library.kernels(), layers)(images)
-        assert found.shape == (call.pictures, math.prod(layers[-1].outputs))
-        # Channels-last, as all maps are.
-        ours = found.view(call.pictures, *layers[-1].outputs[1:], layers[-1].outputs[0]).permute(0, 3, 1, 2)
-        assert ((ours.double() - exact).abs() <= lost + 1e-30).all()
+            found = Chain(levels.library.kernels(), layers, call.answers)(images)
+        for place, ours in zip(call.answers, found, strict=True):
+            assert ours.shape == (call.pictures, *layers[place - 1].outputs)
+            assert ours.is_contiguous(memory_format=torch.channels_last)
+            assert ((ours.double() - exact[place]).abs() <= lost[place] + 1e-30).all()
 
     levels.holds_at(level, examples, calls(), check)
 
@@ -145,11 +154,11 @@ def test_a_picture_is_answered_alike_whatever_is_computed_with_it(level: str, ex
             for threads, cached in ((1, chain.CACHED), (2, call.cached), (5, 0)):
                 torch.set_num_threads(threads)
                 with patch.object(chain, "CACHED", cached):
-                    run = Chain(levels.library.kernels(), layers)
-                found += [run(images), torch.cat([run(image[None]) for image in images])]
+                    run = Chain(levels.library.kernels(), layers, call.answers)
+                found += [run(images), [torch.cat(maps) for maps in zip(*[run(x[None]) for x in images], strict=True)]]
         finally:
             torch.set_num_threads(before)
-        assert all(torch.equal(found[0], other) for other in found[1:])
+        assert all(torch.equal(*pair) for other in found[1:] for pair in zip(found[0], other, strict=True))
 
     levels.holds_at(level, examples, calls(), check)
 
@@ -172,7 +181,7 @@ def chain_of(layers: list[Layer]) -> Chain:
 def test_a_picture_that_is_no_number_spoils_its_own_answer_alone(pooled):
     images = torch.randn(3, 3, 9, 9).contiguous(memory_format=torch.channels_last)
     images[1] = torch.nan
-    answers = chain_of(pooled)(images)
+    (answers,) = chain_of(pooled)(images)
     assert answers[1].isnan().all()
     assert not answers[0].isnan().any()
     assert not answers[2].isnan().any()
@@ -180,8 +189,8 @@ def test_a_picture_that_is_no_number_spoils_its_own_answer_alone(pooled):
 
 def test_no_picture_no_answer_and_images_may_lie_in_any_order(pooled):
     run, images = chain_of(pooled), torch.randn(2, 3, 9, 9)
-    assert run(images[:0]).shape == (0, 20)
-    assert torch.equal(run(images), run(images.contiguous(memory_format=torch.channels_last)))
+    assert run(images[:0])[0].shape == (0, 20, 1, 1)
+    assert torch.equal(run(images)[0], run(images.contiguous(memory_format=torch.channels_last))[0])
 
 
 def test_answers_are_the_callers(pooled):
@@ -191,11 +200,11 @@ def test_answers_are_the_callers(pooled):
     first = [run(each) for each in images]
     with ThreadPoolExecutor(4) as pool:
         again = list(pool.map(run, images * 10))
-    assert all(torch.equal(one, other) for one, other in zip(first * 10, again, strict=True))
+    assert all(torch.equal(one, other) for (one,), (other,) in zip(first * 10, again, strict=True))
 
 
 def test_weights_that_change_afterwards_change_nothing(pooled):
     run, images = chain_of(pooled), torch.randn(1, 3, 9, 9)
-    before = run(images)
+    (before,) = run(images)
     pooled[0].weight.zero_()
-    assert torch.equal(run(images), before)
+    assert torch.equal(run(images)[0], before)
