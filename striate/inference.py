@@ -66,16 +66,14 @@ def evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
     """
     # Most modules are as they should be, and setting an attribute of a module takes longer than asking for it: for one
     # small picture, setting all of them is a tenth of the time.
-    modes = [(module, module.training) for module in modules]
-    for module, training in modes:
-        if training:
-            module.training = False
+    training = [module for module in modules if module.training]
+    for module in training:
+        module.training = False
     try:
         yield
     finally:
-        for module, training in modes:
-            if module.training is not training:
-                module.training = training
+        for module in training:
+            module.training = True
 
 
 def answering(

@@ -422,6 +422,7 @@ def fork(name):
     arguments, preprocess = {"classes": 3, "in_channels": 3}, Preprocess(size=(64, 64))
     described = Description(name, arguments, "classify", Classes(tuple("abc")), preprocess)
     predictor = Predictor(build(name, classes=3, seed=0).eval(), described)
+    torch.set_num_threads(2)  # on one core, too, so that OpenMP has threads which a child lacks
     pictures = [np.full((64, 64, 3), value, np.uint8) for value in range(0, 240, 30)]
     before = [each.probabilities for each in predictor(pictures)]
     child = os.fork()
@@ -443,7 +444,6 @@ def fork(name):
 
 hanging, *names = sys.argv[1:]
 hanging = float(hanging)
-torch.set_num_threads(2)  # so that OpenMP has threads which a child lacks
 for name in names:
     fork(name)
 """
