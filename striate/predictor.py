@@ -5,6 +5,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
@@ -33,13 +34,21 @@ from striate.tasks.task import Merged, Task
 BATCH_SIZE = 16
 
 
-def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], None] | None = None) -> "Predictor":
+def load(
+    model: str | Path,
+    *,
+    device: str = "auto",
+    score_threshold: float | None = None,
+    on_notice: Callable[[str], None] | None = None,
+) -> "Predictor":
     """Load a model file, a run folder's best model, or a pretrained network by its name.
 
+    ``score_threshold`` is the least probability of what answers name (of detection), instead of the model file's.
     ``on_notice`` is told before pretrained weights are fetched, and what a `Predictor` has to say.
 
     Raises:
         ModelFileError: it is none of these, or is damaged, or is newer than this version.
+        ModelError: ``score_threshold`` is out of range, or the task leaves nothing out of its answers by a score.
 
     Example:
         >>> predictor = load("efficientnet_lite0")          # doctest: +SKIP
@@ -48,6 +57,8 @@ def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], 
     """
     with own_draws(), own_modes():
         network, description = modelfile.open_model(model, on_notice=on_notice)
+        if score_threshold is not None:
+            description = _scoring(description, score_threshold)
         return Predictor(network, description, device=device, on_notice=on_notice)
 
 
@@ -258,6 +269,19 @@ class Predictor:
 
         merged = cast("Merged", self.task.merged)  # `_tiling` has seen to it that there is one
         return merged(parts(), tiling)
+
+
+def _scoring(description: modelfile.Description, score_threshold: float) -> modelfile.Description:
+    """The description with another least score of what answers name."""
+    task = task_of(description)
+    if task.scoring is None:
+        raise ModelError(
+            f"score_threshold is {score_threshold!r}, but {task.name} leaves nothing out of its answers by a score; "
+            "leave it out"
+        )
+    if not 0 < score_threshold < 1:
+        raise ModelError(f"score_threshold is {score_threshold!r}; expected a number between 0 and 1, such as 0.25")
+    return replace(description, task_arguments=task.scoring(float(score_threshold)).arguments)
 
 
 def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str) -> dict[str, str]:

@@ -32,9 +32,7 @@ def convert(
     settings = validated(DataSettings, recipe_flags.changes_of(flags).get("data", {}), "the command line")
     dataset = open_data(data, format=settings.format, settings=settings)
     module = import_module(WRITERS[to])
-    written = convert_data(
-        dataset, out, module.place, module.write, workers=cores(), skip_unreadable=skip_unreadable
-    )
+    written = convert_data(dataset, out, module.place, module.write, workers=cores(), skip_unreadable=skip_unreadable)
     for notice in () if quiet else written.notices:
         say(notice)
     if json:

@@ -26,6 +26,7 @@ OTHER_WORDS: Mapping[str, str] = {
     "stages": "lr learning_rate rate freeze",
     "split": "val_split validation_split test_size",
     "augment": "augmentation",
+    "score_threshold": "conf conf_thres confidence box_score_thresh",
     "patience": "early_stopping",
 }
 """Arguments and fields of the recipe, with what other libraries call them."""

@@ -208,8 +208,8 @@ def check_readable(
     """Find all pictures that cannot be read, in the data set's order; each error's path is its record's name.
 
     Pictures that fit into the cache are decoded through it, which fills it; of more than that only the headers are
-    read, unless ``whole`` has all of them decoded. Files whose verdict is remembered are not opened again, and where the
-    fault may not be the file's it is asked twice. A picture without a hash (`hash_files`) counts as unreadable.
+    read, unless ``whole`` has all of them decoded. Files whose verdict is remembered are not opened again, and where
+    the fault may not be the file's it is asked twice. A picture without a hash (`hash_files`) counts as unreadable.
     ``remarks`` hear what was odd about pictures that were decoded, now or when their verdict was found.
     """
     records = [record for record in dataset.records if isinstance(record.handle, Path)]

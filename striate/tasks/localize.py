@@ -41,6 +41,7 @@ class Localize:
     network_task: ClassVar[str] = "localize"
     metric: ClassVar[str] = "mean_iou"
     every_class: ClassVar[bool] = False
+    scoring: ClassVar[None] = None
     merged: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "top1": 1, "accuracy_iou50": 1, "loss": -1}
 

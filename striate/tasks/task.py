@@ -184,6 +184,10 @@ class Task(Protocol):
         """
 
     @property
+    def scoring(self) -> Callable[[float], Self] | None:
+        """What makes of it a task that names what scores at least so much; None where no score leaves anything out."""
+
+    @property
     def merged(self) -> Merged | None:
         """What makes one prediction of a large photograph from those for its parts; None where that means nothing.
 

@@ -32,7 +32,7 @@ def test_what_it_says_and_writes(striate, tmp_path):
     striate("convert", "out", "--to", "yolo", "--out", "out").refuses("cannot write out: it exists")
     assert striate("convert", "out", "--to", "yolo", "--out", "yolo").out == "wrote yolo as yolo: 2 pictures\n"
     striate("convert", "out", "--to", "xml", "--out", "x").refuses("--to")
-    striate("convert", *flags, "--group", "near").refuses("Unknown option", "--group")  # of splits, and nothing is split
+    striate("convert", *flags, "--group", "near").refuses("Unknown option", "--group")  # nothing is split
 
 
 def test_pictures_that_cannot_be_read_are_named_with_the_reason(striate, tmp_path):
