@@ -29,7 +29,7 @@ from striate.pictures.decode import PICTURE_SUFFIXES, decode, path_of
 from striate.pictures.geometry import Geometry
 from striate.pictures.remarks import Remarks
 from striate.pictures.tiles import Tiling
-from striate.tasks.task import Merged, Task
+from striate.tasks.task import Merged, MostProbable, Task
 
 BATCH_SIZE = 16
 
@@ -140,8 +140,8 @@ class Predictor:
         Raises:
             DecodeError: a picture cannot be read.
             DataError: the folder holds no pictures, an array is no picture, or a path is empty.
-            ModelError: ``top`` is no whole number from 1; ``tile`` or ``overlap`` is out of range, or the task answers
-                a picture as a whole alone.
+            ModelError: ``top`` is no whole number from 1, or the task gives each picture one answer; ``tile`` or
+                ``overlap`` is out of range, or the task answers a picture as a whole alone.
         """
         if isinstance(pictures, str | os.PathLike) and is_folder(path_of(pictures)):
             return self.stream(pictures_in(pictures), top=top, tile=tile, overlap=overlap)
@@ -168,10 +168,7 @@ class Predictor:
         Raises, with the first answer:
             DataError, ModelError: as if the pictures were given to the predictor itself.
         """
-        if top is not None and (isinstance(top, bool) or not hasattr(top, "__index__") or top < 1):
-            raise ModelError(
-                f"top is {top!r}; expected how many of the most probable answers are wanted, or None for all"
-            )
+        refuse_top(self.task, top)
         tiling = self._tiling(tile, overlap)
         todo = iter(pictures)
         remarks = Remarks()
@@ -244,7 +241,7 @@ class Predictor:
                         raise
                     on_unreadable(error)
                     continue
-            yield picture, prediction if top is None else self.task.most_probable(prediction, top)
+            yield picture, prediction if top is None else cast("MostProbable", self.task.most_probable)(prediction, top)
 
     def _predictions(self, images: Sequence[NDArray[np.uint8]], geometries: Sequence[Geometry]) -> Sequence[Any]:
         with own_modes():  # not around a yield: whoever consumes must find his own
@@ -269,6 +266,20 @@ class Predictor:
 
         merged = cast("Merged", self.task.merged)  # `_tiling` has seen to it that there is one
         return merged(parts(), tiling)
+
+
+def refuse_top(task: Task, top: int | None) -> None:
+    """See that there can be so many most probable parts of an answer; None is all of it.
+
+    Raises:
+        ModelError: ``top`` is no whole number from 1, or the task's answers have no parts.
+    """
+    if top is None:
+        return
+    if isinstance(top, bool) or not hasattr(top, "__index__") or top < 1:
+        raise ModelError(f"top is {top!r}; expected how many of the most probable answers are wanted, or None for all")
+    if task.most_probable is None:
+        raise ModelError(f"top is {top!r}, but {task.name} gives each picture one answer; leave top out")
 
 
 def _scoring(description: modelfile.Description, score_threshold: float) -> modelfile.Description:

@@ -43,6 +43,7 @@ class Localize:
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
     merged: ClassVar[None] = None
+    most_probable: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "top1": 1, "accuracy_iou50": 1, "loss": -1}
 
     @classmethod
@@ -132,9 +133,6 @@ class Localize:
 
     def logged(self, figures: Mapping[str, Any]) -> Mapping[str, Any]:
         return figures
-
-    def most_probable(self, prediction: Detection, top: int) -> Sequence[Detection]:
-        return (prediction,)
 
     def as_json(self, prediction: Detection, top: int) -> dict[str, Any]:
         return {"boxes": [dataclasses.asdict(prediction)]}

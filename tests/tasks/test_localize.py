@@ -342,6 +342,8 @@ def test_the_road_from_boxes_to_drawn_answers(tmp_path, answered, squares):
     assert 0 <= box["xyxy"][0] < box["xyxy"][2] <= 48 and 0 <= box["xyxy"][1] < box["xyxy"][3] <= 40
     with Image.open(tmp_path / "drawn" / found["drawn"]) as shown:
         assert shown.size == (48, 40)
+    said = answered("predict", "run", squares / "images" / "0.png", "--top", 2, code=2)["error"]
+    assert said == "top is 2, but localize gives each picture one answer; leave top out"
 
 
 @pytest.mark.slow
