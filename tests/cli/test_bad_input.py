@@ -44,7 +44,9 @@ def test_a_link_to_nothing(train, tmp_path):
 
 def test_an_empty_folder(train, tmp_path, leftovers):
     (tmp_path / "photos").mkdir()
-    train("photos").refuses("photos is an empty folder", "expected a folder for each class")
+    train("photos").refuses(
+        "photos is an empty folder", "expected a folder for each class", "or pictures with their boxes"
+    )
     assert leftovers(tmp_path) == []
 
 
