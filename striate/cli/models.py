@@ -1,6 +1,7 @@
 """``striate models``."""
 
 import math
+import os
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -8,7 +9,7 @@ from cyclopts import Parameter
 from striate.base.errors import ModelError
 from striate.cli.console import answer, answer_json
 from striate.models.heads import HEADS
-from striate.models.table import MODELS, architecture, counts
+from striate.models.table import MODELS, architecture, counts, is_model
 from striate.weights.pretrained import Pretrained, comes_along, has_pretrained, pretrained_name, sets_for
 
 
@@ -30,6 +31,7 @@ def models(
         else:
             _print_table(rows)
         return
+    _refuse_path(name)
     architecture(name)  # a wrong name is said before torch is loaded
     if json:
         answer_json(
@@ -37,6 +39,18 @@ def models(
         )
     else:
         _print_one(name, unfold)
+
+
+def _refuse_path(name: str) -> None:
+    """See that it is no file or folder, of which other verbs say more; raises ModelError."""
+    # By os.path, which takes a name that is too long, or has a null in it, for that of no file.
+    if os.path.exists(name) and not is_model(name):  # noqa: PTH110
+        what = "a folder" if os.path.isdir(name) else "a file"  # noqa: PTH112
+        raise ModelError(
+            f"{name} is {what}, and striate models shows networks by their names; of a run or a model file, striate "
+            f"evaluate {name} DATA says how good it is, and striate predict {name} PICTURE what it answers; a run's "
+            "recipe.toml names its network"
+        )
 
 
 def _row(name: str) -> dict[str, Any]:

@@ -105,7 +105,11 @@ def test_one_network_in_json(striate):
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])
-def test_a_wrong_name(striate, flags):
+def test_a_wrong_name(striate, flags, tmp_path):
     striate("models", "resnet5", *flags).refuses(
         "no model is called 'resnet5'", "Did you mean 'resnet", "striate models lists"
     )
+    (tmp_path / "runs" / "d1").mkdir(parents=True)
+    striate("models", "runs/d1", *flags).refuses("runs/d1 is a folder", "striate evaluate runs/d1 DATA", "recipe.toml")
+    (tmp_path / "resnet18").mkdir()
+    assert striate("models", "resnet18", *flags).code == 0
