@@ -148,10 +148,11 @@ def _print_one(name: str, unfold: bool) -> None:
     answer("")
     for line in layer_table(name, unfold=unfold).text().splitlines():
         answer(line)
+    whose = f"weights of the backbone alone, {own}" if (own := pretrained_name(name)) != name else "weights"
     for weights in sets_for(name):
         answer("")
         top1 = f", published top-1 {weights.top1:.3f}" if weights.top1 else ""
-        answer(f"weights: {weights.origin}; {weights.licence or 'licence not known'}; {weights.classes}{top1}")
+        answer(f"{whose}: {weights.origin}; {weights.licence or 'licence not known'}; {weights.classes}{top1}")
         state = f"verified, sha256 {weights.sha256}" if weights.sha256 else "not verified: to be imported by hand"
         answer(f"  {state}")
         answer(f"  {weights.how_to_get()}")
