@@ -2,6 +2,7 @@
 """Localization: of which class the one object of a picture is, and where it is."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,10 +161,10 @@ class Localize:
         return f"mean IoU {shown(figures['mean_iou'])}, top-1 {shown(figures['top1'])}, loss {shown(figures['loss'])}"
 
     def details(self, figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
-        """The boxes that fit worst, of those that do not fit."""
+        """The boxes that fit worst, of those that do not fit; rounded down, so that none looks as if it did."""
         off = sorted((row for row in rows if row["iou"] < FITS), key=lambda row: float(row["iou"]))
         if off:
-            worst = listed([f"{row['image']} {row['iou']:.2f}" for row in off])
+            worst = listed([f"{row['image']} {math.floor(row['iou'] * 100) / 100:.2f}" for row in off])
             yield f"{counted(len(off), 'box', 'boxes')} with an IoU below {FITS:g}: {worst}"
 
     def summary(self, figures: Mapping[str, Any]) -> str:

@@ -201,6 +201,8 @@ def test_figures_of_answers_that_are_known():
     assert 0 < task.margin("accuracy_iou50", figures) < 0.5 and task.margin("loss", figures) == 0
     (worst,) = task.details(figures, [{"image": f"{at}.jpg", **row} for at, row in enumerate(rows)])
     assert worst == "1 box with an IoU below 0.5: 3.jpg 0.00"
+    (worst,) = task.details(figures, [{"image": "4.jpg", "iou": 0.4999}])
+    assert worst == "1 box with an IoU below 0.5: 4.jpg 0.49"
 
 
 def test_no_pictures_have_no_figures_and_one_no_interval():
