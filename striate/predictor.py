@@ -5,6 +5,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
@@ -28,20 +29,28 @@ from striate.pictures.decode import PICTURE_SUFFIXES, decode, path_of
 from striate.pictures.geometry import Geometry
 from striate.pictures.remarks import Remark, Remarks
 from striate.pictures.tiles import Tiling
-from striate.tasks.task import Merged, Task
+from striate.tasks.task import Merged, MostProbable, Task
 
 BATCH_SIZE = 16
 
 _Prepared = tuple[NDArray[np.uint8], Geometry, Remark]
 
 
-def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], None] | None = None) -> "Predictor":
+def load(
+    model: str | Path,
+    *,
+    device: str = "auto",
+    score_threshold: float | None = None,
+    on_notice: Callable[[str], None] | None = None,
+) -> "Predictor":
     """Load a model file, a run folder's best model, or a pretrained network by its name.
 
+    ``score_threshold`` is the least probability of what answers name (of detection), instead of the model file's.
     ``on_notice`` is told before pretrained weights are fetched, and what a `Predictor` has to say.
 
     Raises:
         ModelFileError: it is none of these, or is damaged, or is newer than this version.
+        ModelError: ``score_threshold`` is out of range, or the task leaves nothing out of its answers by a score.
 
     Example:
         >>> predictor = load("efficientnet_lite0")          # doctest: +SKIP
@@ -50,6 +59,8 @@ def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], 
     """
     with own_draws(), own_modes():
         network, description = modelfile.open_model(model, on_notice=on_notice)
+        if score_threshold is not None:
+            description = _scoring(description, score_threshold)
         return Predictor(network, description, device=device, on_notice=on_notice)
 
 
@@ -131,8 +142,8 @@ class Predictor:
         Raises:
             DecodeError: a picture cannot be read.
             DataError: the folder holds no pictures, an array is no picture, or a path is empty.
-            ModelError: ``top`` is no whole number from 1; ``tile`` or ``overlap`` is out of range, or the task answers
-                a picture as a whole alone.
+            ModelError: ``top`` is no whole number from 1, or the task gives each picture one answer; ``tile`` or
+                ``overlap`` is out of range, or the task answers a picture as a whole alone.
         """
         if isinstance(pictures, str | os.PathLike) and is_folder(path_of(pictures)):
             return self.stream(pictures_in(pictures), top=top, tile=tile, overlap=overlap)
@@ -159,10 +170,7 @@ class Predictor:
         Raises, with the first answer:
             DataError, ModelError: as if the pictures were given to the predictor itself.
         """
-        if top is not None and (isinstance(top, bool) or not hasattr(top, "__index__") or top < 1):
-            raise ModelError(
-                f"top is {top!r}; expected how many of the most probable answers are wanted, or None for all"
-            )
+        refuse_top(self.task, top)
         tiling = self._tiling(tile, overlap)
         todo = iter(pictures)
         remarks = Remarks()
@@ -242,7 +250,7 @@ class Predictor:
                         raise
                     on_unreadable(error)
                     continue
-            yield picture, prediction if top is None else self.task.most_probable(prediction, top)
+            yield picture, prediction if top is None else cast("MostProbable", self.task.most_probable)(prediction, top)
 
     def _predictions(self, images: Sequence[NDArray[np.uint8]], geometries: Sequence[Geometry]) -> Sequence[Any]:
         with own_modes():  # not around a yield: whoever consumes must find his own
@@ -267,6 +275,33 @@ class Predictor:
 
         merged = cast("Merged", self.task.merged)  # `_tiling` has seen to it that there is one
         return merged(parts(), tiling)
+
+
+def refuse_top(task: Task, top: int | None) -> None:
+    """See that there can be so many most probable parts of an answer; None is all of it.
+
+    Raises:
+        ModelError: ``top`` is no whole number from 1, or the task's answers have no parts.
+    """
+    if top is None:
+        return
+    if isinstance(top, bool) or not hasattr(top, "__index__") or top < 1:
+        raise ModelError(f"top is {top!r}; expected how many of the most probable answers are wanted, or None for all")
+    if task.most_probable is None:
+        raise ModelError(f"top is {top!r}, but {task.name} gives each picture one answer; leave top out")
+
+
+def _scoring(description: modelfile.Description, score_threshold: float) -> modelfile.Description:
+    """The description with another least score of what answers name."""
+    task = task_of(description)
+    if task.scoring is None:
+        raise ModelError(
+            f"score_threshold is {score_threshold!r}, but {task.name} leaves nothing out of its answers by a score; "
+            "leave it out"
+        )
+    if not 0 < score_threshold < 1:
+        raise ModelError(f"score_threshold is {score_threshold!r}; expected a number between 0 and 1, such as 0.25")
+    return replace(description, task_arguments=task.scoring(float(score_threshold)).arguments)
 
 
 def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str) -> dict[str, str]:

@@ -203,20 +203,23 @@ def check_readable(
     cache: PictureCache,
     workers: int,
     remarks: Remarks | None = None,
+    whole: bool = False,
 ) -> list[DecodeError]:
     """Find all pictures that cannot be read, in the data set's order; each error's path is its record's name.
 
     Pictures that fit into the cache are decoded through it, which fills it; of more than that only the headers are
-    read. Files whose verdict is remembered are not opened again, and where the fault may not be the file's it is asked
-    twice. A picture without a hash (`hash_files`) counts as unreadable. ``remarks`` hear what was
-    odd about pictures that were decoded, now or when their verdict was found.
+    read, unless ``whole`` has all of them decoded. Files whose verdict is remembered are not opened again, and where
+    the fault may not be the file's it is asked twice. A picture without a hash (`hash_files`) counts as unreadable.
+    ``remarks`` hear what was odd about pictures that were decoded, now or when their verdict was found.
     """
     records = [record for record in dataset.records if isinstance(record.handle, Path)]
     memory = _Memory(dataset.root)
-    whole = f"pixels as {preprocess.channels}"
-    reasons = {position: memory.verdict(record, whole) for position, record in enumerate(records)}
+    pixels = f"pixels as {preprocess.channels}"
+    reasons = {position: memory.verdict(record, pixels) for position, record in enumerate(records)}
     unknown = [position for position, reason in reasons.items() if reason is None]
-    fits = bool(unknown) and cache.fits(estimate_bytes([records[position] for position in unknown], preprocess, cache))
+    fits = whole or (
+        bool(unknown) and cache.fits(estimate_bytes([records[position] for position in unknown], preprocess, cache))
+    )
 
     odd: dict[str, Remark] = {}
 
@@ -230,7 +233,7 @@ def check_readable(
             reason, lasting = attempt(position)
         reasons[position] = reason
         if lasting:
-            memory.learn(records[position], whole if fits else "header", reason)
+            memory.learn(records[position], pixels if fits else "header", reason)
         if remark := odd.get(records[position].name):
             memory.learn(records[position], "remark", remark)
     memory.save()

@@ -55,3 +55,5 @@ class DataSettings:
 USUAL = DataSettings()
 OF_BOXES = ("clip", "drop_degenerate", "drop_duplicates", "unlabelled", "largest")
 """Those fields that mean nothing where there are no boxes."""
+OF_SPLITS = ("group",)
+"""Those fields that mean nothing where nothing is split."""

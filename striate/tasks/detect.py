@@ -64,6 +64,11 @@ class Detect:
         return cls(classes, FORMS[form.pop("name")](**form), **in_range(DetectSettings, thresholds))
 
     @property
+    def least_score(self) -> float:
+        """The score from which on objects are named."""
+        return USUAL_SCORE if self.score_threshold is None else self.score_threshold
+
+    @property
     def arguments(self) -> Mapping[str, Any]:
         form = {"name": self.form.name, **self.form.arguments}
         return {"form": form, "iou_threshold": self.iou_threshold, "score_threshold": self.score_threshold}
@@ -109,7 +114,7 @@ class Detect:
             self.form.boxes(outputs, geometries[0].output_size),
             self.form.scores(outputs),
             iou_threshold=self.iou_threshold,
-            score_threshold=USUAL_SCORE if self.score_threshold is None else self.score_threshold,
+            score_threshold=self.least_score,
             max_detections=MOST,
         )
         answers = []
@@ -123,6 +128,9 @@ class Detect:
         """With the score of best F1, where the recipe names none."""
         known = self.score_threshold is not None
         return self if known else dataclasses.replace(self, score_threshold=figures.get("best_threshold"))
+
+    def scoring(self, least: float) -> "Detect":
+        return dataclasses.replace(self, score_threshold=least)
 
     def merged(self, parts: Iterable[tuple[Geometry, Sequence[Detection]]], tiling: Tiling) -> tuple[Detection, ...]:
         """Each object once, see `detect_tiles`.
@@ -164,7 +172,7 @@ class Detect:
 
     def as_text(self, prediction: Sequence[Detection], top: int) -> str:
         if not prediction:
-            return "nothing found"
+            return f"nothing found that scores {self.least_score:.3g} or more"
         said = [str(each) for each in prediction[:top]]
         more = len(prediction) - len(said)
         return "; ".join(said) + (f"; and {counted(more, 'more object')}" if more else "")

@@ -119,7 +119,8 @@ def _begin_or_restore(learner: Learner, run: Run) -> None:
     folder, controls, tell = run.folder, run.session.controls, run.session.tell
     if not (controls.goes_on and folder.started):
         if controls.resume:
-            tell(Notice(f"{folder.path}: holds no run to go on with; a new one begins"))
+            meant = folder.perhaps_meant() if folder.path == run.session.run else ""  # a fold beside it is not
+            tell(Notice(f"{folder.path}: holds no run to go on with; a new one begins.{meant}"))
         with folder.beginning(recipes.as_toml(learner.recipe)):
             save(learner, run)
         return

@@ -194,7 +194,7 @@ def _recipe_of(
             )
         return saved
     if controls.extend:
-        raise OutputError(f"{folder.path}: there is no run to extend")
+        raise OutputError(f"{folder.path}: there is no run to extend.{folder.perhaps_meant()}")
     folder.refuse_if_occupied(force=controls.force or (controls.resume and folder.unborn))
     return resolving.resolve(dataset, overrides)
 

@@ -1,6 +1,6 @@
 """The lists of classes that published weights share, by name."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from striate.data.records import Classes
 from striate.weights.imagenet import imagenet_classes
@@ -47,3 +47,13 @@ def class_list(name: ClassList) -> Classes:
             return Classes(_COCO)
         case "voc":
             return Classes(_VOC)
+
+
+def lists_of(count: int) -> list[ClassList]:
+    """The lists of so many classes.
+
+    Example:
+        >>> lists_of(80)
+        ['coco']
+    """
+    return [name for name in get_args(ClassList) if len(class_list(name)) == count]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from PIL import Image
+
 from striate.data import open_data
 from tests.data.sources.annotated import picture, voc, voc_object
 
@@ -30,3 +32,21 @@ def test_what_it_says_and_writes(striate, tmp_path):
     striate("convert", "out", "--to", "yolo", "--out", "out").refuses("cannot write out: it exists")
     assert striate("convert", "out", "--to", "yolo", "--out", "yolo").out == "wrote yolo as yolo: 2 pictures\n"
     striate("convert", "out", "--to", "xml", "--out", "x").refuses("--to")
+    striate("convert", *flags, "--group", "near").refuses("Unknown option", "--group")  # nothing is split
+
+
+def test_pictures_that_cannot_be_read_are_named_with_the_reason(striate, tmp_path):
+    """Also such as are cut behind their header, which sizes are read from."""
+    for name in ("a", "b", "c"):
+        Image.open(picture(tmp_path / "data" / f"{name}.png", 90, 60)).save(tmp_path / "data" / f"{name}.png", "jpeg")
+        voc(tmp_path / "data", name, voc_object("cat", 1, 1, 20, 10), size=(90, 60))
+    cut, text = (tmp_path / "data" / f"{name}.png" for name in "bc")
+    cut.write_bytes(cut.read_bytes()[:-200])
+    text.write_text("no picture")
+    flags = ("convert", "data", "--to", "coco", "--out", "out")
+    reasons = ("b.png: it is truncated, its end is missing", "c.png: not a picture: it is a text file named .png")
+    striate(*flags).refuses("2 of 3 pictures in data cannot be read", "--skip-unreadable", *reasons)
+    assert not Path("out").exists()
+    answer = striate(*flags, "--skip-unreadable", "--json")
+    assert answer.json["images"] == 1 and answer.json["notices"] == ["skipped 2 unreadable pictures: b.png, c.png"]
+    assert [each.name for each in Path("out/images").iterdir()] == ["a.png"]

@@ -79,6 +79,12 @@ def test_inner_branches_can_be_unfolded(striate):
     striate("models", "--unfold").refuses("--unfold", "striate models NAME")
 
 
+def test_weights_and_figures_of_a_backbone_are_said_to_be_its(striate):
+    lines = striate("models", "tood/efficientnet_lite0").out.splitlines()
+    (weights,) = (line for line in lines if "top-1" in line)
+    assert weights.startswith("weights of the backbone alone, efficientnet_lite0: ")
+
+
 def test_weights_that_are_not_verified(striate):
     out = striate("models", "resnet101").out
     assert out.count("not verified: to be imported by hand") == 2
@@ -105,7 +111,11 @@ def test_one_network_in_json(striate):
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])
-def test_a_wrong_name(striate, flags):
+def test_a_wrong_name(striate, flags, tmp_path):
     striate("models", "resnet5", *flags).refuses(
         "no model is called 'resnet5'", "Did you mean 'resnet", "striate models lists"
     )
+    (tmp_path / "runs" / "d1").mkdir(parents=True)
+    striate("models", "runs/d1", *flags).refuses("runs/d1 is a folder", "striate evaluate runs/d1 DATA", "recipe.toml")
+    (tmp_path / "resnet18").mkdir()
+    assert striate("models", "resnet18", *flags).code == 0

@@ -8,6 +8,12 @@ from striate.data.names import counted, listed
 from striate.data.records import Classes, Dataset, Handle, Record, Split, copies
 from striate.data.targets import Target
 
+KEPT = (
+    "; of equal bytes, they stay on one side of a split (striate train --group near also keeps copies in other sizes "
+    "or qualities together)"
+)
+"""What becomes of copies where no folder names decide."""
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -38,6 +44,7 @@ def assemble(
     if set(splits) == {"train"}:
         splits = [None] * len(splits)
     records = tuple(map(Record, columns.handles, columns.targets, columns.contents, columns.names, splits))
+    fixed = any(split is not None for split in splits)
     names = [name.encode("utf-8", "surrogateescape") for name in classes.names]
     pairs = [(first, copy, f"{first.name} = {copy.name}") for first, copy in copies(records)]
     if shared := [text for first, copy, text in pairs if first.split != copy.split]:
@@ -46,6 +53,8 @@ def assemble(
     # Of classes this is an error, which the task makes of it; for others it may be two who drew alike.
     if other := [text for first, copy, text in pairs if first.target.as_bytes(names) != copy.target.as_bytes(names)]:
         what = counted(len(other), "copy differs", "copies differ")
-        notices = (*notices, f"{what} from the first picture in what is said of it: {listed(other)}")
-    fixed = any(split is not None for split in splits)
+        notices = (
+            *notices,
+            f"{what} from the first picture in what is said of it: {listed(other)}{'' if fixed else KEPT}",
+        )
     return Dataset(root, format, classes, records, channels, fixed, task, tuple(notices))

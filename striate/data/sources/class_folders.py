@@ -82,7 +82,10 @@ def _check_holds_classes(tree: Folder, tops: Tops) -> None:
         what = "holds no pictures"
     else:
         what = "is an empty folder"
-    raise DataError(f"{printable(tree.path)} {what}; expected a folder for each class with pictures in it")
+    raise DataError(
+        f"{printable(tree.path)} {what}; expected a folder for each class with pictures in it, or pictures with their "
+        "boxes (COCO, YOLO, Pascal VOC ...)"
+    )
 
 
 def _class_names(tops: Tops) -> list[str]:

@@ -4,15 +4,17 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from striate.base.atomic import output_error
 from striate.base.errors import DataError, OutputError
 from striate.data.names import listed, printable
+from striate.data.reading import readable
 from striate.data.records import Classes, Dataset, Record, Split
 from striate.data.scan import picture_sizes
 from striate.data.targets import Boxes
+from striate.pictures.preprocess import Preprocess
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,37 @@ class Picture:
 
 Write = Callable[[Path, Sequence[Picture], Classes], list[str]]
 
+_SMALL = Preprocess(size=(16, 16))
+"""As what pictures are decoded that are only to be seen whole."""
+
 
 def convert(
-    dataset: Dataset, out: Path, place: Callable[[Picture], str], write: Write, *, workers: int = 1
-) -> list[str]:
-    """Write the data set into the new folder ``out``, pictures copied; returns what the format cannot hold of it.
+    dataset: Dataset,
+    out: Path,
+    place: Callable[[Picture], str],
+    write: Write,
+    *,
+    workers: int = 1,
+    skip_unreadable: bool = False,
+) -> Dataset:
+    """Write the data set into the new folder ``out``, pictures copied.
+
+    Returns:
+        What was written of it; its notices say what the format cannot hold and, with ``skip_unreadable``, which
+        pictures were left out.
 
     Raises:
         DataError: the data are no boxes of picture files, or a picture cannot be read.
         OutputError: ``out`` exists and is not empty, or cannot be written.
     """
-    pictures = _pictures(dataset, workers)
+    if not all(isinstance(each.handle, Path) and isinstance(each.target, Boxes) for each in dataset.records):
+        raise DataError(
+            f"{printable(dataset.root)} holds no boxes (its format is {dataset.format}); only these are converted"
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"cannot write {printable(out)}: it exists; give a folder that is not there yet")
+    dataset, _ = readable(dataset, _SMALL, skip=skip_unreadable, every_class=False, keep=False)
+    pictures = _pictures(dataset, workers)
     partial = out.with_name(f".{out.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
         partial.mkdir(parents=True)
@@ -60,19 +80,15 @@ def convert(
         raise output_error(out, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return notices
+    return replace(dataset, notices=(*dataset.notices, *notices))
 
 
 def _pictures(dataset: Dataset, workers: int) -> list[Picture]:
     files = [record.handle for record in dataset.records if isinstance(record.handle, Path)]
     boxes = [record.target for record in dataset.records if isinstance(record.target, Boxes)]
-    if not len(files) == len(boxes) == len(dataset.records):
-        raise DataError(
-            f"{printable(dataset.root)} holds no boxes (its format is {dataset.format}); only these are converted"
-        )
     sizes = picture_sizes(files, root=dataset.root, workers=workers)
     if unreadable := [record.name for record, size in zip(dataset.records, sizes, strict=True) if size is None]:
-        raise DataError(f"{printable(dataset.root)}: pictures that cannot be read: {listed(unreadable)}")
+        raise DataError(f"{printable(dataset.root)}: pictures that cannot be read any more: {listed(unreadable)}")
     return [
         Picture(file, name, *size, record.split, target)
         for file, name, size, record, target in zip(

@@ -109,6 +109,21 @@ def test_raccoons(shared_data):
             assert sides[f"raccoon-{one}"] == sides[f"raccoon-{other}"]
 
 
+def test_what_becomes_of_copies_is_said_where_it_is_not_decided(tmp_path):
+    for name, right in (("a", 5), ("b", 6)):
+        picture(tmp_path / f"{name}.png")
+        voc(tmp_path, name, voc_object("cat", 1, 1, right, 5))
+    said = "1 copy differs from the first picture in what is said of it: a.png = b.png"
+    (notice,) = open_data(tmp_path).notices
+    assert notice.startswith(f"{said}; of equal bytes, they stay on one side of a split (striate train --group near ")
+    for name, side in (("a", "train"), ("b", "val")):
+        lists = tmp_path / "ImageSets" / "Main" / f"{side}.txt"
+        lists.parent.mkdir(parents=True, exist_ok=True)
+        lists.write_text(name)
+    flattering, notice = open_data(tmp_path).notices
+    assert "so the figures will flatter" in flattering and notice == said
+
+
 def test_pictures_without_a_file(tmp_path):
     picture(tmp_path / "a.png")
     picture(tmp_path / "b.png", seed=1)
