@@ -30,6 +30,13 @@ YAML: Costs = {b"\n": 900, b"[": 900, b",": 900, b":": 900}
 _SMALL = 1 << 17  # so large a file takes no more than 60 MB, whatever it holds; how much is free takes long to ask
 _CHUNK = 1 << 24
 _DEPTH = 32  # of elements in each other; the formats have five
+_AT_THE_END = (
+    expat.errors.XML_ERROR_NO_ELEMENTS,
+    expat.errors.XML_ERROR_UNCLOSED_TOKEN,
+    expat.errors.XML_ERROR_PARTIAL_CHAR,
+    expat.errors.XML_ERROR_UNCLOSED_CDATA_SECTION,
+)
+_CUT = "; it ends too soon, as if it had been cut: copy or download the file again, or annotate anew"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -151,7 +158,8 @@ def read_xml(path: Path, where: str) -> Element:
         parser.Parse(read_text(path, where, XML), True)
     except expat.ExpatError as error:
         what = expat.ErrorString(error.code)
-        raise DataError(f"{where}:{error.lineno}: is not XML: {what} (column {error.offset + 1})") from error
+        cut = _CUT if what in _AT_THE_END else ""
+        raise DataError(f"{where}:{error.lineno}: is not XML: {what} (column {error.offset + 1}){cut}") from error
     return stack[0].children[0]
 
 

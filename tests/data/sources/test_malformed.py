@@ -50,7 +50,14 @@ MALFORMED = {
     "xml/empty": (raw("a.xml", ""), "a.xml:1: is not XML: no element found"),
     "xml/latin": (raw("a.xml", b"<annotation>\xe9</annotation>"), "a.xml is not UTF-8 text"),
     "xml/utf-16": (raw("a.xml", "<annotation/>".encode("utf-16")), "a.xml is not UTF-8 text"),
-    "xml/cut": (raw("a.xml", "<annotation>\n<object>\n<name>cat"), "a.xml:3: is not XML: no element found"),
+    "xml/cut": (
+        raw("a.xml", "<annotation>\n<object>\n<name>cat"),
+        "a.xml:3: is not XML: no element found (column 10); it ends too soon",
+    ),
+    "xml/cut in a tag": (
+        raw("a.xml", "<annotation>\n<obj"),
+        "a.xml:2: is not XML: unclosed token (column 1); it ends too",
+    ),
     "xml/other": (raw("a.xml", "\n<dataset/>"), "a.xml:2: holds <dataset>; expected <annotation>"),
     "xml/entities": (raw("a.xml", DOCUMENT.format(BOMB, "&e9;")), "a.xml:2: declares a document type"),
     "xml/external entity": (
