@@ -18,6 +18,7 @@ from PIL.Image import fromarray
 from torch import Tensor
 
 from striate import modelfile
+from striate.answering import FoldedNetwork
 from striate.base.atomic import output_error, replace_file
 from striate.base.errors import DataError, DecodeError, ModelError
 from striate.base.hardware import cores
@@ -88,6 +89,8 @@ class Predictor:
         self._modules, self._threads = tuple(self.network.modules()), cores()
         with evaluating(self._modules):
             self._answer = answering(self.network, self.device, on_notice)
+        if isinstance(self._answer, FoldedNetwork):
+            self._modules = self._answer.modules  # looking at all takes as long as a small layer
 
     def __reduce__(self) -> tuple[Callable[..., "Predictor"], tuple[Network, modelfile.Description]]:
         """What a copy is made of; plans are made anew, and a listener stays where it listens.

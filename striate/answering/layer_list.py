@@ -32,7 +32,7 @@ class FoldingError(ModelError):
 class Layer:
     """What is computed from the values of the nodes ``reads``, by ``run`` or, if there is a ``conv``, all in one.
 
-    ``weighs`` says whether parameters take part.
+    ``module`` is the one that ``run`` calls, if it calls one.
     """
 
     node: fx.Node
@@ -41,7 +41,12 @@ class Layer:
     conv: Conv2d | None = None
     norm: BatchNormAct2d | None = None
     act: Activation = "none"
-    weighs: bool = True
+    module: nn.Module | None = None
+
+    @property
+    def weighs(self) -> bool:
+        """Whether parameters take part."""
+        return self.conv is not None or (self.module is not None and any(True for _ in self.module.parameters()))
 
 
 class LayerList(NamedTuple):
@@ -154,8 +159,7 @@ def _layer(node: fx.Node, first: fx.Node, modules: dict[fx.Node, nn.Module], roo
         return Layer(node, (), lambda: value)
     reads = tuple(node.all_input_nodes)
     simple = module is not None and list(node.args) == list(reads) and not node.kwargs
-    weighs = module is not None and next(module.parameters(), None) is not None
-    return Layer(node, reads, module if simple else _calling(node, module), weighs=weighs)
+    return Layer(node, reads, module if simple else _calling(node, module), module=module)
 
 
 def _calling(node: fx.Node, module: nn.Module | None) -> Callable[..., Any]:
