@@ -41,6 +41,15 @@ class DataSettings:
         Later(as_before=1),
         Field(description="number of the first pixel in Pascal VOC files: 1, or 0 where coordinates are edges, from 0"),
     ] = 1
+    mask_suffix: Annotated[
+        str | None,
+        Later(as_before=None),
+        Field(
+            min_length=1,
+            description='what the names of masks have behind those of their pictures, as "_seg" in a_seg.png for '
+            "a.jpg; by default nothing, _gt, _mask or _label",
+        ),
+    ] = None
     group: Annotated[
         str | None,
         Later(as_before=None),
@@ -53,5 +62,12 @@ class DataSettings:
 
 
 USUAL = DataSettings()
-OF_BOXES = ("clip", "drop_degenerate", "drop_duplicates", "unlabelled", "largest")
-"""Those fields that mean nothing where there are no boxes."""
+MEANT_FOR = {
+    "clip": ("boxes",),
+    "drop_degenerate": ("boxes",),
+    "drop_duplicates": ("boxes",),
+    "largest": ("boxes",),
+    "unlabelled": ("boxes", "masks"),
+    "mask_suffix": ("masks",),
+}
+"""Those fields that mean nothing where the data have none of these."""

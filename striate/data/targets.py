@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from striate.base.errors import DataError
 from striate.data.names import printable
-from striate.pictures.decode import read_indices
 from striate.pictures.geometry import UNKNOWN, Geometry
+from striate.pictures.mask_files import read_indices
 
 VISIBLE = 0.2
 """A box of which less than this part of its area is left inside the picture is dropped with the rest."""

@@ -4,7 +4,7 @@ Nothing is mended unless the settings ask for it, and then a notice counts it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from striate.data.names import counted, listed, printable, quoted, unspaced
 from striate.data.records import Classes, Dataset, Split
 from striate.data.scan import hash_files, picture_sizes
 from striate.data.settings import DataSettings
-from striate.data.sources.assembly import Columns, assemble
+from striate.data.sources.assembly import Columns, agreed, assemble
+from striate.data.sources.faults import Fault, Report
 from striate.data.sources.picture_index import PictureIndex
 from striate.data.targets import Boxes
 
@@ -51,16 +52,6 @@ class Annotated:
     objects: list[Annotation] | None
     size: tuple[int, int] | None = None
     split: Split | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A kind of fault: what it is of one and of many, how to mend it, and what is said where the settings mend it."""
-
-    one: str
-    many: str
-    mend: str
-    mended: str = ""
 
 
 OUTSIDE = Fault(
@@ -111,37 +102,6 @@ SPELLED = Fault(
 )
 
 
-@dataclass(slots=True)
-class Report:
-    """What was found, each fault with its places, and what of it was mended."""
-
-    faults: dict[Fault, list[str]] = field(default_factory=dict)
-    mended: dict[Fault, list[str]] = field(default_factory=dict)
-    hints: dict[Fault, str] = field(default_factory=dict)
-
-    def add(self, fault: Fault, where: str, *, mended: bool = False) -> None:
-        """Note one fault and where it is."""
-        (self.mended if mended else self.faults).setdefault(fault, []).append(where)
-
-    def refuse(self, root: Path) -> None:
-        """Raise DataError if something was not mended; names each kind with its first places."""
-        if self.faults:
-            kinds = [
-                "; ".join(filter(None, (_said(fault, places), fault.mend, self.hints.get(fault))))
-                for fault, places in self.faults.items()
-            ]
-            raise DataError(f"{printable(root)}: {'. '.join(kinds)}")
-
-    def notices(self) -> list[str]:
-        """A sentence for each kind that was mended."""
-        return [_said(fault, places, fault.mended) for fault, places in self.mended.items()]
-
-
-def _said(fault: Fault, places: Sequence[str], mended: str = "") -> str:
-    what = counted(len(places), fault.one, fault.many)
-    return f"{what}{f', {mended}' if mended else ''}: {listed(places)}"
-
-
 def boxes_dataset(
     index: PictureIndex,
     format: str,
@@ -178,12 +138,13 @@ def boxes_dataset(
     if not any(len(target) for target in targets):
         raise DataError(f"{printable(index.root)} has no object in any of {counted(len(paths), 'picture')}")
     paths = [path for path, _ in taken]
+    where = [index.where(path) for path in paths]
     columns = Columns(
         handles=paths,
         targets=targets,
         contents=hash_files(paths, root=index.root, workers=workers),
-        names=[index.where(path) for path in paths],
-        splits=_splits(index, taken),
+        names=where,
+        splits=agreed(index.root, where, [each.split or index.split_of(path) for path, each in taken]),
     )
     return assemble(
         index.root,
@@ -259,18 +220,6 @@ def _names(pictures: Sequence[Annotated], report: Report) -> tuple[str, ...]:
         if other != name:
             report.add(SPELLED, f"{quoted(other)} ({first[other]}) and {quoted(name)} ({where})")
     return tuple(sorted(first))
-
-
-def _splits(index: PictureIndex, taken: Sequence[tuple[Path, Annotated]]) -> list[Split | None]:
-    splits = [each.split or index.split_of(path) for path, each in taken]
-    if None in splits and set(splits) != {None}:
-        without = [index.where(path) for (path, _), split in zip(taken, splits, strict=True) if split is None]
-        named = [index.where(path) for (path, _), split in zip(taken, splits, strict=True) if split is not None]
-        raise DataError(
-            f"{printable(index.root)}: {counted(len(without), 'picture')} in no split ({listed(without, most=3)}), and "
-            f"{len(named)} in splits ({listed(named, most=3)}); move them into a split, or give one split's folder"
-        )
-    return splits
 
 
 @dataclass(frozen=True, slots=True)
