@@ -179,18 +179,30 @@ def _areas(xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(xyxy[:, 2] - xyxy[:, 0], 0) * np.maximum(xyxy[:, 3] - xyxy[:, 1], 0)
 
 
+class Drawing(Protocol):
+    """A mask that is made or read when it is needed; frozen. ``name`` is what errors call it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read(self) -> NDArray[np.uint8]:
+        """Uint8 ``[H, W]``; raises DataError, which names it, where that cannot be had."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:
     """A class for each pixel, from a picture of class indices that is read when it is needed.
 
-    ``source`` is the file, or uint8 ``[H, W]``; 255 is nobody's class and never counted, so there are at most 255
-    classes. ``content`` is the sha256 of the file, if it is known. ``numbers`` says which index each byte of the
-    source stands for.
+    ``source`` is the file, what can draw it, or uint8 ``[H, W]``; 255 is nobody's class and never counted, so there are
+    at most 255 classes. ``content`` is a hash of what the source says (of a file its sha256), if it is known.
+    ``numbers`` says which index each byte of the source stands for. ``areas`` are the classes in it, each with its
+    number of pixels (0 where that is not known), or None where only reading it would tell.
     """
 
-    source: Path | NDArray[np.uint8]
+    source: Path | Drawing | NDArray[np.uint8]
     content: bytes = b""
     numbers: tuple[int, ...] | None = None
+    areas: Mapping[int, int] | None = None
 
     def indices(self) -> NDArray[np.uint8]:
         """Class indices, uint8 ``[H, W]``.
@@ -198,8 +210,10 @@ class Mask:
         Raises:
             DataError: the file cannot be read, or holds no picture of class indices.
         """
-        given = read_indices(self.source) if isinstance(self.source, Path) else self.source
-        return given if self.numbers is None else np.array(self.numbers, dtype=np.uint8)[given]
+        source = self.source
+        if not isinstance(source, np.ndarray):
+            source = read_indices(source) if isinstance(source, Path) else source.read()
+        return source if self.numbers is None else np.array(self.numbers, dtype=np.uint8)[source]
 
     def as_bytes(self, names: Sequence[bytes]) -> bytes:
         meanings = [*names, *[b""] * (UNKNOWN + 1 - len(names))]
@@ -207,12 +221,16 @@ class Mask:
         content = self.content or sha256(self.indices().tobytes()).digest()
         return b"mask" + content + b"\0".join(meanings[number] for number in numbers)
 
-    def occurring(self) -> None:
-        return
+    def occurring(self) -> tuple[int, ...] | None:
+        return None if self.areas is None else tuple(self.areas)
 
     def renumbered(self, indices: Mapping[int, int]) -> "Mask":
         numbers = range(UNKNOWN + 1) if self.numbers is None else self.numbers
-        return replace(self, numbers=tuple(indices.get(number, UNKNOWN) for number in numbers))
+        areas: dict[int, int] | None = None if self.areas is None else {}
+        for index, area in (self.areas or {}).items():
+            if areas is not None and index in indices:
+                areas[indices[index]] = areas.get(indices[index], 0) + area
+        return replace(self, numbers=tuple(indices.get(number, UNKNOWN) for number in numbers), areas=areas)
 
     def moved(self, geometry: Geometry) -> "Mask":
         """By nearest pixels; 255 where nothing is known.
@@ -222,7 +240,7 @@ class Mask:
         """
         indices = self.indices()
         if indices.shape != (geometry.height, geometry.width):
-            named = printable(self.source) if isinstance(self.source, Path) else "a mask"
+            named = "a mask" if isinstance(self.source, np.ndarray) else _name_of(self.source)
             raise DataError(
                 f"{named}: is {indices.shape[0]} x {indices.shape[1]} pixels, and its picture is {geometry.height} x "
                 f"{geometry.width}"
@@ -232,3 +250,7 @@ class Mask:
     def joined(self, other: "Mask") -> "Mask":
         own, others = self.indices(), other.indices()
         return Mask(np.where(own == UNKNOWN, others, own))
+
+
+def _name_of(source: Path | Drawing) -> str:
+    return printable(source) if isinstance(source, Path) else source.name

@@ -28,14 +28,14 @@ _TURNS = {
 }
 _SCALED = {"L;2": 85, "L;4": 17}  # PNG's grey of 2 and 4 bits, which Pillow spreads over 0 to 255
 _WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_COLOURED = ("RGB", "RGBA", "RGBX", "RGBa")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredMask:
     """``numbers`` ``[H, W]``: uint8 or uint16 grey values, uint8 places in ``palette``, or uint32 0xRRGGBB.
 
-    ``lossy`` says that compression may have changed them, ``see_through`` that some pixels are not opaque.
+    ``lossy`` says that compression may have changed them, ``see_through`` that some pixels are not opaque,
+    ``turned`` that EXIF turned it.
     """
 
     numbers: Numbers
@@ -43,6 +43,7 @@ class StoredMask:
     palette: tuple[int, ...] = ()
     lossy: bool = False
     see_through: bool = False
+    turned: bool = False
 
     def colours(self) -> NDArray[np.uint32]:
         """The colour of each pixel, 0xRRGGBB.
@@ -81,27 +82,35 @@ def read_mask(source: Path, name: str | None = None) -> StoredMask:
     with explained(source, name), opened(checked(source)) as image:
         if (pages := getattr(image, "n_frames", 1)) > 1:
             raise DataError(f"it has {pages} pages or frames, where a mask has one")
-        lossy = image.format in ("JPEG", "MPO")
+        # Asking for the orientation of a PNG reads its pixels, after which nothing says how they were stored.
         scale = max((_SCALED.get(str(tile.args), 1) for tile in getattr(image, "tile", ())), default=1)
-        if turn := _TURNS.get(orientation_of(image)):
-            turned: Image.Image = image.transpose(turn)
-        else:
-            turned = image
-        if turned.mode in ("L", "1"):
-            return StoredMask(np.array(turned, dtype=np.uint8) // np.uint8(scale), "grey", (), lossy)
-        if turned.mode == "P":
-            table = np.array(turned.getpalette("RGB"), np.uint32).reshape(-1, 3)
-            return StoredMask(np.array(turned, dtype=np.uint8), "palette", tuple(_packed(table).tolist()), lossy)
-        if turned.mode == "LA":
-            grey, alpha = np.moveaxis(np.array(turned), 2, 0)
-            return StoredMask(grey, "grey", (), lossy, bool((alpha < 255).any()))
-        if turned.mode in _COLOURED:
-            pixels = np.array(turned)
-            through = turned.mode in ("RGBA", "RGBa") and bool((pixels[..., 3] < 255).any())
-            return StoredMask(_packed(pixels[..., :3]), "colour", (), lossy, through)
-        if turned.mode in _WIDE:
-            return StoredMask(_wide(np.array(turned)), "grey", (), lossy)
-        raise DataError(f"it is a picture of mode {turned.mode}, where a mask has grey values, a palette or colours")
+        lossy = image.format in ("JPEG", "MPO")
+        turn = _TURNS.get(orientation_of(image))
+        upright = image.transpose(turn) if turn is not None else image
+        numbers, kind, palette, see_through = _numbers(upright)
+        if scale > 1:
+            numbers = (numbers // scale).astype(np.uint8)
+        return StoredMask(numbers, kind, palette, lossy, see_through, turn is not None)
+
+
+def _numbers(image: Image.Image) -> tuple[Numbers, Kind, tuple[int, ...], bool]:
+    """The first three fields of a `StoredMask`, and whether some pixels are not opaque."""
+    if image.mode in ("L", "1"):
+        return np.array(image, dtype=np.uint8), "grey", (), False
+    if image.mode == "P":
+        table = np.array(image.getpalette("RGB"), np.uint32).reshape(-1, 3)
+        return np.array(image, dtype=np.uint8), "palette", tuple(_packed(table).tolist()), False
+    pixels = np.array(image)
+    if image.mode in ("LA", "RGBA", "RGBa"):
+        see_through = bool((pixels[..., -1] < 255).any())
+        if image.mode == "LA":
+            return pixels[..., 0], "grey", (), see_through
+        return _packed(pixels), "colour", (), see_through
+    if image.mode in ("RGB", "RGBX"):
+        return _packed(pixels), "colour", (), False
+    if image.mode in _WIDE:
+        return _wide(pixels), "grey", (), False
+    raise DataError(f"it is a picture of mode {image.mode}, where a mask has grey values, a palette or colours")
 
 
 def read_indices(source: Path, name: str | None = None) -> NDArray[np.uint8]:
@@ -120,7 +129,7 @@ def read_indices(source: Path, name: str | None = None) -> NDArray[np.uint8]:
 
 def _packed(colours: NDArray[np.uint8] | NDArray[np.uint32]) -> NDArray[np.uint32]:
     red, green, blue = (colours[..., band].astype(np.uint32) for band in range(3))
-    return red << 16 | green << 8 | blue
+    return np.asarray(red << 16 | green << 8 | blue, dtype=np.uint32)
 
 
 def _wide(numbers: NDArray[Any]) -> NDArray[np.uint16]:

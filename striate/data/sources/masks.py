@@ -30,14 +30,12 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     if not path.is_dir():
         raise DataError(f"{printable(path)} is a file; data with masks are a folder, with images/ and masks/ in it")
     tree = walk(path)
-    table, notices = _table(tree)
-    if table is None:
-        raise DataError(f"{printable(path)} has no classes.txt; expected one with a line for each class")
+    table, notices = table_in(tree)
     pairs = pairs_in(tree, settings.mask_suffix)
-    return masks_dataset(tree, "masks", pairs, table, settings, workers, notices=notices)
+    return masks_dataset(path, "masks", pairs, table, settings, workers, notices=notices)
 
 
-def _table(tree: Folder) -> tuple[ClassTable | None, list[str]]:
+def table_in(tree: Folder) -> tuple[ClassTable | None, list[str]]:
     """The classes, if a file names them, with notices; of one split's folder that file may lie beside it."""
     files = [path for folder in tree.all_folders() for path in folder.others if path.name in FILES]
     root = tree.path.resolve()
