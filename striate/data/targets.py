@@ -35,6 +35,12 @@ class Target(Protocol):
     def renumbered(self, indices: Mapping[int, int]) -> Self:
         """The same with ``indices[i]`` for each class index i that occurs."""
 
+    def place(self, class_draw: float, place_draw: float) -> tuple[float, float] | None:
+        """A place (x, y) in the photograph that shows a class, both drawn by numbers in [0, 1); None: there is none.
+
+        Each class that occurs is as likely, and each of its places.
+        """
+
     def moved(self, geometry: Geometry) -> Self:
         """The same in the pixels of the network's input."""
 
@@ -65,6 +71,9 @@ class ClassIndex:
 
     def renumbered(self, indices: Mapping[int, int]) -> "ClassIndex":
         return ClassIndex(indices[self.index])
+
+    def place(self, class_draw: float, place_draw: float) -> None:
+        return
 
     def moved(self, geometry: Geometry) -> "ClassIndex":
         """Itself: a class has no place."""
@@ -130,6 +139,15 @@ class Boxes:
         numbers = [indices[index] for index in self.classes.tolist()]
         return replace(self, classes=np.array(numbers, dtype=np.int64))
 
+    def place(self, class_draw: float, place_draw: float) -> tuple[float, float] | None:
+        """The middle of a box."""
+        if not len(self):
+            return None
+        there = np.unique(self.classes)
+        boxes = self.xyxy[self.classes == _drawn(there, class_draw)]
+        left, top, right, bottom = _drawn(boxes, place_draw).tolist()
+        return (left + right) / 2, (top + bottom) / 2
+
     def moved(self, geometry: Geometry) -> "Boxes":
         """What of the boxes is inside; those of which less than `VISIBLE` is left are gone."""
         height, width = geometry.output_size
@@ -173,6 +191,11 @@ class Boxes:
             both(self.areas, other.areas),
             None if self.outlines is None or other.outlines is None else self.outlines + other.outlines,
         )
+
+
+def _drawn(values: NDArray[Any], draw: float) -> Any:
+    """One of the values ``[N, ...]`` by a number in [0, 1)."""
+    return values[int(draw * len(values))]
 
 
 def _areas(xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -231,6 +254,17 @@ class Mask:
             if areas is not None and index in indices:
                 areas[indices[index]] = areas.get(indices[index], 0) + area
         return replace(self, numbers=tuple(indices.get(number, UNKNOWN) for number in numbers), areas=areas)
+
+    def place(self, class_draw: float, place_draw: float) -> tuple[float, float] | None:
+        """The middle of a pixel."""
+        indices = self.indices()
+        there = np.flatnonzero(np.bincount(indices.reshape(-1), minlength=UNKNOWN + 1)[:UNKNOWN])
+        if not len(there):
+            return None
+        row, column = divmod(
+            int(_drawn(np.flatnonzero(indices == _drawn(there, class_draw)), place_draw)), indices.shape[1]
+        )
+        return column + 0.5, row + 0.5
 
     def moved(self, geometry: Geometry) -> "Mask":
         """By nearest pixels; 255 where nothing is known.
