@@ -16,7 +16,9 @@ class DataSettings:
         str | None, Later(as_before=None), Field(description="format of the data, if it cannot be told")
     ] = None
     clip: Annotated[
-        bool, Later(as_before=False), Field(description="cut boxes that reach out of their picture at its border")
+        bool,
+        Later(as_before=False),
+        Field(description="cut boxes and shapes that reach out of their picture at its border"),
     ] = False
     drop_degenerate: Annotated[
         bool,
@@ -27,9 +29,12 @@ class DataSettings:
         bool, Later(as_before=False), Field(description="leave out boxes that repeat another of the same class")
     ] = False
     unlabelled: Annotated[
-        Literal["error", "background", "skip"],
+        Literal["error", "background", "skip", "ignore"],
         Later(as_before="error"),
-        Field(description='pictures without annotations: an "error", "background" without objects, or "skip" them'),
+        Field(
+            description='pictures without annotations: an "error", "background" without objects, or "skip" them; '
+            '"ignore" skips them, too, and pixels that no shape covers are nobody\'s instead of "background"'
+        ),
     ] = "error"
     largest: Annotated[
         bool,
@@ -63,11 +68,11 @@ class DataSettings:
 
 USUAL = DataSettings()
 MEANT_FOR = {
-    "clip": ("boxes",),
+    "clip": ("boxes", "shapes"),
     "drop_degenerate": ("boxes",),
     "drop_duplicates": ("boxes",),
     "largest": ("boxes",),
-    "unlabelled": ("boxes", "masks"),
+    "unlabelled": ("boxes", "masks", "shapes"),
     "mask_suffix": ("masks",),
 }
 """Those fields that mean nothing where the data have none of these."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from striate.data.records import Dataset
     from striate.data.settings import DataSettings
 
-Has: TypeAlias = Literal["classes", "boxes", "masks"]
+Has: TypeAlias = Literal["classes", "boxes", "masks", "shapes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Source:
 
     ``instead_of`` names formats that data of this one may look like, too: a folder of pictures beside a folder of masks
     could be two classes. They are not meant where this one is recognised. ``has`` says what of each picture: its class,
-    boxes or a mask. ``for_tasks`` are modules that read the same data for other tasks than ``module`` does, with what
-    they have.
+    boxes, a mask, or shapes of which one is drawn. ``for_tasks`` are modules that read the same data for other tasks
+    than ``module`` does, with what they have.
     """
 
     module: str
@@ -62,6 +62,7 @@ SOURCES: Mapping[str, Source] = {
         "COCO's JSON of instances, beside its pictures",
         instead_of=("folders",),
         has="boxes",
+        for_tasks={"segment": ("striate.data.sources.coco_masks", "shapes")},
     ),
     "yolo": Source(
         "striate.data.sources.yolo",
@@ -71,9 +72,22 @@ SOURCES: Mapping[str, Source] = {
     ),
     "voc": Source(
         "striate.data.sources.pascal_voc",
-        "Pascal VOC, an XML file of boxes for each picture",
-        instead_of=("folders",),
+        "Pascal VOC, an XML file of boxes for each picture, or masks in SegmentationClass",
+        instead_of=("folders", "masks"),
         has="boxes",
+        for_tasks={"segment": ("striate.data.sources.pascal_masks", "masks")},
+    ),
+    "cvat": Source(
+        "striate.data.sources.cvat",
+        "CVAT's XML for images, of polygons and masks",
+        instead_of=("folders",),
+        has="shapes",
+    ),
+    "labelme": Source(
+        "striate.data.sources.labelme",
+        "Labelme's JSON of polygons, a file for each picture",
+        instead_of=("folders",),
+        has="shapes",
     ),
     "via": Source(
         "striate.data.sources.via",

@@ -26,7 +26,8 @@ from striate.data.targets import Boxes
 class Annotation:
     """One object: ``where`` is its ``path:line`` or id, ``label`` an index into the classes, or a name.
 
-    ``xyxy`` is as in `Boxes`, or in parts of width and height.
+    ``xyxy`` is as in `Boxes`, or in parts of width and height. ``outline`` is as in `Boxes`; it lies over those of
+    lower ``layer``.
     """
 
     where: str
@@ -37,6 +38,7 @@ class Annotation:
     id: str | None = None
     area: float | None = None
     outline: Any = None
+    layer: int = 0
 
 
 @dataclass(slots=True)
@@ -125,10 +127,10 @@ def boxes_dataset(
         DataError: something contradicts itself or the pictures and ``settings`` do not mend it; names what and where.
     """
     report = Report(hints={OUTSIDE: hint} if hint else {})
-    taken = _taken(index, pictures, settings, report)
+    taken = taken_of(index, pictures, settings, report)
     paths = [path for path, _ in taken]
     sizes = picture_sizes(paths, root=index.root, workers=workers)
-    names = classes.names if classes is not None else _names([each for _, each in taken], report)
+    names = classes.names if classes is not None else names_of([each for _, each in taken], report)
     numbers: dict[int | str, int] = {} if classes else {name: number for number, name in enumerate(names)}
     mending = _Mending(settings, report, tolerance, relative)
     targets = [mending.boxes(each, size, numbers) for (_, each), size in zip(taken, sizes, strict=True)]
@@ -171,7 +173,7 @@ def boxed(outlines: Sequence[str]) -> list[str]:
     return [f"{counted(len(outlines), 'outline')} taken for the boxes around: {listed(outlines)}"] * bool(outlines)
 
 
-def _taken(
+def taken_of(
     index: PictureIndex, pictures: Sequence[Annotated], settings: DataSettings, report: Report
 ) -> list[tuple[Path, Annotated]]:
     """The pictures that are there and are to be taken."""
@@ -185,7 +187,7 @@ def _taken(
         elif picture.objects is not None or settings.unlabelled == "background":
             taken[path] = picture
         if picture.objects is None and path is not None:
-            skipped = settings.unlabelled == "skip"
+            skipped = settings.unlabelled in ("skip", "ignore")
             fault = replace(UNLABELLED, mended="left out" if skipped else "taken for backgrounds")
             if settings.unlabelled == "error":
                 report.add(UNLABELLED, picture.where)
@@ -208,7 +210,7 @@ def _largest(
     return [each for each, _ in kept], [largest for _, largest in kept]
 
 
-def _names(pictures: Sequence[Annotated], report: Report) -> tuple[str, ...]:
+def names_of(pictures: Sequence[Annotated], report: Report) -> tuple[str, ...]:
     """The classes by name, where no list of them is given."""
     first: dict[str, str] = {}
     for picture in pictures:

@@ -106,7 +106,7 @@ def looks_like_pairs(path: Path) -> bool:
     for _ in range(_DEEP):
         below: list[Path] = []
         for folder in level[:_FOLDERS]:
-            pictures, folders = _glimpsed(folder)
+            pictures, folders = glimpsed(folder)
             below += folders
             if _side_by_side(folders) or _in_one_folder(pictures):
                 return True
@@ -114,7 +114,7 @@ def looks_like_pairs(path: Path) -> bool:
     return False
 
 
-def _glimpsed(folder: Path) -> tuple[list[str], list[Path]]:
+def glimpsed(folder: Path) -> tuple[list[str], list[Path]]:
     """The names of some pictures in a folder, and its visible folders."""
     pictures: list[str] = []
     folders: list[Path] = []
@@ -144,5 +144,5 @@ def _in_one_folder(names: Sequence[str]) -> bool:
 
 def _holds(folder: Path) -> bool:
     """Whether a picture lies in a folder or in one of those below it, as far as is looked."""
-    pictures, folders = _glimpsed(folder)
+    pictures, folders = glimpsed(folder)
     return bool(pictures) or any(map(_holds, folders[:_FOLDERS]))

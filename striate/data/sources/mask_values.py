@@ -178,6 +178,8 @@ def _by_themselves(masks: Mapping[str, MaskFacts], values: Mapping[int, int], na
     if set(values) == {0, UNKNOWN} and not nameless:
         notice = "masks have the values 0 and 255 alone, which are taken for two classes, background and foreground"
         return Meaning(("background", "foreground"), (0, UNKNOWN), False, (notice,))
+    if nameless and found and found[-1] < len(nameless):
+        return Meaning(tuple(nameless), tuple(range(len(nameless))), False)
     if len(found) > NAMELESS or any(each.many for each in masks.values()):
         raise DataError(
             f"masks have {len(found)} different values or more; there may be {UNKNOWN} classes, and of more than "
@@ -187,8 +189,6 @@ def _by_themselves(masks: Mapping[str, MaskFacts], values: Mapping[int, int], na
         raise DataError(_levels(found, None))
     if not found:
         raise DataError("masks have the value 255 alone, which is nobody's; expected class indices from 0 on")
-    if nameless and found[-1] < len(nameless):
-        return Meaning(tuple(nameless), tuple(range(len(nameless))), False)
     names = ("background", "foreground") if found[-1] == 1 else tuple(map(str, range(found[-1] + 1)))
     notice = f"no classes.txt names the classes, so they are called {listed(names, most=4)}"
     return Meaning(names, tuple(range(len(names))), False, (notice,))
