@@ -55,7 +55,8 @@ class _Pixels:
 
     def mean(self, total: Tensor) -> Tensor:
         """Of a weighted sum over the pixels."""
-        whole = self.weights().sum()
+        # Counting truths is several times as fast as summing them.
+        whole = self.known.count_nonzero() if self.class_weights is None else self.weights().sum()
         return total / torch.where(whole > 0, whole, 1)
 
 
