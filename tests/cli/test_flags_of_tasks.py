@@ -70,7 +70,7 @@ def test_a_flag_of_one_task_says_whose_it_is(striate, guess):
 
 
 def test_flags_whose_values_a_table_decides_list_them(striate, monkeypatch):
-    assert ": coco, yolo, voc, via, dlib, boxes-csv, folders, classes, idx, arrays" in " ".join(
+    assert ": coco, yolo, voc, cvat, labelme, via, dlib, boxes-csv, masks, folders, classes, idx, arrays" in " ".join(
         help_of(striate)["--format"].split()
     )
     assert ": top1 top5 loss ece (classify), mean_iou top1 accuracy_iou50 loss (localize), ap ap50 " in " ".join(

@@ -182,7 +182,7 @@ def _refuse_vain(path: Path, settings: "DataSettings", name: str, has: str) -> N
     for setting, kinds in MEANT_FOR.items():
         if has not in kinds and getattr(settings, setting) != getattr(USUAL, setting):
             raise DataError(
-                f"{printable(path)}: --{setting.replace('_', '-')} is about {' and '.join(kinds)}, and {name} data "
+                f"{printable(path)}: --{setting.replace('_', '-')} is about {' or '.join(kinds)}, and {name} data "
                 "have none; leave it out"
             )
 

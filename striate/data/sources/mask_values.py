@@ -5,7 +5,7 @@ Masks with a table of colours are read by their colours, palettes too; all other
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from striate.base.errors import DataError
 from striate.data.mask_facts import MaskFacts
@@ -94,15 +94,11 @@ def meaning_of(
     if strange_values and _are_levels(values) and 2 * len(strange_values) > len(set(values) - {UNKNOWN}):
         raise DataError(_levels(sorted(set(values) - {UNKNOWN}), table))
     most = f"{table.values[0]} to {table.values[-1]}" if len(table.values) > 1 else f"{table.values[0]} alone"
-    fault = _filled(OUTSIDE, table=table.where, classes=most)
+    fault = replace(OUTSIDE, mend=OUTSIDE.mend.format(table=table.where, classes=most))
     for name, each in masks.items():
         if outside := {value: count for value, count in each.by_value().items() if value not in known}:
             report.add(fault, f"{name} ({_pixels({str(value): count for value, count in outside.items()})})")
     return Meaning(table.names, table.values, False)
-
-
-def _filled(fault: Fault, **words: str) -> Fault:
-    return Fault(fault.one, fault.many, fault.mend.format_map(words))
 
 
 def _pixels(counts: Mapping[str, int]) -> str:
@@ -112,7 +108,10 @@ def _pixels(counts: Mapping[str, int]) -> str:
 
 def _by_colours(masks: Mapping[str, MaskFacts], table: ClassTable, report: Report) -> Meaning:
     known = {*table.values, *table.ignored}
-    unlisted, wide = _filled(UNLISTED, table=table.where), _filled(WIDE, table=table.where)
+    unlisted, wide = (
+        replace(UNLISTED, mend=UNLISTED.mend.format(table=table.where)),
+        replace(WIDE, mend=WIDE.mend.format(table=table.where)),
+    )
     for name, each in masks.items():
         if each.wide:
             report.add(wide, name)
@@ -136,7 +135,7 @@ def _refuse_colours(masks: Mapping[str, MaskFacts], report: Report) -> None:
         colours.update(each.by_colour())
     lines = [f"'{shown(colour)} NAME'" for colour, _ in colours.most_common(_SHOWN)]
     more = f" and {len(colours) - _SHOWN} more; {_SMOOTHED}" if len(colours) > _SHOWN else ""
-    fault = _filled(COLOURED, lines=", ".join(lines) + more)
+    fault = replace(COLOURED, mend=COLOURED.mend.format(lines=", ".join(lines)) + more)
     for name in masks:
         report.add(fault, name)
 

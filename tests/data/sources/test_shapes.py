@@ -1,13 +1,10 @@
 """Shapes of COCO, CVAT and Labelme become masks: by hand-drawn pictures, and by the rule of what lies over what."""
 
-import base64
-import io
 import json
 import re
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from striate.base.errors import DataError
 from striate.data import open_data
@@ -16,6 +13,7 @@ from striate.data.settings import DataSettings
 from striate.data.sources.shapes import runs_in, runs_of, unpacked
 from striate.data.splits import fingerprint
 from tests.data.sources.annotated import coco, instance, picture
+from tests.data.sources.masked import png
 
 IMAGE = {"id": 1, "file_name": "a.png", "width": 8, "height": 6}
 CATEGORIES = [{"id": 3, "name": "dog"}, {"id": 1, "name": "cat"}]
@@ -251,12 +249,6 @@ def labelme(folder, *shapes, name="a", **more):
 
 def shape(label, points, kind="polygon", **more):
     return {"label": label, "points": points, "group_id": None, "shape_type": kind, "flags": {}} | more
-
-
-def png(pixels):
-    file = io.BytesIO()
-    Image.fromarray(np.asarray(pixels, dtype=bool)).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
 
 
 LARGE = shape("cat", [[1, 1], [7, 1], [7, 5], [1, 5]])
