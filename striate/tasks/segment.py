@@ -57,6 +57,7 @@ class Segment:
     network_task: ClassVar[str] = "segment"
     metric: ClassVar[str] = "mean_iou"
     every_class: ClassVar[bool] = False
+    scoring: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "pixel_accuracy": 1, "boundary_f1": 1, "loss": -1}
 
     @classmethod
