@@ -16,7 +16,7 @@ from striate.base.errors import ModelError
 from striate.layers import BatchNormAct2d, Conv2d, DepthwiseConv2d
 from striate.models.network import Network
 from striate.ops.batch_normalization import Activation
-from striate.ops.enlarging import add_enlarged
+from striate.ops.enlarging import add_enlarged, enlarge_bilinear
 from striate.ops.pooling import global_average_pool
 
 _Module = TypeVar("_Module", bound=nn.Module)
@@ -71,7 +71,7 @@ class _Tracer(fx.Tracer):
     """Stops at what has no layers inside, and at the functions that ask for sizes."""
 
     def __init__(self) -> None:
-        super().__init__(autowrap_functions=(global_average_pool, add_enlarged))
+        super().__init__(autowrap_functions=(global_average_pool, add_enlarged, enlarge_bilinear))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return next(m.children(), None) is None

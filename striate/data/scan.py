@@ -158,7 +158,7 @@ def picture_sizes(paths: Sequence[Path], *, root: Path, workers: int) -> list[tu
         header = read_header(path)
         return f"{header.height} {header.width}"
 
-    words = [found.split() if found else None for found in _found_in(paths, "size", size, root, workers)]
+    words = [found.split() if found else None for found in found_in(paths, "size", size, root, workers)]
     return [(int(found[0]), int(found[1])) if found else None for found in words]
 
 
@@ -171,14 +171,17 @@ def likeness_hashes(paths: Sequence[Path], *, root: Path, workers: int) -> list[
     def likeness(path: Path) -> str:
         return f"{likeness_hash(decode(path, 'grey', SIDE).pixels):016x}"
 
-    found = _found_in(paths, "likeness", likeness, root, workers)
+    found = found_in(paths, "likeness", likeness, root, workers)
     return [int(word, 16) if word else None for word in found]
 
 
-def _found_in(
+def found_in(
     paths: Sequence[Path], what: str, find: Callable[[Path], str], root: Path, workers: int
 ) -> list[str | None]:
-    """What ``find`` says of each picture, which is remembered as ``what``; None for one that cannot be read."""
+    """What ``find`` says of each picture, which is remembered as ``what``; None for one that cannot be read.
+
+    ``root`` is as in `hash_files`.
+    """
     memory = _Memory(root)
 
     def look(path: Path) -> str | None:

@@ -46,7 +46,8 @@ def prepared(
     if session.device.type != "cpu":  # whose generators nobody keeps where it is not used
         torch.manual_seed(recipe.seed)
     network = resolving.network_for(data, recipe, task, preprocess, lambda text: session.tell(Notice(text)))
-    network.check_images(torch.empty(1, preprocess.count, *preprocess.size, device="meta"))
+    for size in {preprocess.size, recipe.augment.size(preprocess)}:
+        network.check_images(torch.empty(1, preprocess.count, *size, device="meta"))
     precision = choose(recipe.precision, network, processor(), session.device)
     return network, preprocess, precision, resolving.complete(recipe, network, preprocess, precision.name)
 

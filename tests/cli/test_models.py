@@ -16,7 +16,8 @@ def test_the_list_in_words(striate, monkeypatch):
     answer = striate("models")
     assert answer.code == 0 and answer.err == ""
     lines = answer.out.splitlines()
-    assert max(map(len, lines)) <= 100 and len(lines) == 1 + len(MODELS) + 4
+    begin = lines.index(f"heads, each on a backbone such as {next(iter(HEADS))}/efficientnet_lite0:")
+    assert max(map(len, lines)) <= 100 and begin == 1 + len(MODELS) + 3
     rows = {line.split()[0]: re.split(r" {2,}", line.strip()) for line in lines[1 : 1 + len(MODELS)]}
     assert list(rows) == list(MODELS)
     # Multiply-adds in thousands of millions as the papers and figures have them
@@ -26,7 +27,10 @@ def test_the_list_in_words(striate, monkeypatch):
     assert rows["xception"][1:4] == ["22,855,952", "8.36", "299x299 rgb"]
     assert rows["vgg19"][2] == "19.6" and rows["vgg19"][4] == "by hand"
     assert rows["yolov3"][1:] == ["61,949,149", "32.9", "416x416 rgb"]
-    assert lines[-1] == f"heads, each on a backbone such as {next(iter(HEADS))}/efficientnet_lite0: {', '.join(HEADS)}"
+    said = re.findall(r"^  (\w+): ((?:.|\n    )+)", "\n".join(lines[begin + 1 :]), re.MULTILINE)
+    assert {name: task for task, names in said for name in re.split(r",\s+", names)} == {
+        name: head.task for name, head in HEADS.items()
+    }
 
 
 def test_the_list_in_json(striate):

@@ -7,10 +7,10 @@ To add a format, write a module with ``recognises(path) -> bool`` (cheap; raises
 import errno
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from striate.base.errors import DataError
 from striate.base.nearest import did_you_mean
@@ -20,28 +20,40 @@ if TYPE_CHECKING:
     from striate.data.records import Dataset
     from striate.data.settings import DataSettings
 
+Has: TypeAlias = Literal["classes", "boxes", "masks", "shapes"]
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """One format: the module that reads it (named, so that the table itself loads nothing) and what it looks like.
 
     ``instead_of`` names formats that data of this one may look like, too: a folder of pictures beside a folder of masks
-    could be two classes. They are not meant where this one is recognised. ``boxes`` says that it has boxes.
+    could be two classes. They are not meant where this one is recognised. ``has`` says what of each picture: its class,
+    boxes, a mask, or shapes of which one is drawn. ``for_tasks`` are modules that read the same data for other tasks
+    than ``module`` does, with what they have.
     """
 
     module: str
     summary: str
     instead_of: tuple[str, ...] = ()
-    boxes: bool = False
+    has: Has = "classes"
+    for_tasks: Mapping[str, tuple[str, Has]] = field(default_factory=dict)
 
     def recognises(self, path: Path) -> bool:
         """Whether ``path`` looks like this format."""
-        return bool(import_module(self.module).recognises(path))
+        return any(import_module(module).recognises(path) for module, _ in self._modules())
 
-    def read(self, path: Path, settings: "DataSettings", workers: int) -> "Dataset":
-        """Read ``path`` as this format; raises DataError where it cannot be."""
-        dataset: Dataset = import_module(self.module).read(path, settings, workers)
-        return dataset
+    def reader(self, path: Path, task: str | None) -> tuple[str, Has]:
+        """The module that reads ``path`` for a task, and what it has; None is the first that recognises it."""
+        if task is not None and task in self.for_tasks:
+            return self.for_tasks[task]
+        if not self.for_tasks:
+            return self.module, self.has
+        found = [each for each in self._modules() if import_module(each[0]).recognises(path)]
+        return found[0] if found and task is None else (self.module, self.has)
+
+    def _modules(self) -> list[tuple[str, Has]]:
+        return [(self.module, self.has), *self.for_tasks.values()]
 
 
 SOURCES: Mapping[str, Source] = {
@@ -49,37 +61,57 @@ SOURCES: Mapping[str, Source] = {
         "striate.data.sources.coco",
         "COCO's JSON of instances, beside its pictures",
         instead_of=("folders",),
-        boxes=True,
+        has="boxes",
+        for_tasks={"segment": ("striate.data.sources.coco_masks", "shapes")},
     ),
     "yolo": Source(
         "striate.data.sources.yolo",
         "YOLO's text, class and box in parts of the sides, in labels/ beside images/ or beside each picture",
         instead_of=("folders",),
-        boxes=True,
+        has="boxes",
     ),
     "voc": Source(
         "striate.data.sources.pascal_voc",
-        "Pascal VOC, an XML file of boxes for each picture",
+        "Pascal VOC, an XML file of boxes for each picture, or masks in SegmentationClass",
+        instead_of=("folders", "masks"),
+        has="boxes",
+        for_tasks={"segment": ("striate.data.sources.pascal_masks", "masks")},
+    ),
+    "cvat": Source(
+        "striate.data.sources.cvat",
+        "CVAT's XML for images, of polygons and masks",
         instead_of=("folders",),
-        boxes=True,
+        has="shapes",
+    ),
+    "labelme": Source(
+        "striate.data.sources.labelme",
+        "Labelme's JSON of polygons, a file for each picture",
+        instead_of=("folders",),
+        has="shapes",
     ),
     "via": Source(
         "striate.data.sources.via",
         "the VGG Image Annotator's JSON or CSV, beside its pictures",
         instead_of=("folders",),
-        boxes=True,
+        has="boxes",
     ),
     "dlib": Source(
         "striate.data.sources.dlib",
         "dlib's XML, as ImgLab writes it, beside its pictures",
         instead_of=("folders",),
-        boxes=True,
+        has="boxes",
     ),
     "boxes-csv": Source(
         "striate.data.sources.boxes_csv",
         "a CSV file, a line a box: filename, class, xmin, ymin, xmax, ymax, beside its pictures",
         instead_of=("folders",),
-        boxes=True,
+        has="boxes",
+    ),
+    "masks": Source(
+        "striate.data.sources.masks",
+        "a mask for each picture, images/a.jpg beside masks/a.png, also in train, val and test; classes.txt",
+        instead_of=("folders",),
+        has="masks",
     ),
     "folders": Source(
         "striate.data.sources.class_folders",
@@ -105,12 +137,14 @@ def open_data(
     *,
     format: str | None = None,
     settings: "DataSettings | None" = None,
+    task: str | None = None,
     workers: int | None = None,
 ) -> "Dataset":
     """Recognise the format of ``path`` and read it: class list, labels and content hashes, but no pictures yet.
 
     ``format`` is a key of `SOURCES` and overrides the recognition; that of ``settings``, which say how data are read,
-    decides where several are recognised. ``workers`` threads hash the files (by default one a core), and look at the
+    decides where several are recognised. ``task`` chooses where data serve several: COCO's objects are boxes for one
+    and masks for another. ``workers`` threads hash the files (by default one a core), and look at the
     pictures where ``settings`` group those that are alike.
 
     Raises:
@@ -121,7 +155,7 @@ def open_data(
         ('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips')
     """
     from striate.base.hardware import cores
-    from striate.data.settings import OF_BOXES, USUAL
+    from striate.data.settings import USUAL
 
     path, settings = Path(path), settings or USUAL
     workers = cores() if workers is None else workers
@@ -131,15 +165,26 @@ def open_data(
         )
     _check_exists(path)
     name = format or _recognised(path, settings)
-    vain = [f"--{field.replace('_', '-')}" for field in OF_BOXES if getattr(settings, field) != getattr(USUAL, field)]
-    if vain and not SOURCES[name].boxes:
-        raise DataError(f"{printable(path)}: {', '.join(vain)} is about boxes, and {name} data have none; leave it out")
-    dataset = SOURCES[name].read(path, settings, workers)
+    module, has = SOURCES[name].reader(path, task)
+    _refuse_vain(path, settings, name, has)
+    dataset: Dataset = import_module(module).read(path, settings, workers)
     if settings.group is None:
         return dataset
     from striate.data.grouping import grouped
 
     return grouped(dataset, settings.group, workers)
+
+
+def _refuse_vain(path: Path, settings: "DataSettings", name: str, has: str) -> None:
+    """Refuse settings that mean nothing for what the data have."""
+    from striate.data.settings import MEANT_FOR, USUAL
+
+    for setting, kinds in MEANT_FOR.items():
+        if has not in kinds and getattr(settings, setting) != getattr(USUAL, setting):
+            raise DataError(
+                f"{printable(path)}: --{setting.replace('_', '-')} is about {' or '.join(kinds)}, and {name} data "
+                "have none; leave it out"
+            )
 
 
 def _recognised(path: Path, settings: "DataSettings") -> str:

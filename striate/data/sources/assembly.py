@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from striate.data.names import counted, listed
+from striate.base.errors import DataError
+from striate.data.names import counted, listed, printable
 from striate.data.records import Classes, Dataset, Handle, Record, Split, copies
 from striate.data.targets import Target
 
@@ -24,6 +25,18 @@ class Columns:
     contents: Sequence[bytes]
     names: Sequence[str]
     splits: Sequence[Split | None]
+
+
+def agreed(root: Path, names: Sequence[str], splits: Sequence[Split | None]) -> Sequence[Split | None]:
+    """The splits of the pictures ``names``; raises DataError where some are in one and others in none."""
+    if None in splits and set(splits) != {None}:
+        without = [name for name, split in zip(names, splits, strict=True) if split is None]
+        named = [name for name, split in zip(names, splits, strict=True) if split is not None]
+        raise DataError(
+            f"{printable(root)}: {counted(len(without), 'picture')} in no split ({listed(without, most=3)}), and "
+            f"{len(named)} in splits ({listed(named, most=3)}); move them into a split, or give one split's folder"
+        )
+    return splits
 
 
 def assemble(

@@ -37,8 +37,18 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     """Read one file, or all of COCO's files in a folder (of several those called ``instances...``), one a split.
 
     Raises:
+        DataError: as `annotated`, and what `boxes_dataset` refuses.
+    """
+    index, pictures, classes, notices = annotated(path)
+    return boxes_dataset(index, "coco", pictures, classes, settings, workers, notices=notices, tolerance=ROUNDING)
+
+
+def annotated(path: Path) -> tuple[PictureIndex, list[Annotated], Classes, list[str]]:
+    """The pictures and what is said of them, the classes, and notices.
+
+    Raises:
         DataError: a file that is not COCO's, ids that are twice or nowhere, a class list that differs from file to
-            file, and what `boxes_dataset` refuses.
+            file.
     """
     index = PictureIndex(path)
     files = [path] if path.is_file() else index.files(".json")
@@ -64,7 +74,8 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         classes = found.classes
         pictures += _pictures(index, file, content, found, split)
     notices += passed_over(index, pictures)
-    return boxes_dataset(index, "coco", pictures, classes, settings, workers, notices=notices, tolerance=ROUNDING)
+    assert classes is not None  # there is a file
+    return index, pictures, classes, notices
 
 
 def _splits(index: PictureIndex, files: Sequence[Path]) -> list[Split | None]:

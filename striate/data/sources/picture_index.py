@@ -22,17 +22,18 @@ _HINTS = 3  # of 100,000 names each takes a second
 class PictureIndex:
     """The pictures below a folder, by name, and the split that each one's folders say.
 
-    ``given`` is what the user named: the folder, or an annotation file in it or in a folder of it.
+    ``given`` is what the user named: the folder, or an annotation file in it or in a folder of it. What lies in folders
+    called as one of ``aside`` is none of the pictures.
     """
 
-    def __init__(self, given: Path) -> None:
+    def __init__(self, given: Path, aside: Sequence[str] = ()) -> None:
         self.root = given if given.is_dir() else given.parent
         self.tree = walk(self.root)
         if not given.is_dir() and not self.tree.holds_pictures:
             self.root = self.root.parent
             self.tree = walk(self.root)
         self._missed = 0
-        self.pictures = self.tree.all_pictures()
+        self.pictures = [path for path in self.tree.all_pictures() if path.parent.name not in aside]
         self._by_name: dict[str, list[Path]] = {}
         self._by_stem: dict[str, list[Path]] = {}
         for path in self.pictures:

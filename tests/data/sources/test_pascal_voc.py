@@ -74,7 +74,7 @@ def test_lists_say_which_pictures_belong_and_to_which_split(tmp_path):
     with pytest.raises(DataError, match=r"ImageSets/Main/val\.txt:2: 'a' is in ImageSets/Main/train\.txt:1, too"):
         open_data(tmp_path)
     (lists / "val.txt").write_text("e\n")
-    with pytest.raises(DataError, match=r"val\.txt:1: there is neither a picture nor an XML file called 'e'"):
+    with pytest.raises(DataError, match=r"val\.txt:1: there is no picture and no annotation called 'e'"):
         open_data(tmp_path)
 
 
