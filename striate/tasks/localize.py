@@ -76,8 +76,8 @@ class Localize:
         if said:
             raise DataError(
                 f"{printable(data.root)}: {' and '.join(said)}, and localization answers each picture with one box. "
-                "--largest (of striate train, whose model file keeps it, or of striate convert) takes the largest of "
-                "each picture and leaves out pictures without any; a detector (--task detect) learns from all"
+                "--largest takes the largest of each picture and leaves out pictures without any; a detector "
+                "(--task detect) learns from all"
             )
         return data
 
