@@ -63,8 +63,7 @@ def convert(
         raise DataError(
             f"{printable(dataset.root)} holds no boxes (its format is {dataset.format}); only these are converted"
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"cannot write {printable(out)}: it exists; give a folder that is not there yet")
+    _refuse_place(out)
     dataset, _ = readable(dataset, _SMALL, skip=skip_unreadable, every_class=False, keep=False)
     pictures = _pictures(dataset, workers)
     partial = out.with_name(f".{out.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
@@ -81,6 +80,18 @@ def convert(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return replace(dataset, notices=(*dataset.notices, *notices))
+
+
+def _refuse_place(out: Path) -> None:
+    """See that nothing is there yet but an empty folder, which is replaced."""
+    try:
+        there = out.exists() and (not out.is_dir() or any(out.iterdir()))
+        here = out.exists() and out.samefile(Path())  # whoever is in it would be left in a folder that is gone
+    except OSError as error:
+        raise output_error(out, error) from error
+    if there or here:
+        why = "it exists" if there else "it is the folder that you are in"
+        raise OutputError(f"cannot write {printable(out)}: {why}; give a folder that is not there yet")
 
 
 def _pictures(dataset: Dataset, workers: int) -> list[Picture]:
