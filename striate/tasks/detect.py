@@ -111,7 +111,12 @@ class Detect:
 
     def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[tuple[Detection, ...]]:
         found = found_in_photographs(
-            self.form, outputs, geometries, iou_threshold=self.iou_threshold, score_threshold=self.least_score
+            self.form,
+            outputs,
+            geometries,
+            classes=len(self.classes),
+            iou_threshold=self.iou_threshold,
+            score_threshold=self.least_score,
         )
         answers = []
         for boxes, scores, classes in found:

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from striate.base.errors import ModelError
+from striate.data.names import counted
 from striate.ops.suppression import multiclass_nms
 from striate.pictures.geometry import Geometry
 from striate.tasks.coco_figures import MOST
@@ -17,14 +19,25 @@ Found = tuple[NDArray[np.float64], NDArray[np.floating], NDArray[np.int64]]
 
 
 def found_in_photographs(
-    form: Form, outputs: Tensor, geometries: Sequence[Geometry], *, iou_threshold: float, score_threshold: float
+    form: Form,
+    outputs: Tensor,
+    geometries: Sequence[Geometry],
+    *,
+    classes: int,
+    iou_threshold: float,
+    score_threshold: float,
 ) -> list[Found]:
     """What each picture's raw outputs say; its boxes end at the photograph's border, and all have an area.
 
     A box that lies beside the photograph, as in what a letterbox adds, is about nothing that anybody sees: it neither
     suppresses another nor counts among the most answers that a picture has.
+
+    Raises:
+        ModelError: these are no outputs of the form.
     """
-    boxes = form.boxes(outputs, geometries[0].output_size)
+    size = geometries[0].output_size
+    _refuse_others(form, outputs, size, classes)
+    boxes = form.boxes(outputs, size)
     found = multiclass_nms(
         boxes.masked_fill(~_seen(boxes, geometries)[..., None], torch.inf),
         form.scores(outputs),
@@ -39,6 +52,16 @@ def found_in_photographs(
         whole = (there[:, :2] < there[:, 2:]).all(axis=1)  # also where rounding took the little that was seen
         answers.append((there[whole], each.scores.cpu().numpy()[whole], each.classes.cpu().numpy()[whole]))
     return answers
+
+
+def _refuse_others(form: Form, outputs: Tensor, size: tuple[int, int], classes: int) -> None:
+    said, expected = tuple(outputs.shape[1:]), form.shape(size, classes)
+    if said != expected:
+        raise ModelError(
+            f"for a picture of {size[0]}x{size[1]} the network answers {' x '.join(map(str, said))} numbers, and its "
+            f"form, {form.name} of {counted(classes, 'class', 'classes')}, means {' x '.join(map(str, expected))}; "
+            "they belong to another network"
+        )
 
 
 def _seen(boxes: Tensor, geometries: Sequence[Geometry]) -> Tensor:

@@ -42,6 +42,7 @@ class DetectMeter:
             self._form,
             outputs,
             batch.geometries,
+            classes=len(self._classes),
             iou_threshold=self._iou_threshold,
             score_threshold=LEAST_SCORE,
         )
