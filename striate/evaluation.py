@@ -19,7 +19,8 @@ from striate.data.loading import Loader, prepares_ahead, threads_for
 from striate.data.names import printable
 from striate.data.reading import readable
 from striate.data.records import Dataset, Record
-from striate.data.settings import OF_SPLITS, DataSettings
+from striate.data.settings import OF_SPLITS, USUAL, DataSettings
+from striate.data.sources import format_of, meaningless
 from striate.data.splits import fingerprint
 from striate.inference import device_named, measure, task_of
 from striate.ops.own_state import own_state
@@ -86,7 +87,7 @@ def evaluate(
     started = time.monotonic()
     network, description = modelfile.open_model(model, on_notice=on_notice)
     task = task_of(description)
-    whole = task.checked(open_data(Path(data), format=format, settings=_settings(description.data, changes or {})))
+    whole = task.checked(_opened(Path(data), format, description.data, changes or {}))
     dataset, cache = readable(whole, description.preprocess, skip=skip_unreadable, every_class=task.every_class)
     if on_notice:
         for text in dataset.notices:
@@ -122,11 +123,16 @@ def evaluate(
     )
 
 
-def _settings(as_trained: DataSettings, changes: Mapping[str, Any]) -> DataSettings:
-    """How the data are read; groups decide nothing but a split, see `_split_as_trained`."""
+def _opened(data: Path, format: str | None, as_trained: DataSettings, changes: Mapping[str, Any]) -> Dataset:
+    """The data, read by those of the model's settings that mean something for their format, and the changes.
+
+    Groups decide nothing but a split, see `_split_as_trained`.
+    """
     refuse_unknown(changes, [name for name in annotated(DataSettings) if name not in OF_SPLITS], "changes")
-    settings: DataSettings = validated(DataSettings, asdict(as_trained) | {"group": None} | dict(changes), "changes")
-    return settings
+    name = format_of(data, format=format, settings=as_trained)
+    vain = {field: getattr(USUAL, field) for fields in (OF_SPLITS, *meaningless(name)) for field in fields}
+    settings = validated(DataSettings, asdict(as_trained) | vain | dict(changes), "changes")
+    return open_data(data, format=name, settings=settings)
 
 
 def _doubt(dataset: Dataset, description: modelfile.Description, name: str) -> str | None:

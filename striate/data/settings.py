@@ -55,5 +55,7 @@ class DataSettings:
 USUAL = DataSettings()
 OF_BOXES = ("clip", "drop_degenerate", "drop_duplicates", "unlabelled", "largest")
 """Those fields that mean nothing where there are no boxes."""
+OF_FIRST_PIXEL = ("first_pixel",)
+"""Those fields that mean nothing where a format says which pixel is the first."""
 OF_SPLITS = ("group",)
 """Those fields that mean nothing where nothing is split."""

@@ -9,7 +9,7 @@ from striate.data.settings import DataSettings
 from striate.evaluation import evaluate
 from striate.models import build
 from striate.pictures.preprocess import Preprocess
-from tests.data.sources.annotated import picture, voc, voc_object
+from tests.data.sources.annotated import coco, instance, picture, voc, voc_object
 
 MENDING = ("--clip", "--drop-degenerate", "--drop-duplicates", "--unlabelled", "skip")
 
@@ -51,6 +51,15 @@ def test_what_it_says_of_faulty_annotations_it_can_do(striate, tmp_path, faulty)
         "reaches out of its picture", "--clip"
     )  # as the model's were not
     assert striate(*words, *MENDING, "--first-pixel", "0", "--quiet").code == 0
+
+
+def test_what_the_model_keeps_for_another_format_is_no_hindrance(striate, tmp_path):
+    picture(tmp_path / "data" / "a.png")
+    coco(tmp_path / "data" / "instances.json", [instance()])
+    detector(tmp_path / "learnt.safetensors", first_pixel=0)
+    words = ("evaluate", "learnt.safetensors", "data", "--quiet")
+    assert striate(*words).code == 0
+    striate(*words, "--first-pixel", "0").refuses("--first-pixel is about the pixels of voc data")
 
 
 def test_from_python_it_reads_data_as_a_recipe_says(tmp_path, faulty):

@@ -26,13 +26,15 @@ class Source:
     """One format: the module that reads it (named, so that the table itself loads nothing) and what it looks like.
 
     ``instead_of`` names formats that data of this one may look like, too: a folder of pictures beside a folder of masks
-    could be two classes. They are not meant where this one is recognised. ``boxes`` says that it has boxes.
+    could be two classes. They are not meant where this one is recognised. ``boxes`` says that it has boxes, and
+    ``first_pixel`` that the setting of that name means something for it.
     """
 
     module: str
     summary: str
     instead_of: tuple[str, ...] = ()
     boxes: bool = False
+    first_pixel: bool = False
 
     def recognises(self, path: Path) -> bool:
         """Whether ``path`` looks like this format."""
@@ -62,6 +64,7 @@ SOURCES: Mapping[str, Source] = {
         "Pascal VOC, an XML file of boxes for each picture",
         instead_of=("folders",),
         boxes=True,
+        first_pixel=True,
     ),
     "via": Source(
         "striate.data.sources.via",
@@ -114,32 +117,56 @@ def open_data(
     pictures where ``settings`` group those that are alike.
 
     Raises:
-        DataError: no such path, no format or more than one recognised, or the data contradict themselves or the groups.
+        DataError: no such path, no format or more than one recognised, settings that mean nothing for it, or the data
+            contradict themselves or the groups.
 
     Example:
         >>> open_data("../shared/data/flowers").classes.names  # doctest: +SKIP
         ('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips')
     """
     from striate.base.hardware import cores
-    from striate.data.settings import OF_BOXES, USUAL
+    from striate.data.settings import USUAL
 
     path, settings = Path(path), settings or USUAL
     workers = cores() if workers is None else workers
-    if format is not None and format not in SOURCES:
-        raise DataError(
-            f"--format {format} is not a format of data;{did_you_mean(format, SOURCES)} the formats are {_described()}"
-        )
-    _check_exists(path)
-    name = format or _recognised(path, settings)
-    vain = [f"--{field.replace('_', '-')}" for field in OF_BOXES if getattr(settings, field) != getattr(USUAL, field)]
-    if vain and not SOURCES[name].boxes:
-        raise DataError(f"{printable(path)}: {', '.join(vain)} is about boxes, and {name} data have none; leave it out")
+    name = format_of(path, format=format, settings=settings)
+    for fields, why in meaningless(name).items():
+        if vain := [field for field in fields if getattr(settings, field) != getattr(USUAL, field)]:
+            flags = ", ".join(f"--{field.replace('_', '-')}" for field in vain)
+            raise DataError(f"{printable(path)}: {flags} is about {why}; leave it out")
     dataset = SOURCES[name].read(path, settings, workers)
     if settings.group is None:
         return dataset
     from striate.data.grouping import grouped
 
     return grouped(dataset, settings.group, workers)
+
+
+def format_of(path: Path, *, format: str | None, settings: "DataSettings") -> str:
+    """The key of `SOURCES` by which `open_data` reads a path; raises as it does."""
+    if format is not None and format not in SOURCES:
+        raise DataError(
+            f"--format {format} is not a format of data;{did_you_mean(format, SOURCES)} the formats are {_described()}"
+        )
+    _check_exists(path)
+    return format or _recognised(path, settings)
+
+
+def meaningless(name: str) -> Mapping[tuple[str, ...], str]:
+    """The settings that mean nothing for a format, with what they are about instead."""
+    from striate.data.settings import OF_BOXES, OF_FIRST_PIXEL
+
+    source = SOURCES[name]
+    counted = ", ".join(key for key, each in SOURCES.items() if each.first_pixel)
+    rows = (
+        (OF_BOXES, source.boxes, f"boxes, and {name} data have none"),
+        (
+            OF_FIRST_PIXEL,
+            source.first_pixel,
+            f"the pixels of {counted} data, and these are {name}",
+        ),
+    )
+    return {fields: why for fields, means, why in rows if not means}
 
 
 def _recognised(path: Path, settings: "DataSettings") -> str:
