@@ -1,5 +1,6 @@
 """A data set of boxes to a folder in another format: all of it or nothing."""
 
+import itertools
 import os
 import secrets
 import shutil
@@ -38,6 +39,10 @@ Write = Callable[[Path, Sequence[Picture], Classes], list[str]]
 
 _SMALL = Preprocess(size=(16, 16))
 """As what pictures are decoded that are only to be seen whole."""
+
+
+_RESERVED = {"", "classes"}
+"""Stems that no picture has: ``classes.txt`` is YOLO's list of classes."""
 
 
 def convert(
@@ -110,7 +115,10 @@ def _pictures(dataset: Dataset, workers: int) -> list[Picture]:
 
 
 def _names(records: Sequence[Record], files: Sequence[Path]) -> list[str]:
-    """Names whose stems are all different: the files' own, else with their folders, else with their suffixes, too."""
+    """Names whose stems are all different: the files' own, else with their folders, else with their suffixes, too.
+
+    One that a format cannot hold is another, with a number where that is a picture's already.
+    """
     paths = [PurePath(record.name) for record in records]
     joined = ["-".join(path.with_suffix("").parts) for path in paths]
     ways = (
@@ -121,6 +129,15 @@ def _names(records: Sequence[Record], files: Sequence[Path]) -> list[str]:
     stems = next((stems for stems in ways if len({stem.casefold() for stem in stems}) == len(stems)), None)
     if stems is None:
         raise DataError("two pictures would have the same name in one folder; give them different names")
-    # Readers take a backslash for a folder's end, and a name that is not UTF-8 fits into no file of theirs.
-    plain = [printable(stem).replace("\\", "_") for stem in stems]
-    return [stem + file.suffix for stem, file in zip(plain, files, strict=True)]
+    # Readers take a backslash for a folder's end, and a name that is not UTF-8 fits into no file of theirs, nor does a
+    # space at an end into a list.
+    plain = [printable(stem).replace("\\", "_").strip() for stem in stems]
+    taken = _RESERVED | {stem.casefold() for stem, own in zip(plain, stems, strict=True) if stem == own}
+    found = []
+    for stem, own, file in zip(plain, stems, files, strict=True):
+        if stem != own or stem.casefold() in _RESERVED:
+            numbered = (f"{stem}-{number}" for number in itertools.count(2))
+            stem = next(each for each in itertools.chain([stem], numbered) if each.casefold() not in taken)
+            taken |= {stem.casefold()}
+        found.append(stem + file.suffix)
+    return found
