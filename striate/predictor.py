@@ -23,10 +23,11 @@ from striate.base.atomic import output_error, replace_file
 from striate.base.errors import DataError, DecodeError, ModelError
 from striate.base.hardware import cores
 from striate.data.names import counted, printable
+from striate.data.sources.folder_tree import is_picture
 from striate.inference import Picture, answering, device_named, evaluating, opened, prepared, task_of
 from striate.models.network import Network
 from striate.ops.own_state import own_draws, own_modes
-from striate.pictures.decode import PICTURE_SUFFIXES, decode, path_of
+from striate.pictures.decode import decode, path_of
 from striate.pictures.geometry import Geometry
 from striate.pictures.remarks import Remark, Remarks
 from striate.pictures.tiles import Tiling
@@ -333,7 +334,8 @@ def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str)
 def pictures_in(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """The picture files below a folder, sorted within each, hidden ones left out; found while they are asked for.
 
-    What is not a folder is itself the one picture, as far as can be told before it is read.
+    Links to folders are followed, as in training, but for those that lead back up, of which all is found already. What
+    is not a folder is itself the one picture, as far as can be told before it is read.
 
     Raises:
         DataError: there is none, a folder cannot be read, or its path is empty.
@@ -347,12 +349,20 @@ def pictures_in(folder: str | os.PathLike[str]) -> Iterator[Path]:
         yield folder
         return
     found = False
-    for path, folders, names in os.walk(folder, onerror=refuse):
+    above: dict[Path, frozenset[tuple[int, int]]] = {}  # of each folder those that it lies in, by device and number
+    for path, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        place = Path(path)
+        status, those = place.stat(), above.pop(place, frozenset())
+        here = (status.st_dev, status.st_ino)
+        if here in those:
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        above |= {place / name: those | {here} for name in folders}
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES:
+            if is_picture(name):
                 found = True
-                yield Path(path) / name
+                yield place / name
     if not found:
         raise DataError(f"{printable(folder)}: holds no pictures")
 

@@ -28,7 +28,10 @@ def convert(
     quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
     flags: Annotated[Any, Parameter(name="*", group="Data")] = None,
 ) -> None:
-    """Write a data set of boxes in another format, with copies of its pictures."""
+    """Write a data set of boxes in another format, with copies of its pictures.
+
+    Classes, boxes and what marks them are written; licences, keypoints, the ids of pictures and the like are not.
+    """
     settings = validated(DataSettings, recipe_flags.changes_of(flags).get("data", {}), "the command line")
     dataset = open_data(data, format=settings.format, settings=settings)
     module = import_module(WRITERS[to])

@@ -6,6 +6,7 @@ centre within the cell and its size over an anchor's (Redmon and Farhadi, "YOLO9
 is computed in float32 as in `striate.ops.boxes`, and gives finite boxes for whatever finite numbers.
 """
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -20,6 +21,16 @@ from striate.ops.boxes import cxcywh_to_xyxy, ltrb_to_xyxy, wide, xyxy_to_cxcywh
 # exp(10) is 22,026: no picture has a box of so many strides or anchors, and its area is far from float32's end.
 _LARGEST = 10.0
 _LEAST = 1e-6  # of a stride, a cell or an anchor: what is said instead of 0, whose logarithm is infinite
+
+
+def cells(size: tuple[int, int], strides: Sequence[int]) -> int:
+    """How many places all maps of an input of ``size`` (height, width) have, see `cell_centres`.
+
+    Example:
+        >>> cells((16, 24), (8, 16))
+        8
+    """
+    return sum(math.prod(-(-side // stride) for side in size) for stride in strides)
 
 
 def cell_centres(

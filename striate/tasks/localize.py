@@ -76,8 +76,8 @@ class Localize:
         if said:
             raise DataError(
                 f"{printable(data.root)}: {' and '.join(said)}, and localization answers each picture with one box. "
-                "--largest (of striate train, whose model file keeps it, or of striate convert) takes the largest of "
-                "each picture and leaves out pictures without any; a detector (--task detect) learns from all"
+                "--largest takes the largest of each picture and leaves out pictures without any; a detector "
+                "(--task detect) learns from all"
             )
         return data
 
@@ -169,8 +169,11 @@ class Localize:
 
     def summary(self, figures: Mapping[str, Any]) -> str:
         """``mean IoU 0.750, with 95 % confidence between 0.700 and 0.800; class and box right 0.900, top-1 1.000``."""
-        low, high = map(shown, figures["interval"] or (None, None))
+        sure = f"without an interval, since it is of {counted(figures['images'], 'picture')}"
+        if figures["interval"]:
+            low, high = map(shown, figures["interval"])
+            sure = f"with 95 % confidence between {low} and {high}"
         return (
-            f"mean IoU {shown(figures['mean_iou'])}, with 95 % confidence between {low} and {high}; class and box "
-            f"right {shown(figures['accuracy_iou50'])}, top-1 {shown(figures['top1'])}"
+            f"mean IoU {shown(figures['mean_iou'])}, {sure}; class and box right {shown(figures['accuracy_iou50'])}, "
+            f"top-1 {shown(figures['top1'])}"
         )

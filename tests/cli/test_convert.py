@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from striate.data import open_data
@@ -33,6 +34,22 @@ def test_what_it_says_and_writes(striate, tmp_path):
     assert striate("convert", "out", "--to", "yolo", "--out", "yolo").out == "wrote yolo as yolo: 2 pictures\n"
     striate("convert", "out", "--to", "xml", "--out", "x").refuses("--to")
     striate("convert", *flags, "--group", "near").refuses("Unknown option", "--group")  # nothing is split
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [(".", "the folder that you are in"), ("", "the folder that you are in"), ("x" * 300, "its name is too long")],
+)
+def test_a_place_that_cannot_be_written_is_refused(striate, tmp_path, monkeypatch, out, said):
+    picture(tmp_path / "data" / "a.png")
+    voc(tmp_path / "data", "a", voc_object("cat", 1, 1, 20, 5))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for place in (out, tmp_path / "empty" / out):
+        striate("convert", tmp_path / "data", "--to", "coco", "--out", place).refuses(
+            "cannot write", said, "there yet" if len(out) < 2 else "choose a shorter one"
+        )
+    assert striate("convert", tmp_path / "data", "--to", "coco", "--out", "new").code == 0
 
 
 def test_pictures_that_cannot_be_read_are_named_with_the_reason(striate, tmp_path):

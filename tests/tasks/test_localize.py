@@ -213,6 +213,10 @@ def test_no_pictures_have_no_figures_and_one_no_interval():
     meter.add(said_of([[0, 0, 40, 40]], [0]), batch(Boxes.of([[0, 0, 40, 40]], [0])))
     assert meter.figures()["mean_iou"] == 1 and meter.figures()["interval"] is None
     assert task.margin("mean_iou", meter.figures()) == 0
+    said = "mean IoU 1.000, without an interval, since it is of 1 picture; class and box right 1.000, top-1 1.000"
+    assert task.summary(meter.figures()) == said
+    meter.add(said_of([[0, 0, 40, 40]], [0]), batch(Boxes.of([[0, 0, 40, 40]], [0])))
+    assert "mean IoU 1.000, with 95 % confidence between 1.000 and 1.000; " in task.summary(meter.figures())
 
 
 def test_an_answer_that_is_no_number_is_wrong_and_an_object_cut_away_has_no_loss():

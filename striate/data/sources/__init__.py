@@ -29,14 +29,15 @@ class Source:
 
     ``instead_of`` names formats that data of this one may look like, too: a folder of pictures beside a folder of masks
     could be two classes. They are not meant where this one is recognised. ``has`` says what of each picture: its class,
-    boxes, a mask, or shapes of which one is drawn. ``for_tasks`` are modules that read the same data for other tasks
-    than ``module`` does, with what they have.
+    boxes, a mask, or shapes of which one is drawn, and ``first_pixel`` that the setting of that name means something
+    for it. ``for_tasks`` are modules that read the same data for other tasks than ``module`` does, with what they have.
     """
 
     module: str
     summary: str
     instead_of: tuple[str, ...] = ()
     has: Has = "classes"
+    first_pixel: bool = False
     for_tasks: Mapping[str, tuple[str, Has]] = field(default_factory=dict)
 
     def recognises(self, path: Path) -> bool:
@@ -75,6 +76,7 @@ SOURCES: Mapping[str, Source] = {
         "Pascal VOC, an XML file of boxes for each picture, or masks in SegmentationClass",
         instead_of=("folders", "masks"),
         has="boxes",
+        first_pixel=True,
         for_tasks={"segment": ("striate.data.sources.pascal_masks", "masks")},
     ),
     "cvat": Source(
@@ -148,7 +150,8 @@ def open_data(
     pictures where ``settings`` group those that are alike.
 
     Raises:
-        DataError: no such path, no format or more than one recognised, or the data contradict themselves or the groups.
+        DataError: no such path, no format or more than one recognised, settings that mean nothing for it, or the data
+            contradict themselves or the groups.
 
     Example:
         >>> open_data("../shared/data/flowers").classes.names  # doctest: +SKIP
@@ -159,14 +162,13 @@ def open_data(
 
     path, settings = Path(path), settings or USUAL
     workers = cores() if workers is None else workers
-    if format is not None and format not in SOURCES:
-        raise DataError(
-            f"--format {format} is not a format of data;{did_you_mean(format, SOURCES)} the formats are {_described()}"
-        )
-    _check_exists(path)
-    name = format or _recognised(path, settings)
+    name = format_of(path, format=format, settings=settings)
     module, has = SOURCES[name].reader(path, task)
-    _refuse_vain(path, settings, name, has)
+    about = meaningless(name, has)
+    if vain := [each for each in about if getattr(settings, each) != getattr(USUAL, each)]:
+        why = about[vain[0]]
+        flags = ", ".join(f"--{each.replace('_', '-')}" for each in vain if about[each] == why)
+        raise DataError(f"{printable(path)}: {flags} is about {why}; leave it out")
     dataset: Dataset = import_module(module).read(path, settings, workers)
     if settings.group is None:
         return dataset
@@ -175,16 +177,26 @@ def open_data(
     return grouped(dataset, settings.group, workers)
 
 
-def _refuse_vain(path: Path, settings: "DataSettings", name: str, has: str) -> None:
-    """Refuse settings that mean nothing for what the data have."""
-    from striate.data.settings import MEANT_FOR, USUAL
+def format_of(path: Path, *, format: str | None, settings: "DataSettings") -> str:
+    """The key of `SOURCES` by which `open_data` reads a path; raises as it does."""
+    if format is not None and format not in SOURCES:
+        raise DataError(
+            f"--format {format} is not a format of data;{did_you_mean(format, SOURCES)} the formats are {_described()}"
+        )
+    _check_exists(path)
+    return format or _recognised(path, settings)
 
-    for setting, kinds in MEANT_FOR.items():
-        if has not in kinds and getattr(settings, setting) != getattr(USUAL, setting):
-            raise DataError(
-                f"{printable(path)}: --{setting.replace('_', '-')} is about {' or '.join(kinds)}, and {name} data "
-                "have none; leave it out"
-            )
+
+def meaningless(name: str, has: Has) -> Mapping[str, str]:
+    """The settings that mean nothing for data of a format that have this of each picture, with what they are about."""
+    from striate.data.settings import MEANT_FOR
+
+    kinds = {each: meant for each, meant in MEANT_FOR.items() if has not in meant}
+    found = {each: f"{' or '.join(meant)}, and {name} data have none" for each, meant in kinds.items()}
+    if not SOURCES[name].first_pixel:
+        counted = ", ".join(key for key, source in SOURCES.items() if source.first_pixel)
+        found["first_pixel"] = f"the pixels of {counted} data, and these are {name}"
+    return found
 
 
 def _recognised(path: Path, settings: "DataSettings") -> str:

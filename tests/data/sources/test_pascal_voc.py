@@ -8,7 +8,7 @@ import pytest
 from striate.base.errors import DataError
 from striate.data import folds, open_data, split
 from striate.data.settings import DataSettings
-from tests.data.sources.annotated import picture, voc, voc_object
+from tests.data.sources.annotated import coco, instance, picture, voc, voc_object
 
 
 def test_coordinates_begin_at_one_and_both_ends_belong_to_the_box(tmp_path):
@@ -32,6 +32,13 @@ def test_coordinates_that_begin_at_zero_are_edges_if_that_is_said(tmp_path):
     voc(tmp_path, "a", voc_object("cat", 1, 1, 21, 10))
     with pytest.raises(DataError, match=r"with --clip$"):
         open_data(tmp_path)
+
+
+def test_which_pixel_is_the_first_is_not_said_of_other_formats(tmp_path):
+    picture(tmp_path / "a.png", 20, 10)
+    coco(tmp_path / "instances.json", [instance()])
+    with pytest.raises(DataError, match="--first-pixel is about the pixels of voc data, and these are coco; leave it"):
+        open_data(tmp_path, settings=DataSettings(first_pixel=0))
 
 
 def test_an_annotation_without_objects_is_a_background_and_names_may_be_of_another_computer(tmp_path):
