@@ -30,7 +30,7 @@ YAML: Costs = {b"\n": 900, b"[": 900, b",": 900, b":": 900}
 _SMALL = 1 << 17  # so large a file takes no more than 60 MB, whatever it holds; how much is free takes long to ask
 _CHUNK = 1 << 24
 _DEPTH = 32  # of elements in each other; the formats have five
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def read_text(path: Path, where: str, costs: Costs = LINES) -> str:

@@ -22,7 +22,8 @@ ROUNDING = 7.6e-7
 """By so much may a box end beyond the border, in parts of a side: six decimals of the centre and of half the width."""
 
 _NAMES = ("classes.txt", "obj.names", "_darknet.labels")
-_LINE = re.compile(r"\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*(\n|$)", re.IGNORECASE)
+# One way alone to take a number apart: of two, a line of n numbers that is none has 2^n.
+_LINE = re.compile(r"\d+(\s+-?(\d+(\.\d*)?|\.\d+)(e-?\d+)?){4,}\s*(\n|$)", re.IGNORECASE | re.ASCII)
 _FAR = 2.0
 """Beyond this a number is no part of a side: pixels, most likely."""
 
