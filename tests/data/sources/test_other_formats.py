@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from striate.base.errors import DataError
@@ -71,6 +72,23 @@ def test_two_objects(tmp_path, name, content):
     assert open_data(tmp_path / name).records[0].target.xyxy.tolist() == record.target.xyxy.tolist()
 
 
+@pytest.mark.parametrize(
+    ("theta", "box"),
+    [(0, [8, 13, 32, 17]), (np.pi / 2, [18, 3, 22, 27]), (np.pi / 6, [9.56, 8.75, 30.44, 21.25])],
+)
+def test_an_ellipse_that_is_turned(tmp_path, theta, box):
+    """Against the points of its outline, and by hand."""
+    picture(tmp_path / "a.png", 40, 30)
+    oval = {"name": "ellipse", "cx": 20, "cy": 15, "rx": 12, "ry": 2, "theta": theta}
+    (tmp_path / "a.json").write_text(json.dumps(via(region(oval))))
+    (found,) = open_data(tmp_path).records[0].target.xyxy.tolist()
+    turns = np.linspace(0, 2 * np.pi, 100_001)
+    x, y = 12 * np.cos(turns), 2 * np.sin(turns)
+    across, down = 20 + x * np.cos(theta) - y * np.sin(theta), 15 + x * np.sin(theta) + y * np.cos(theta)
+    assert np.allclose(found, [across.min(), down.min(), across.max(), down.max()], atol=1e-6)
+    assert np.allclose(found, box, atol=0.01)
+
+
 def test_what_is_listed_without_objects_has_none(tmp_path):
     """And what is not listed is passed over, but in a CSV, which cannot say that there are none."""
     for seed, name in enumerate("abc"):
@@ -114,6 +132,39 @@ MALFORMED = {
         "a.json",
         json.dumps(via(region(RECT, name={"cat": True, "dog": True}))),
         "region 0: name is",
+    ),
+    "via/null": ("a.json", json.dumps(via(region(None))), "a.json: a.png123, region 0: its shape is None"),
+    "via/no shape": (
+        "a.json",
+        json.dumps(via({"region_attributes": {"class": "cat"}})),
+        "a.png123, region 0: its shape is None",
+    ),
+    "via/twice": (
+        "a.json",
+        json.dumps(via(region(RECT)) | {"a.png9": via(region(OVAL))["a.png123"]}),
+        "1 picture is annotated in two places: a.png in a.json: a.png123 and a.json: a.png9",
+    ),
+    "via/turn": ("a.json", json.dumps(via(region(OVAL | {"theta": "x"}))), "region 0: theta is 'x'; expected a number"),
+    "via/csv null": ("a.csv", via_csv((None, {"class": "cat"})), "a.csv:2: its shape is None"),
+    "via/csv none": (
+        "a.csv",
+        via_csv((RECT, {"class": "cat"})).replace(",1,0,", ",0,0,"),
+        "a.csv:2: region_count of 'a.png' is '0', and there is 1 row with a shape",
+    ),
+    "via/csv five": (
+        "a.csv",
+        via_csv((RECT, {"class": "cat"})).replace(",1,0,", ",5,0,"),
+        "a.csv:2: region_count of 'a.png' is '5', and there is 1 row with a shape",
+    ),
+    "via/csv counts": (
+        "a.csv",
+        via_csv(*[(shape, {"class": "cat"}) for shape in (RECT, OVAL)]).replace(",2,1,", ",1,1,"),
+        "a.csv:3: region_count is '1', and '2' in a.csv:2",
+    ),
+    "via/csv twice": (
+        "a.csv",
+        via_csv(*[(shape, {"class": "cat"}) for shape in (RECT, OVAL)]).replace(",2,", ",1,").replace("123", "9", 1),
+        "1 picture is annotated in two places: a.png in a.csv:2 and a.csv:3",
     ),
     "via/no width": ("a.json", json.dumps(via(region({"name": "rect", "x": 1, "y": 1}))), "region 0: width is None"),
     "via/points": ("a.json", json.dumps(via(region(SHAPE | {"all_points_x": [1]}))), "two lists of equal length"),
