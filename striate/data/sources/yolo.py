@@ -41,7 +41,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
 
     Raises:
         DataError: no list of classes, or two that differ; a line that is not as the format has it; a text without a
-            picture, and what `boxes_dataset` refuses.
+            picture or of two, and what `boxes_dataset` refuses.
     """
     index = PictureIndex(path)
     config = _config(index, path)
@@ -54,11 +54,17 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     members = _members(index, config)
     pictures: list[Annotated] = []
     outlines: list[str] = []
+    owners: dict[Path, Path] = {}
     for picture in index.pictures:
         file = next((each for each in _places(index, picture) if each.is_file()), None)
         texts.discard(file or picture)
         if picture not in members:
             continue
+        if file and (other := owners.setdefault(file, picture)) != picture:
+            raise DataError(
+                f"{index.where(file)} is the text of two pictures, {index.where(other)} and {index.where(picture)}, "
+                "which differ in their suffix alone; rename one, and give it a text of its own, or remove it"
+            )
         objects = None if file is None else list(_objects(index.where(file), file, names, outlines))
         where = index.where(file or picture)
         pictures.append(Annotated(picture, where, objects, split=members[picture]))

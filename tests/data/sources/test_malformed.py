@@ -167,6 +167,10 @@ MALFORMED = {
     "txt/no names": (text("0 0.5 0.5 1 1", classes=None), "what its classes are called is not said"),
     "txt/empty name": (text("0 0.5 0.5 1 1", classes="cat\n\ndog"), "classes.txt:2: an empty name"),
     "txt/same name": (text("0 0.5 0.5 1 1", classes="cat\ndog\ncat"), "classes.txt:3: 'cat' once more"),
+    "txt/two pictures": (
+        lambda folder: [picture(folder / "a.jpg", seed=1), text("0 0.5 0.5 1 1")(folder)],
+        "a.txt is the text of two pictures, a.jpg and a.png, which differ in their suffix alone",
+    ),
     "txt/no picture": (text("0 0.5 0.5 1 1", **{"b.txt": "0 0.5 0.5 1 1"}), "of a picture that is not there: b.txt"),
     "yaml/no yaml": (yaml("names: [cat\nnc: 1"), "data.yaml:2: is not YAML"),
     "yaml/deep": (yaml("names: " + "[" * 20_000), "data.yaml: is not YAML that can be read"),
