@@ -111,15 +111,18 @@ def _of_lists(index: PictureIndex, known: list[tuple[str, Annotated]], notices: 
             )
     places: dict[str, str] = {}
     for file in lists:
-        for line, words in enumerate(read_text(file, index.where(file)).splitlines(), start=1):
-            where = f"{index.where(file)}:{line}"
-            for name in words.split()[:1]:
-                if name not in by_name:
-                    raise DataError(f"{where}: there is neither a picture nor an XML file called {quoted(name)}")
-                if name in places:
-                    raise DataError(f"{where}: {quoted(name)} is in {places[name]}, too; expected each picture once")
-                places[name] = where
-                by_name[name].split = _LISTS[file.stem]
+        for number_, line in enumerate(read_text(file, index.where(file)).splitlines(), start=1):
+            where, words = f"{index.where(file)}:{number_}", line.strip()
+            if not words:
+                continue
+            # A name may hold a space; a mark may stand behind it, as in the lists of one class.
+            name = words if words in by_name else words.split()[0]
+            if name not in by_name:
+                raise DataError(f"{where}: there is neither a picture nor an XML file called {quoted(words)}")
+            if name in places:
+                raise DataError(f"{where}: {quoted(name)} is in {places[name]}, too; expected each picture once")
+            places[name] = where
+            by_name[name].split = _LISTS[file.stem]
     if left := [picture.where for name, picture in by_name.items() if name not in places]:
         notices.append(f"passed over {counted(len(left), 'picture')} that no list names: {listed(left)}")
     return [by_name[name] for name in places]
