@@ -8,7 +8,7 @@ Its coordinates are pixels, counted from 1, and both ends belong to the box: a w
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, quoted
+from striate.data.names import composed, counted, listed, printable, quoted
 from striate.data.records import Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset
@@ -104,7 +104,7 @@ def _of_lists(index: PictureIndex, known: list[tuple[str, Annotated]], notices: 
     if {"train", "val"} <= {file.stem for file in lists}:
         lists = [file for file in lists if file.stem != "trainval"]
     by_name: dict[str, Annotated] = {}
-    for name, picture in known:
+    for name, picture in ((composed(stem), picture) for stem, picture in known):
         if by_name.setdefault(name, picture) is not picture:
             raise DataError(
                 f"{picture.where}: lists speak of {quoted(name)}, and {by_name[name].where} is called so, too"
@@ -112,7 +112,7 @@ def _of_lists(index: PictureIndex, known: list[tuple[str, Annotated]], notices: 
     places: dict[str, str] = {}
     for file in lists:
         for number_, line in enumerate(read_text(file, index.where(file)).splitlines(), start=1):
-            where, words = f"{index.where(file)}:{number_}", line.strip()
+            where, words = f"{index.where(file)}:{number_}", composed(line.strip())
             if not words:
                 continue
             # A name may hold a space; a mark may stand behind it, as in the lists of one class.

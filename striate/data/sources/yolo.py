@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, quoted
+from striate.data.names import composed, counted, listed, printable, quoted
 from striate.data.records import Classes, Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxed, boxes_dataset, passed_over
@@ -46,9 +46,11 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     index = PictureIndex(path)
     config = _config(index, path)
     names = _names(index, config)
+    there = index.files(".txt")
+    beside = {composed(str(file)): file for file in there} | {str(file): file for file in there}
     texts = {
         file
-        for file in index.files(".txt")
+        for file in there
         if file.name not in _NAMES and ("labels" in file.parts[:-1] or _LINE.match(start_of(file, 400)))
     }
     members = _members(index, config)
@@ -56,7 +58,8 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     outlines: list[str] = []
     owners: dict[Path, Path] = {}
     for picture in index.pictures:
-        file = next((each for each in _places(index, picture) if each.is_file()), None)
+        places = [str(place) for place in _places(index, picture)]
+        file = next((beside[each] for each in (*places, *map(composed, places)) if each in beside), None)
         texts.discard(file or picture)
         if picture not in members:
             continue
