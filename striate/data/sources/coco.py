@@ -16,7 +16,7 @@ from striate.data.names import counted, listed, printable, quoted
 from striate.data.records import Classes, Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
-from striate.data.sources.layouts import split_names
+from striate.data.sources.file_splits import file_splits
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
 from striate.data.sources.text_files import number, read_json
 
@@ -52,7 +52,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         files = instances
     classes: Classes | None = None
     pictures: list[Annotated] = []
-    for file, split in zip(files, _splits(index, files), strict=True):
+    for file, split in zip(files, file_splits(index, files, "JSON", parts=False), strict=True):
         where = index.where(file)
         content = _lists(read_json(file, where), where)
         found = _Categories(
@@ -65,21 +65,6 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         pictures += _pictures(index, file, content, found, split)
     notices += passed_over(index, pictures)
     return boxes_dataset(index, "coco", pictures, classes, settings, workers, notices=notices, tolerance=ROUNDING)
-
-
-def _splits(index: PictureIndex, files: Sequence[Path]) -> list[Split | None]:
-    """The splits of several files, by their names or their folders'."""
-    if len(files) < 2:
-        return [None]
-    for names in ([file.stem for file in files], [file.parent.name for file in files]):
-        found = split_names(names)
-        if len({found.get(name) for name in names} - {None}) == len(files):
-            return [found[name] for name in names]
-    shown = listed([index.where(file) for file in files])
-    raise DataError(
-        f"{printable(index.root)} holds several JSON files ({shown}), whose names do not say one split each; give one "
-        "of them, or call them train, val and test"
-    )
 
 
 def _lists(content: object, where: str) -> dict[str, list[dict[str, Any]]]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from striate.base.errors import DataError
 from striate.data.names import printable, quoted
-from striate.data.records import Dataset
+from striate.data.records import Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
+from striate.data.sources.file_splits import file_splits
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
 from striate.data.sources.text_files import Element, number, read_xml
 
@@ -26,18 +27,19 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
-    """Read one file, or all of dlib's files in a folder.
+    """Read one file, or all of dlib's files in a folder, which may be called as splits.
 
     Raises:
-        DataError: a file that is not dlib's, a box without its four numbers, labels in some boxes alone, and what
-            `boxes_dataset` refuses.
+        DataError: a file that is not dlib's, several of which some names say a split and others do not, a box without
+            its four numbers, labels in some boxes alone, and what `boxes_dataset` refuses.
     """
     index = PictureIndex(path)
     files = [path] if path.is_file() else index.files(".xml")
     files = [file for file in files if recognises(file)] or files
     if not files:
         raise DataError(f"{printable(path)} holds no XML file of dlib's, with <dataset> and <images>")
-    pictures = [picture for file in files for picture in _pictures(index, file)]
+    splits = file_splits(index, files, "XML", parts=True)
+    pictures = [picture for file, split in zip(files, splits, strict=True) for picture in _pictures(index, file, split)]
     objects = [each for picture in pictures for each in picture.objects or ()]
     if len({each.label == _UNNAMED for each in objects}) > 1:
         where = next(each.where for each in objects if each.label == _UNNAMED)
@@ -45,7 +47,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     return boxes_dataset(index, "dlib", pictures, None, settings, workers, notices=passed_over(index, pictures))
 
 
-def _pictures(index: PictureIndex, file: Path) -> Iterator[Annotated]:
+def _pictures(index: PictureIndex, file: Path, split: Split | None) -> Iterator[Annotated]:
     where = index.where(file)
     dataset = read_xml(file, where)
     if dataset.name != "dataset":
@@ -57,9 +59,8 @@ def _pictures(index: PictureIndex, file: Path) -> Iterator[Annotated]:
         size = None
         if {"height", "width"} <= image.attributes.keys():
             size = (int(_number(image, "height", place)), int(_number(image, "width", place)))
-        yield Annotated(
-            path, place if path else index.missing(place, name), [_box(each, where) for each in image.all("box")], size
-        )
+        objects = [_box(each, where) for each in image.all("box")]
+        yield Annotated(path, place if path else index.missing(place, name), objects, size, split)
 
 
 def _box(box: Element, where: str) -> Annotation:

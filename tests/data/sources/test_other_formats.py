@@ -120,6 +120,21 @@ def test_flags_and_missing_labels_of_dlib(tmp_path):
     assert (record.target.crowd.tolist(), record.target.difficult.tolist()) == ([True, False], [False, True])
 
 
+def test_dlibs_files_may_be_called_as_splits(tmp_path):
+    for seed, name in enumerate("abc"):
+        picture(tmp_path / f"{name}.png", seed=seed)
+    for name, file in {"a": "labels_train", "b": "labels_test"}.items():
+        (tmp_path / f"{file}.xml").write_text(dlib(BOX, name=f"{name}.png"))
+    assert [record.split for record in open_data(tmp_path).records] == ["test", "train"]
+    assert open_data(tmp_path / "labels_test.xml").records[0].split is None
+    (tmp_path / "more.xml").write_text(dlib(BOX, name="c.png"))
+    with pytest.raises(DataError, match=r"several XML files \(labels_test\.xml, .*, whose names do not say one split"):
+        open_data(tmp_path)
+    for name in ("labels_train", "labels_test"):
+        (tmp_path / f"{name}.xml").rename(tmp_path / f"{len(name)}.xml")
+    assert [record.split for record in open_data(tmp_path).records] == [None] * 3
+
+
 MALFORMED = {
     "via/shape": (
         "a.json",
