@@ -127,7 +127,7 @@ class PictureIndex:
         return [path for each in self.tree.all_folders() for path in each.others if path.suffix.lower() in suffixes]
 
     def _parts(self, path: Path) -> tuple[str, ...]:
-        return path.relative_to(self.root).parts
+        return path.relative_to(self.root).parts if path.is_relative_to(self.root) else path.parts
 
 
 def _called(by: Mapping[str, list[Path]], word: str) -> list[Path]:

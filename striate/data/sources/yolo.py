@@ -1,12 +1,13 @@
 """YOLO's text: a line for each object, ``class centre-x centre-y width height``, in parts of the picture's sides.
 
 The file of ``images/a.jpg`` is ``labels/a.txt``, or ``a.txt`` beside it; classes count from 0, and their names stand in
-a YAML file, or one a line in ``classes.txt``. A picture with an empty file has no objects. A line of more points is an
+a YAML file, or one a line in ``classes.txt``. Splits are those of the YAML file, of darknet's ``obj.data``, or of lists
+of pictures that are called so. A picture with an empty file has no objects. A line of more points is an
 outline (``class x y x y ...``), which is taken for the box around it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from striate.base.errors import DataError
@@ -17,11 +18,11 @@ from striate.data.sources.boxes import Annotated, Annotation, boxed, boxes_datas
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
 from striate.data.sources.text_files import number, read_text
 from striate.data.sources.yolo_config import YoloConfig, read_config
+from striate.data.sources.yolo_lists import NAMES, class_list, listed_parts
 
 ROUNDING = 7.6e-7
 """By so much may a box end beyond the border, in parts of a side: six decimals of the centre and of half the width."""
 
-_NAMES = ("classes.txt", "obj.names", "_darknet.labels")
 # One way alone to take a number apart: of two, a line of n numbers that is none has 2^n.
 _LINE = re.compile(r"\d+(\s+-?(\d+(\.\d*)?|\.\d+)(e-?\d+)?){4,}\s*(\n|$)", re.IGNORECASE | re.ASCII)
 _FAR = 2.0
@@ -31,7 +32,7 @@ _FAR = 2.0
 def recognises(path: Path) -> bool:
     """Whether a text file in the folder, or in one of its folders, begins with a class and four numbers."""
     return (path.is_dir() or path.suffix.lower() in (".yaml", ".yml")) and any(
-        file.name not in _NAMES and _LINE.match(start_of(file, 400))
+        file.name not in NAMES and _LINE.match(start_of(file, 400))
         for file in glimpse(path if path.is_dir() else path.parent, ".txt")
     )
 
@@ -45,15 +46,17 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     """
     index = PictureIndex(path)
     config = _config(index, path)
-    names = _names(index, config)
     there = index.files(".txt")
     beside = {composed(str(file)): file for file in there} | {str(file): file for file in there}
     texts = {
         file
         for file in there
-        if file.name not in _NAMES and ("labels" in file.parts[:-1] or _LINE.match(start_of(file, 400)))
+        if file.name not in NAMES and ("labels" in file.parts[:-1] or _LINE.match(start_of(file, 400)))
     }
-    members = _members(index, config)
+    configs = [config] if config and config.parts else [config, listed_parts(index, texts)]
+    said = [each for each in configs if each is not None]
+    names = _names(index, said)
+    members = _members(index, next((each.parts for each in said if each.parts), {}))
     pictures: list[Annotated] = []
     outlines: list[str] = []
     owners: dict[Path, Path] = {}
@@ -96,23 +99,15 @@ def _config(index: PictureIndex, path: Path) -> YoloConfig | None:
     return found[0] if found else None
 
 
-def _names(index: PictureIndex, config: YoloConfig | None) -> tuple[str, ...]:
-    """The classes, by the YAML file or a list of names; where there are several, they must agree."""
-    found = [(config.where, config.names)] if config else []
-    for file in index.files(".txt", ".names", ".labels"):
-        if file.name in _NAMES:
-            lines = read_text(file, index.where(file)).rstrip().splitlines()
-            named: dict[str, None] = {}
-            for position, name in enumerate(map(str.strip, lines), start=1):
-                if not name or name in named:
-                    what = f"{quoted(name)} once more" if name else "an empty name"
-                    raise DataError(f"{index.where(file)}:{position}: {what}; expected another class in each line")
-                named[name] = None
-            found.append((index.where(file), tuple(named)))
+def _names(index: PictureIndex, configs: Sequence[YoloConfig]) -> tuple[str, ...]:
+    """The classes, by the YAML file, ``obj.data`` or a list of names; where there are several, they must agree."""
+    found = [(config.where, config.names) for config in configs if config.names]
+    lists = [file for file in index.files(".txt", ".names", ".labels") if file.name in NAMES]
+    found += [(index.where(file), class_list(file, index.where(file))) for file in lists]
     if not found:
         raise DataError(
             f"{printable(index.root)}: what its classes are called is not said; write their names into a file "
-            "classes.txt there, one a line, in the order of their numbers"
+            "classes.txt there, one a line, in the order of their numbers, or give the YAML file that has them"
         )
     (where, names), *others = found
     for other, theirs in others:
@@ -121,12 +116,12 @@ def _names(index: PictureIndex, config: YoloConfig | None) -> tuple[str, ...]:
     return names
 
 
-def _members(index: PictureIndex, config: YoloConfig | None) -> dict[Path, Split | None]:
-    """The pictures that belong to the data, and their splits: by the YAML file, or all of them."""
-    if config is None or not config.parts:
+def _members(index: PictureIndex, parts: Mapping[Split, Sequence[tuple[str, Path]]]) -> dict[Path, Split | None]:
+    """The pictures that belong to the data, and their splits: by what names these, or all of them."""
+    if not parts:
         return dict.fromkeys(index.pictures)
     members: dict[Path, Split | None] = {}
-    for split, places in config.parts.items():
+    for split, places in parts.items():
         for where, place in places:
             found = [*_listed(index, where, place)]
             if not found:
@@ -146,6 +141,8 @@ def _listed(index: PictureIndex, where: str, place: Path) -> Iterator[Path]:
             if folder.path.resolve().is_relative_to(place):
                 yield from folder.pictures
         return
+    if place.is_relative_to(root := index.root.resolve()):
+        place = index.root / place.relative_to(root)
     for line, words in enumerate(read_text(place, where).splitlines(), start=1):
         if name := words.strip():
             if (picture := index.find(name, place)) is None:

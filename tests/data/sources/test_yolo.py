@@ -75,6 +75,64 @@ def test_lists_of_pictures(tmp_path):
         open_data(tmp_path)
 
 
+@pytest.mark.parametrize("lists", ["lists", "obj.data"])
+def test_splits_by_lists_without_yaml(tmp_path, monkeypatch, lists):
+    """As darknet has them: the lists lie elsewhere than the paths in them say."""
+    for seed, name in enumerate("abc"):
+        picture(tmp_path / "obj" / f"{name}.png", seed=seed)
+        text(tmp_path / "obj" / f"{name}.txt", "0 0.5 0.5 1 1")
+    text(tmp_path / "classes.txt" if lists == "lists" else tmp_path / "my.names", "cat\ndog\n")
+    for name, pictures in {"train": "data/obj/a.png\n", "test": "data/obj/b.png\n", "all": "data/obj/c.png\n"}.items():
+        text(tmp_path / f"{name}.txt", pictures)
+    data = "classes= 2\ntrain  = data/train.txt\nvalid = data/test.txt\nnames = data/my.names\nbackup = backup/\n"
+    text(tmp_path / "obj.data", data if lists == "obj.data" else "a = 1\n")
+    second = "test" if lists == "lists" else "val"
+    monkeypatch.chdir(tmp_path.parent)
+    for given in (tmp_path, tmp_path.relative_to(tmp_path.parent)):
+        dataset = open_data(given)
+        assert [(record.name, record.split) for record in dataset.records] == [
+            ("obj/a.png", "train"),
+            ("obj/b.png", second),
+        ]
+        assert dataset.classes.names == ("cat", "dog")
+        assert dataset.notices == ("passed over 1 picture that the annotations do not list: obj/c.png",)
+
+
+LISTS = {
+    "train alone": ({"train.txt": "a.png\n"}, None),
+    "test alone": ({"test.txt": "a.png\n"}, r": test\.txt lists pictures of a split, and nothing those to train on; "),
+    "a picture of both": (
+        {"train.txt": "a.png\n", "val.txt": "a.png"},
+        r"val\.txt: a\.png is in train, too; expected one",
+    ),
+    "no picture": ({"train.txt": "a.png\n", "val.txt": "c.png"}, r"val\.txt:1: there is no such picture \('c\.png'"),
+    "together": ({"train.txt": "a.png\n", "val.txt": "b.png", "trainval.txt": "a.png\nb.png\n"}, None),
+    "no list": ({"obj.data": "train = data/train.txt"}, r"obj\.data:1: there is no 'data/train\.txt', neither beside"),
+    "two": ({f"{x}.data": "names = classes.txt" for x in "xy"}, r"several files that name lists \(x\.data, y\.data\)"),
+    "a count": (
+        {"o.data": "names=classes.txt\n\nclasses=2"},
+        r"o\.data:3: classes is '2', but classes\.txt has 1 name",
+    ),
+    "names": ({"o.data": "names = n", "n": "dog\n"}, r"o\.data and classes\.txt name the classes differently"),
+}
+
+
+@pytest.mark.parametrize(("files", "said"), LISTS.values(), ids=LISTS)
+def test_lists_that_contradict_themselves(tmp_path, files, said):
+    for seed, name in enumerate("ab"):
+        picture(tmp_path / f"{name}.png", seed=seed)
+        text(tmp_path / f"{name}.txt", "0 0.5 0.5 1 1")
+    for name, content in ({"classes.txt": "cat"} | files).items():
+        text(tmp_path / name, content)
+    if said is None:
+        assert (
+            {record.split for record in open_data(tmp_path).records} == {"train", "val"} if len(files) > 1 else {None}
+        )
+        return
+    with pytest.raises(DataError, match=said):
+        open_data(tmp_path)
+
+
 def test_rounding_is_no_fault_and_outlines_are_taken_for_boxes_and_told(tmp_path):
     picture(tmp_path / "a.png", 1000, 1000)
     text(tmp_path / "classes.txt", "cat")
