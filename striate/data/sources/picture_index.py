@@ -11,7 +11,7 @@ from striate.base.errors import DataError
 from striate.base.nearest import did_you_mean
 from striate.data.names import composed, counted, listed, printable, quoted
 from striate.data.records import Split
-from striate.data.sources.folder_tree import walk
+from striate.data.sources.folder_tree import Folder, walk
 from striate.data.sources.layouts import split_names
 
 _ENTRIES = 1000  # of a folder, and so many folders of a level, are looked at to recognise a format
@@ -22,13 +22,14 @@ _HINTS = 3  # of 100,000 names each takes a second
 class PictureIndex:
     """The pictures below a folder, by name, and the split that each one's folders say.
 
-    ``given`` is what the user named: the folder, or an annotation file in it or in a folder of it.
+    ``given`` is what the user named: the folder, or an annotation file in it or in a folder of it; ``tree`` what is to
+    be looked at instead, where the file names that.
     """
 
-    def __init__(self, given: Path) -> None:
-        self.root = given if given.is_dir() else given.parent
-        self.tree = walk(self.root)
-        if not given.is_dir() and not self.tree.holds_pictures:
+    def __init__(self, given: Path, tree: Folder | None = None) -> None:
+        self.root = tree.path if tree else given if given.is_dir() else given.parent
+        self.tree = tree or walk(self.root)
+        if not tree and not given.is_dir() and not self.tree.holds_pictures:
             self.root = self.root.parent
             self.tree = walk(self.root)
         self._missed = 0

@@ -17,7 +17,7 @@ from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxed, boxes_dataset, passed_over
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
 from striate.data.sources.text_files import number, read_text
-from striate.data.sources.yolo_config import YoloConfig, read_config
+from striate.data.sources.yolo_config import YoloConfig, read_config, says_places
 from striate.data.sources.yolo_lists import NAMES, class_list, listed_parts
 
 ROUNDING = 7.6e-7
@@ -30,8 +30,15 @@ _FAR = 2.0
 
 
 def recognises(path: Path) -> bool:
-    """Whether a text file in the folder, or in one of its folders, begins with a class and four numbers."""
-    return (path.is_dir() or path.suffix.lower() in (".yaml", ".yml")) and any(
+    """Whether a text file in the folder, or in one of its folders, begins with a class and four numbers.
+
+    Or it is a YAML file that names classes and pictures, or that such a text lies beside.
+    """
+    if not path.is_dir() and path.suffix.lower() not in (".yaml", ".yml"):
+        return False
+    if not path.is_dir() and says_places(start_of(path)):
+        return True
+    return any(
         file.name not in NAMES and _LINE.match(start_of(file, 400))
         for file in glimpse(path if path.is_dir() else path.parent, ".txt")
     )
@@ -44,8 +51,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         DataError: no list of classes, or two that differ; a line that is not as the format has it; a text without a
             picture or of two, and what `boxes_dataset` refuses.
     """
-    index = PictureIndex(path)
-    config = _config(index, path)
+    index, config = _opened(path)
     there = index.files(".txt")
     beside = {composed(str(file)): file for file in there} | {str(file): file for file in there}
     texts = {
@@ -89,14 +95,21 @@ def _places(index: PictureIndex, picture: Path) -> Iterator[Path]:
         yield index.root.joinpath(*parts[:position], "labels", *parts[position + 1 :]).with_suffix(".txt")
 
 
-def _config(index: PictureIndex, path: Path) -> YoloConfig | None:
-    """The only YAML file there is that has names."""
-    files = [path] if path.is_file() else [*index.files(".yaml", ".yml")]
-    found = [config for file in files if (config := read_config(file, index.where(file))) is not None]
+def _opened(path: Path) -> tuple[PictureIndex, YoloConfig | None]:
+    """The pictures, and the only YAML file there is that has names; the pictures are where that says."""
+    if not path.is_dir():
+        config = read_config(path, printable(path.name))
+        return PictureIndex(path, config.elsewhere(path.parent) if config else None), config
+    index = PictureIndex(path)
+    found = [
+        config for file in index.files(".yaml", ".yml") if (config := read_config(file, index.where(file))) is not None
+    ]
     if len(found) > 1:
         shown = listed([config.where for config in found])
         raise DataError(f"{printable(index.root)} holds several YAML files with names ({shown}); give one of them")
-    return found[0] if found else None
+    if found and (tree := found[0].elsewhere(index.root)):
+        index = PictureIndex(path, tree)
+    return index, found[0] if found else None
 
 
 def _names(index: PictureIndex, configs: Sequence[YoloConfig]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """The YAML file of YOLO's data: the classes' names, and where the pictures of each split are."""
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import yaml
 from striate.base.errors import DataError
 from striate.data.names import quoted
 from striate.data.records import Split
+from striate.data.sources.folder_tree import Folder, walk
 from striate.data.sources.text_files import YAML, read_text
 
 _PARTS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
@@ -20,6 +23,25 @@ class YoloConfig:
     where: str
     names: tuple[str, ...]
     parts: dict[Split, list[tuple[str, Path]]]
+
+    def elsewhere(self, root: Path) -> Folder | None:
+        """The folders of ``parts``, with those of their texts, if some are not below ``root``."""
+        places = [place for each in self.parts.values() for _, place in each]
+        if all(place.is_relative_to(root.resolve()) for place in places):
+            return None
+        folders = {place if place.is_dir() else place.parent for place in places}
+        for parts in [folder.parts for folder in folders]:
+            for position in [position for position, part in enumerate(parts) if part == "images"]:
+                texts = Path(*parts[:position], "labels", *parts[position + 1 :])
+                folders |= {texts} if texts.is_dir() else set()
+        tops = sorted(each for each in folders if not folders & {*each.parents})
+        trees = [walk(top) for top in tops]
+        return trees[0] if len(trees) == 1 else Folder(Path(os.path.commonpath(tops)), folders=trees)
+
+
+def says_places(start: str) -> bool:
+    """Whether a YAML file begins with names of classes and a place of pictures; it is not read for that."""
+    return all(re.search(rf"^[\"']?({keys})[\"']?[ \t]*:", start, re.MULTILINE) for keys in ("names", "|".join(_PARTS)))
 
 
 def read_config(path: Path, where: str) -> YoloConfig | None:

@@ -75,6 +75,54 @@ def test_lists_of_pictures(tmp_path):
         open_data(tmp_path)
 
 
+PLACES = {
+    "from path": ("path: ../datasets/coco8\ntrain: images/train\nval: [images/val]\n", "images/"),
+    "absolute": ("path: {root}/datasets/coco8\ntrain: images/train\nval: images/val\n", "images/"),
+    "absolute, each": ("train: {root}/datasets/coco8/images/train\nval: {root}/datasets/coco8/images/val\n", "images/"),
+    "above": ("train: ../datasets/coco8/images/train\nval: ../datasets/coco8/images/val\n", "images/"),
+    "by lists": ("path: ../datasets/coco8\ntrain: train.txt\nval: val.txt\n", "images/"),
+    "in two data sets": (
+        "train: ../datasets/coco8/images/train\nval: ../datasets/other/val\n",
+        "coco8/images/train/0.png other/val/0.png",
+    ),
+}
+
+
+@pytest.mark.parametrize(("places", "names"), PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_yaml_file_may_lie_elsewhere_than_the_pictures(tmp_path, monkeypatch, places, names, relative):
+    """Nothing but what it names is looked at: beside it, a loop of links would be refused."""
+    data = tmp_path / "datasets"
+    for seed, (images, labels) in enumerate(
+        [(f"coco8/images/{part}", f"coco8/labels/{part}") for part in ("train", "val", "test")] + [("other/val",) * 2]
+    ):
+        picture(data / images / "0.png", seed=seed)
+        text(data / labels / "0.txt", f"{seed % 2} 0.5 0.5 1 1")
+    for part in ("train", "val"):
+        text(data / "coco8" / f"{part}.txt", f"./images/{part}/0.png\n")
+    (tmp_path / "datasets" / "loop").symlink_to(tmp_path)
+    file = text(tmp_path / "cfgs" / "coco8.yaml", places.format(root=tmp_path) + "names:\n  0: cat\n  1: dog\n")
+    monkeypatch.chdir(tmp_path)
+    dataset = open_data(file.relative_to(tmp_path) if relative else file)
+    names = names.split() if " " in names else [f"{names}{part}/0.png" for part in ("train", "val")]
+    assert [(record.name, record.split) for record in dataset.records] == list(
+        zip(names, ("train", "val"), strict=True)
+    )
+    assert [record.target.classes.tolist() for record in dataset.records] == [[0], [1]]
+    text(file, "path: ../datasets\ntrain: photos\nnames: [cat]\n")
+    with pytest.raises(DataError, match=r"^coco8\.yaml:2: there is no 'photos', neither from 'path' nor from"):
+        open_data(file)
+
+
+def test_a_yaml_file_beside_pictures_may_name_others_elsewhere(tmp_path):
+    for seed, name in enumerate(("here/a.png", "there/b.png")):
+        picture(tmp_path / name, seed=seed)
+        text((tmp_path / name).with_suffix(".txt"), "0 0.5 0.5 1 1")
+    text(tmp_path / "here" / "data.yaml", "train: .\nval: ../there\nnames: [cat]\n")
+    records = open_data(tmp_path / "here").records
+    assert [(record.name, record.split) for record in records] == [("here/a.png", "train"), ("there/b.png", "val")]
+
+
 @pytest.mark.parametrize("lists", ["lists", "obj.data"])
 def test_splits_by_lists_without_yaml(tmp_path, monkeypatch, lists):
     """As darknet has them: the lists lie elsewhere than the paths in them say."""
