@@ -39,15 +39,17 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     if not files:
         raise DataError(f"{printable(path)} holds no XML file of dlib's, with <dataset> and <images>")
     splits = file_splits(index, files, "XML", parts=True)
-    pictures = [picture for file, split in zip(files, splits, strict=True) for picture in _pictures(index, file, split)]
-    objects = [each for picture in pictures for each in picture.objects or ()]
-    if len({each.label == _UNNAMED for each in objects}) > 1:
-        where = next(each.where for each in objects if each.label == _UNNAMED)
-        raise DataError(f"{where}: a box without <label>, and others have one; expected labels in all or in none")
+    unnamed: list[str] = []
+    pictures = [
+        picture for file, split in zip(files, splits, strict=True) for picture in _pictures(index, file, split, unnamed)
+    ]
+    if unnamed and len(unnamed) < sum(len(picture.objects or ()) for picture in pictures):
+        raise DataError(f"{unnamed[0]}: a box without <label>, and others have one; expected labels in all or in none")
     return boxes_dataset(index, "dlib", pictures, None, settings, workers, notices=passed_over(index, pictures))
 
 
-def _pictures(index: PictureIndex, file: Path, split: Split | None) -> Iterator[Annotated]:
+def _pictures(index: PictureIndex, file: Path, split: Split | None, unnamed: list[str]) -> Iterator[Annotated]:
+    """The pictures of a file; the places of boxes without a label are added to ``unnamed``."""
     where = index.where(file)
     dataset = read_xml(file, where)
     if dataset.name != "dataset":
@@ -59,15 +61,17 @@ def _pictures(index: PictureIndex, file: Path, split: Split | None) -> Iterator[
         size = None
         if {"height", "width"} <= image.attributes.keys():
             size = (int(_number(image, "height", place)), int(_number(image, "width", place)))
-        objects = [_box(each, where) for each in image.all("box")]
+        objects = [_box(each, where, unnamed) for each in image.all("box")]
         yield Annotated(path, place if path else index.missing(place, name), objects, size, split)
 
 
-def _box(box: Element, where: str) -> Annotation:
+def _box(box: Element, where: str, unnamed: list[str]) -> Annotation:
     place = f"{where}:{box.line}"
     left, top, width, height = (_number(box, key, place) for key in ("left", "top", "width", "height"))
     label = _UNNAMED
-    if any(box.all("label")) and not (label := box.one("label", where).text):
+    if not any(box.all("label")):
+        unnamed.append(place)
+    elif not (label := box.one("label", where).text):
         raise DataError(f"{place}: an empty <label>; expected the name of a class")
     flags = {key: box.attributes.get(key, "0") for key in ("ignore", "difficult")}
     for key, value in flags.items():

@@ -118,6 +118,8 @@ def test_flags_and_missing_labels_of_dlib(tmp_path):
     (record,) = (dataset := open_data(tmp_path)).records
     assert dataset.classes.names == ("object",)
     assert (record.target.crowd.tolist(), record.target.difficult.tolist()) == ([True, False], [False, True])
+    (tmp_path / "a.xml").write_text(dlib(BOX, DOG.replace("dog", "object")))
+    assert open_data(tmp_path).classes.names == ("cat", "object")
 
 
 def test_dlibs_files_may_be_called_as_splits(tmp_path):
