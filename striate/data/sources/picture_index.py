@@ -13,6 +13,7 @@ from striate.data.names import composed, counted, listed, printable, quoted
 from striate.data.records import Split
 from striate.data.sources.folder_tree import Folder, walk
 from striate.data.sources.layouts import split_names
+from striate.data.sources.text_files import utf_16
 
 _ENTRIES = 1000  # of a folder, and so many folders of a level, are looked at to recognise a format
 _FOLDERS = 100
@@ -171,6 +172,8 @@ def start_of(path: Path, count: int = 1 << 16) -> str:
         if not path.is_file():  # a pipe would be waited for
             return ""
         with path.open("rb") as file:
-            return file.read(count).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+            start = file.read(count)
+            # What only its reader may refuse, with the reason, is to be recognised, too.
+            return start.decode(utf_16(start) or "utf-8", "replace").lstrip("\ufeff \t\r\n")
     except OSError:
         return ""

@@ -1,5 +1,6 @@
 """Text files of annotations: read whole, if they fit into memory, and taken apart without trusting them."""
 
+import codecs
 import csv
 import io
 import json
@@ -50,11 +51,24 @@ def read_text(path: Path, where: str, costs: Costs = LINES) -> str:
                 f"{where} has {status.st_size / 2**20:,.0f} MiB, which would take {memory / 2**20:,.0f} MiB of memory, "
                 f"and {free / 2**20:,.0f} MiB are free; close other programs, or cut the file into parts"
             )
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"{where} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{where} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        found = f"but {other}" if error.start == 0 and (other := utf_16(error.object)) else f"(byte {error.start})"
+        raise DataError(f"{where} is not UTF-8 text {found}; save it as UTF-8") from error
+    if "\0" in text:
+        raise DataError(
+            f"{where} is not UTF-8 text: it holds zeros, as UTF-16 and files of no text do; save it as UTF-8"
+        )
+    return text
+
+
+def utf_16(start: bytes) -> str:
+    """The name of the encoding by two bytes a character that a text begins as if it had; "" if none."""
+    marks = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+    zeros = {(True, False): "UTF-16-BE", (False, True): "UTF-16-LE"}
+    return marks.get(start[:2]) or zeros.get((start[:1] == b"\0", start[1:2] == b"\0"), "")
 
 
 def _memory_of(path: Path, costs: Costs) -> int:

@@ -28,6 +28,27 @@ def test_a_text_of_numbers_beside_pictures_is_soon_told_from_yolos(tmp_path, at_
     assert open_data(tmp_path).format == "folders"
 
 
+TEXTS = {
+    "a.json": '{"images": [], "annotations": [], "categories": []}',
+    "a.xml": "<annotation/>",
+    "b.xml": "<dataset><images/></dataset>",
+    "one/a.txt": "0 0.5 0.5 1 1\n",
+    "via.json": '{"_via_img_metadata": {}}',
+    "a.csv": "image,label,x1,y1,x2,y2\n",
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_annotations_in_utf_16_are_said_to_be_and_no_classes_are_seen_beside_them(tmp_path, name, encoding):
+    for folder in ("one", "two"):
+        picture(tmp_path / folder / "a.png", seed=len(folder))
+    (tmp_path / "classes.txt").write_text("cat")
+    (tmp_path / name).write_text(TEXTS[name], encoding=encoding)
+    with pytest.raises(DataError, match=rf"^{name} is not UTF-8 text.* UTF-16.*; save it as UTF-8$"):
+        open_data(tmp_path)
+
+
 def test_a_long_word_is_soon_told_from_a_number(at_once):
     with pytest.raises(DataError, match=r"^here: x is '1111.*; expected a number$"):
         number("1" * 40_000 + "x", "here", "x")
