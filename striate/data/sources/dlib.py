@@ -14,7 +14,7 @@ from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
 from striate.data.sources.file_splits import file_splits
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.text_files import Element, number, read_xml
+from striate.data.sources.text_files import Element, number, read_xml, whole
 
 _UNNAMED = "object"
 """The class where dlib's boxes have no labels."""
@@ -60,7 +60,10 @@ def _pictures(index: PictureIndex, file: Path, split: Split | None, unnamed: lis
         path = index.find(name, file)
         size = None
         if {"height", "width"} <= image.attributes.keys():
-            size = (int(_number(image, "height", place)), int(_number(image, "width", place)))
+            size = (
+                whole(image.attributes["height"], place, "height"),
+                whole(image.attributes["width"], place, "width"),
+            )
         objects = [_box(each, where, unnamed) for each in image.all("box")]
         yield Annotated(path, place if path else index.missing(place, name), objects, size, split)
 

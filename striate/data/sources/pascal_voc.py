@@ -13,7 +13,7 @@ from striate.data.records import Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.text_files import Element, number, read_text, read_xml
+from striate.data.sources.text_files import Element, number, read_text, read_xml, whole
 
 _LISTS: dict[str, Split] = {"train": "train", "val": "val", "test": "test", "trainval": "train"}
 _FROM_0 = (
@@ -64,8 +64,8 @@ def _picture(index: PictureIndex, file: Path, settings: DataSettings, renamed: l
     size = None
     if any(annotation.all("size")):
         element = annotation.one("size", where)
-        height, width = (number(element.one(side, where).text, where, side) for side in ("height", "width"))
-        size = (int(height), int(width))
+        height, width = (whole(element.one(side, where).text, where, side) for side in ("height", "width"))
+        size = (height, width)
     objects = [_object(each, where, settings.first_pixel) for each in annotation.all("object")]
     name = annotation.one("filename", where).text if any(annotation.all("filename")) else ""
     path, own = index.find(name, file) if name else None, index.namesake(file)

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,8 +31,10 @@ YAML: Costs = {b"\n": 900, b"[": 900, b",": 900, b":": 900}
 
 _SMALL = 1 << 17  # so large a file takes no more than 60 MB, whatever it holds; how much is free takes long to ask
 _CHUNK = 1 << 24
+_LARGEST = 10**9  # no picture's side is longer
 _DEPTH = 32  # of elements in each other; the formats have five
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # two of them are a character, one is none
 
 
 def read_text(path: Path, where: str, costs: Costs = LINES) -> str:
@@ -80,19 +83,42 @@ def _memory_of(path: Path, costs: Costs) -> int:
     return memory
 
 
-def read_json(path: Path, where: str) -> Any:
-    """What a JSON file holds.
+def parsed_json(text: str) -> Any:
+    """What JSON says.
 
     Raises:
-        DataError: as `read_text`; it is not JSON, is nested too deeply, or holds NaN or Infinity.
+        RecursionError: it is nested too deeply.
+        ValueError: it is not JSON, or has NaN or Infinity, a key twice in an object, or half of a character.
     """
 
     def refuse(word: str) -> NoReturn:
         raise ValueError(f"{word} is no number of JSON")
 
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+            raise ValueError(f"an object has the key {quoted(key)} twice")
+        return found
+
+    content = json.loads(text, parse_constant=refuse, object_pairs_hook=once)
+    if _HALF.search(text):
+        try:
+            json.dumps(content, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{error.object[error.start]!a} is half of a character") from error
+    return content
+
+
+def read_json(path: Path, where: str) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        DataError: as `read_text`; it is not JSON, is nested too deeply, or holds what `parsed_json` refuses.
+    """
     text = read_text(path, where, JSON)
     try:
-        return json.loads(text, parse_constant=refuse)
+        return parsed_json(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{where}:{error.lineno}: is not JSON: {error.msg} (column {error.colno})") from error
     except RecursionError as error:
@@ -203,3 +229,11 @@ def number(word: object, where: str, what: str) -> float:
     if not math.isfinite(found):
         raise DataError(f"{where}: {what} is {quoted(word)}; expected a number")
     return found
+
+
+def whole(word: object, where: str, what: str) -> int:
+    """The same, of the side of a picture, which is a whole number of pixels."""
+    found = number(word, where, what)
+    if not found.is_integer() or abs(found) > _LARGEST:
+        raise DataError(f"{where}: {what} is {quoted(word)}; expected a whole number of pixels")
+    return int(found)

@@ -5,7 +5,6 @@ Regions are rectangles, left, top, width and height in pixels counted from 0; po
 name for it. A picture without regions has no objects.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxed, boxes_dataset, passed_over
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.text_files import number, read_json, read_rows, read_text
+from striate.data.sources.text_files import number, parsed_json, read_json, read_rows, read_text
 
 _PROJECT = "_via_img_metadata"
 _COLUMNS = ("filename", "region_count", "region_shape_attributes", "region_attributes")
@@ -130,9 +129,9 @@ def _rows(file: Path, where: str) -> list[_Entry]:
 
 def _json(row: Mapping[str, str], column: str, place: str) -> Any:
     try:
-        return json.loads(row[column])
+        return parsed_json(row[column])
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: {column} is not JSON") from error
+        raise DataError(f"{place}: {column} is not JSON that can be read") from error
 
 
 def _box(shape: object, place: str, outlines: list[str]) -> _Box:

@@ -77,6 +77,7 @@ MALFORMED = {
     "xml/twice": (xml(CAT, CAT), "1 box repeats another of its class: Annotations/a.xml:14"),
     "xml/difficult": (xml(voc_object("cat", 1, 1, 5, 5, "<difficult>yes</difficult>")), "a.xml:4: difficult is 'yes'"),
     "xml/turned": (xml(CAT, size=(10, 20)), "Annotations/a.xml (20 x 10, and it says 10 x 20)"),
+    "xml/half a pixel": (xml(CAT, size=(20, 10.5)), "Annotations/a.xml: height is '10.5'; expected a whole number"),
     "xml/spelling": (
         xml(CAT, voc_object("Cat", 1, 1, 6, 6)),
         "'cat' (Annotations/a.xml:4) and 'Cat' (Annotations/a.xml:14)",
@@ -138,6 +139,30 @@ MALFORMED = {
     "json/flat": (instances(instance(bbox=[1, 2, 3, 0])), "1 box has no area: a.json: annotation 7"),
     "json/beyond": (instances(instance(bbox=[1, 2, 19.02, 3])), "a.json: annotation 7 (1, 2 to 20.02, 5 in 20 x 10)"),
     "json/crowd": (instances(instance(iscrowd=2)), "annotation 7: iscrowd is 2; expected 0 or 1"),
+    "json/area": (instances(instance(area=-5)), "a.json: annotation 7: area is -5; expected pixels, 0 or more"),
+    "json/half a pixel": (
+        instances(images=[IMAGE | {"height": 10.9}]),
+        "a.json: image 1: height is 10.9; expected a whole number of pixels",
+    ),
+    "json/a huge side": (
+        instances(images=[IMAGE | {"width": 1e299}]),
+        "a.json: image 1: width is 1e+299; expected a w",
+    ),
+    "json/key twice": (
+        raw("a.json", '{"images": [], "annotations": [], "annotations": [], "categories": []}'),
+        "a.json: is not JSON that can be read: an object has the key 'annotations' twice",
+    ),
+    "json/half a character": (
+        instances(categories=[{"id": 1, "name": "\ud800cat"}]),
+        r"a.json: is not JSON that can be read: '\ud800' is half of a character",
+    ),
+    **{
+        f"json/mask of {size}": (
+            instances(instance(segmentation={"counts": [4], "size": size})),
+            "annotation 7: segmentation is neither a list of polygons",
+        )
+        for size in ([], [2], [2, 0], [2, 2.5], [True, 4])
+    },
     "json/outline": (instances(instance(segmentation=[[1, 2, 3]])), "annotation 7: segmentation is neither"),
     "json/outline of words": (instances(instance(segmentation=[["a"] * 6])), "annotation 7: segmentation is neither"),
     "json/other categories": (

@@ -151,6 +151,21 @@ MALFORMED = {
         "region 0: name is",
     ),
     "via/null": ("a.json", json.dumps(via(region(None))), "a.json: a.png123, region 0: its shape is None"),
+    "via/half a character": (
+        "a.json",
+        json.dumps(via(region(RECT, name="\ud83d"))),
+        r"a.json: is not JSON that can be read: '\ud83d' is half of a character",
+    ),
+    "via/csv half": (
+        "a.csv",
+        via_csv((RECT, {"class": r"\ud83d"})).replace("\\\\", "\\"),
+        "a.csv:2: region_attributes is not JSON that can be read",
+    ),
+    "via/key twice": (
+        "a.json",
+        json.dumps(via(region(RECT)) | {"b": 3}).replace('"b"', '"a.png123"'),
+        "a.json: is not JSON that can be read: an object has the key 'a.png123' twice",
+    ),
     "via/no shape": (
         "a.json",
         json.dumps(via({"region_attributes": {"class": "cat"}})),
@@ -222,6 +237,11 @@ MALFORMED = {
     "dlib/some labels": ("a.xml", dlib(BOX, BOX.replace("<label>cat</label>", "")), "a.xml:6: a box without <label>"),
     "dlib/flag": ("a.xml", dlib(BOX.replace("<box", "<box ignore='yes'")), "a.xml:5: ignore is 'yes'; expected 0 or 1"),
     "dlib/size": ("a.xml", dlib(BOX, more=" width='10' height='20'"), "a.xml:4 (20 x 10, and it says 10 x 20)"),
+    "dlib/half a pixel": (
+        "a.xml",
+        dlib(BOX, more=" width='20' height='10.5'"),
+        "a.xml:4: height is '10.5'; expected a",
+    ),
     "dlib/entities": (
         "a.xml",
         dlib(BOX).replace("<dataset>", "<!DOCTYPE d [<!ENTITY e 'x'>]><dataset>"),
@@ -242,6 +262,16 @@ MALFORMED = {
         "a.csv",
         "image,label,x1,y1,x2,y2,width,height\na.png,cat,1,2,3,4,10,20\n",
         "a.csv:2 (20 x 10, and it says 10 x 20)",
+    ),
+    "boxes-csv/two sizes": (
+        "a.csv",
+        "image,label,x1,y1,x2,y2,width,height\na.png,cat,1,2,3,4,20,10\na.png,cat,1,2,3,5,10,20\n",
+        "a.csv:3: 'a.png' is 10 x 20, and 20 x 10 by a.csv:2",
+    ),
+    "boxes-csv/half a pixel": (
+        "a.csv",
+        "image,label,x1,y1,x2,y2,width,height\na.png,cat,1,2,3,4,20,10.5\n",
+        "a.csv:2: height is '10.5'; expected a whole number of pixels",
     ),
     "boxes-csv/outside": (
         "a.csv",
