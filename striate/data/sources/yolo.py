@@ -3,7 +3,8 @@
 The file of ``images/a.jpg`` is ``labels/a.txt``, or ``a.txt`` beside it; classes count from 0, and their names stand in
 a YAML file, or one a line in ``classes.txt``. Splits are those of the YAML file, of darknet's ``obj.data``, or of lists
 of pictures that are called so. A picture with an empty file has no objects. A line of more points is an
-outline (``class x y x y ...``), which is taken for the box around it.
+outline (``class x y x y ...``), which is taken for the box around it; but where the YAML file has ``kpt_shape``, points
+follow the box, and are passed over.
 """
 
 import re
@@ -65,6 +66,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     members = _members(index, next((each.parts for each in said if each.parts), {}))
     pictures: list[Annotated] = []
     outlines: list[str] = []
+    keypoints = config.keypoints if config else 0
     owners: dict[Path, Path] = {}
     for picture in index.pictures:
         places = [str(place) for place in _places(index, picture)]
@@ -77,11 +79,13 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
                 f"{index.where(file)} is the text of two pictures, {index.where(other)} and {index.where(picture)}, "
                 "which differ in their suffix alone; rename one, and give it a text of its own, or remove it"
             )
-        objects = None if file is None else list(_objects(index.where(file), file, names, outlines))
+        objects = None if file is None else list(_objects(index.where(file), file, names, keypoints, outlines))
         where = index.where(file or picture)
         pictures.append(Annotated(picture, where, objects, split=members[picture]))
     pictures += [Annotated(None, index.where(file), []) for file in sorted(texts)]
     notices = [*boxed(outlines), *passed_over(index, pictures)]
+    if config and keypoints:
+        notices.append(f"keypoints passed over, the boxes before them taken (kpt_shape in {config.where})")
     return boxes_dataset(
         index, "yolo", pictures, Classes(names), settings, workers, notices=notices, tolerance=ROUNDING, relative=True
     )
@@ -163,11 +167,20 @@ def _listed(index: PictureIndex, where: str, place: Path) -> Iterator[Path]:
             yield picture
 
 
-def _objects(where: str, file: Path, names: tuple[str, ...], outlines: list[str]) -> Iterator[Annotation]:
+def _objects(
+    where: str, file: Path, names: tuple[str, ...], keypoints: int, outlines: list[str]
+) -> Iterator[Annotation]:
+    """The objects of a text; places of outlines are added to ``outlines``."""
     for line, text in enumerate(read_text(file, where).splitlines(), start=1):
         words, place = text.split(), f"{where}:{line}"
         if not words:
             continue
+        if keypoints and len(words) != 5 + keypoints:
+            raise DataError(
+                f"{place}: has {counted(len(words), 'word')}; expected a class, four numbers and {keypoints} of "
+                "points, as kpt_shape says"
+            )
+        words = words[:5] if keypoints else words
         if len(words) < 5 or len(words) == 6 or (len(words) > 5 and len(words) % 2 == 0):
             hint = " (the sixth may be a score: these would be answers of a network)" if len(words) == 6 else ""
             raise DataError(f"{place}: has {counted(len(words), 'word')}{hint}; expected a class and four numbers")

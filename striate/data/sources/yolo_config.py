@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,15 @@ _PARTS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "tes
 
 @dataclass(frozen=True, slots=True)
 class YoloConfig:
-    """``names`` in the order of their numbers; ``parts`` are folders or lists of pictures, with their ``path:line``."""
+    """``names`` in the order of their numbers; ``parts`` are folders or lists of pictures, with their ``path:line``.
+
+    ``keypoints`` is how many numbers of points follow each box.
+    """
 
     where: str
     names: tuple[str, ...]
     parts: dict[Split, list[tuple[str, Path]]]
+    keypoints: int = 0
 
     def elsewhere(self, root: Path) -> Folder | None:
         """The folders of ``parts``, with those of their texts, if some are not below ``root``."""
@@ -51,7 +56,8 @@ def read_config(path: Path, where: str) -> YoloConfig | None:
     begins with, which data that were moved have.
 
     Raises:
-        DataError: it is not YAML, its names are not a list or numbered from 0, or a place does not exist.
+        DataError: it is not YAML, its names are not a list or numbered from 0, its points are of no shape, or a place
+            does not exist.
     """
     try:
         # Words alone: a class may be called "no".
@@ -79,7 +85,17 @@ def read_config(path: Path, where: str) -> YoloConfig | None:
             parts.setdefault(split, []).extend(
                 (_place(each, where), _existing(_word(each, where), folders, _place(each, where))) for each in nodes
             )
-    return YoloConfig(where, names, parts)
+    return YoloConfig(where, names, parts, _keypoints(entries, where))
+
+
+def _keypoints(entries: Mapping[str, yaml.Node], where: str) -> int:
+    """How many numbers ``kpt_shape``, of points and of numbers for each, says."""
+    if (node := entries.get("kpt_shape")) is None:
+        return 0
+    sides = [_word(each, where) for each in node.value] if isinstance(node, yaml.SequenceNode) else []
+    if len(sides) != 2 or sides[1] not in ("2", "3") or not re.fullmatch("[1-9][0-9]{0,3}", sides[0]):
+        raise DataError(f"{_place(node, where)}: kpt_shape is no list of how many points, and 2 or 3 numbers for each")
+    return int(sides[0]) * int(sides[1])
 
 
 def _place(node: yaml.Node, where: str) -> str:

@@ -194,6 +194,15 @@ def test_rounding_is_no_fault_and_outlines_are_taken_for_boxes_and_told(tmp_path
         open_data(tmp_path)
 
 
+def test_keypoints_are_no_outline(tmp_path):
+    picture(tmp_path / "a.png")
+    text(tmp_path / "data.yaml", "names: [cat]\nkpt_shape: [2, 3]\n")
+    text(tmp_path / "a.txt", "0 0.5 0.5 0.5 0.5 0.1 0.9 2 0 0 0\n")
+    dataset = open_data(tmp_path)
+    assert dataset.records[0].target.xyxy.tolist() == [[5, 2.5, 15, 7.5]]
+    assert dataset.notices == ("keypoints passed over, the boxes before them taken (kpt_shape in data.yaml)",)
+
+
 def test_coco128_has_the_boxes_of_its_json_but_for_crowds(shared_data):
     """To the six decimals of the text; 42 boxes there are beyond the border by rounding."""
     folder = shared_data / "coco128"
