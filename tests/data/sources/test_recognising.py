@@ -1,5 +1,6 @@
 """What format data are in is told at once and of anything, also of what is made to be slow or deep."""
 
+import os
 import time
 
 import pytest
@@ -46,6 +47,24 @@ def test_annotations_in_utf_16_are_said_to_be_and_no_classes_are_seen_beside_the
     (tmp_path / "classes.txt").write_text("cat")
     (tmp_path / name).write_text(TEXTS[name], encoding=encoding)
     with pytest.raises(DataError, match=rf"^{name} is not UTF-8 text.* UTF-16.*; save it as UTF-8$"):
+        open_data(tmp_path)
+
+
+@pytest.mark.parametrize("deep", [90, 300])
+def test_folders_in_folders_in_folders(tmp_path, monkeypatch, deep):
+    picture(tmp_path / "cat" / "a.png")
+    picture(tmp_path / "a.png", seed=1)
+    (tmp_path / "dog").mkdir()
+    monkeypatch.chdir(tmp_path / "dog")
+    for _ in range(deep):
+        os.mkdir("a")  # noqa: PTH102 (the whole path would be too long)
+        os.chdir("a")
+    os.rename(tmp_path / "a.png", "a.png")  # noqa: PTH104
+    os.chdir(tmp_path)
+    if deep < 100:
+        assert len(open_data(tmp_path).records) == 2
+        return
+    with pytest.raises(DataError, match=r"dog/a/a/a.* lies more than 100 folders deep; move it up, or remove it$"):
         open_data(tmp_path)
 
 
