@@ -109,7 +109,10 @@ def _empty(node: yaml.Node) -> bool:
 def _word(node: yaml.Node, where: str) -> str:
     if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
         raise DataError(f"{_place(node, where)}: expected one word or path here")
-    return str(node.value).strip()
+    word = str(node.value).strip()
+    if any("\ud800" <= character <= "\udfff" for character in word):
+        raise DataError(f"{_place(node, where)}: {quoted(word)} has half of a character")
+    return word
 
 
 def _entries(node: yaml.MappingNode, where: str) -> dict[str, yaml.Node]:

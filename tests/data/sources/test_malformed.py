@@ -225,6 +225,7 @@ MALFORMED = {
         text("0 .5 .5 1 1 .5 .5\n", None, **{"data.yaml": "names: [cat]\nkpt_shape: [2, 2]"}),
         "a.txt:1: has 7 words; expected a class, four numbers and 4 of points, as kpt_shape says",
     ),
+    "yaml/half a character": (yaml('names: [cat, "\\ud83d"]'), r"data.yaml:1: '\ud83d' has half of a character"),
     "yaml/gap": (yaml("names:\n  0: cat\n  2: dog"), "data.yaml:2: names are not a list, or not numbered from 0"),
     "yaml/same name": (yaml("names:\n- cat\n- cat"), "data.yaml:3: classes 0 and 1 are both called 'cat'"),
     "yaml/same number": (yaml("names:\n  0: cat\n  0: dog"), "data.yaml:3: '0' is there twice"),
