@@ -124,7 +124,7 @@ def evaluate(
 
 
 def _opened(data: Path, format: str | None, description: modelfile.Description, changes: Mapping[str, Any]) -> Dataset:
-    """The data, read for the model's task by those of the model's settings that mean something for their format, and the changes.
+    """The data, read for the model's task by its settings, where they mean something for the format, and the changes.
 
     Groups decide nothing but a split, see `_split_as_trained`.
     """

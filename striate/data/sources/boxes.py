@@ -154,7 +154,7 @@ def boxes_dataset(
         classes or Classes(tuple(names)),
         columns,
         channels=3,
-        notices=(*notices, *report.notices()),
+        notices=(*notices, *index.notices(), *report.notices()),
         task="detect",
     )
 

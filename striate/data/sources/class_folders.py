@@ -15,7 +15,7 @@ from striate.data.records import Classes, Dataset, Split
 from striate.data.scan import hash_files
 from striate.data.settings import DataSettings
 from striate.data.sources.assembly import Columns, assemble
-from striate.data.sources.folder_tree import Folder, is_picture, walk
+from striate.data.sources.folder_tree import Folder, any_picture, walk
 from striate.data.sources.layouts import Tops, splits_and_classes
 from striate.data.targets import class_targets
 from striate.pictures.decode import read_header
@@ -29,7 +29,7 @@ def recognises(path: Path) -> bool:
         children = [entry.path for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith(".")]
     except OSError:
         return False
-    return any(is_picture(name) for child in children for _, _, names in os.walk(child) for name in names)
+    return any(map(any_picture, children))
 
 
 def read(path: Path, settings: DataSettings, workers: int) -> Dataset:

@@ -9,12 +9,12 @@ import re
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, quoted
+from striate.data.names import composed, counted, listed, printable, quoted
 from striate.data.records import Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.text_files import Element, number, read_text, read_xml
+from striate.data.sources.text_files import Element, number, read_text, read_xml, whole
 
 CLASS_MASKS, OBJECT_MASKS = "SegmentationClass", "SegmentationObject"
 """Folders of masks, which are no pictures to be annotated."""
@@ -69,8 +69,8 @@ def _picture(index: PictureIndex, file: Path, settings: DataSettings, renamed: l
     size = None
     if any(annotation.all("size")):
         element = annotation.one("size", where)
-        height, width = (number(element.one(side, where).text, where, side) for side in ("height", "width"))
-        size = (int(height), int(width))
+        height, width = (whole(element.one(side, where).text, where, side) for side in ("height", "width"))
+        size = (height, width)
     objects = [_object(each, where, settings.first_pixel) for each in annotation.all("object")]
     name = annotation.one("filename", where).text if any(annotation.all("filename")) else ""
     path, own = index.find(name, file) if name else None, index.namesake(file)
@@ -109,22 +109,25 @@ def of_lists(index: PictureIndex, known: list[tuple[str, Annotated]], kind: str,
     if {"train", "val"} <= {file.stem for file in lists}:
         lists = [file for file in lists if file.stem != "trainval"]
     by_name: dict[str, Annotated] = {}
-    for name, picture in known:
+    for name, picture in ((composed(stem), picture) for stem, picture in known):
         if by_name.setdefault(name, picture) is not picture:
             raise DataError(
                 f"{picture.where}: lists speak of {quoted(name)}, and {by_name[name].where} is called so, too"
             )
     places: dict[str, str] = {}
     for file in lists:
-        for line, words in enumerate(read_text(file, index.where(file)).splitlines(), start=1):
-            where = f"{index.where(file)}:{line}"
-            for name in words.split()[:1]:
-                if name not in by_name:
-                    raise DataError(f"{where}: there is no picture and no annotation called {quoted(name)}")
-                if name in places:
-                    raise DataError(f"{where}: {quoted(name)} is in {places[name]}, too; expected each picture once")
-                places[name] = where
-                by_name[name].split = _LISTS[file.stem]
+        for number_, line in enumerate(read_text(file, index.where(file)).splitlines(), start=1):
+            where, words = f"{index.where(file)}:{number_}", composed(line.strip())
+            if not words:
+                continue
+            # A name may hold a space; a mark may stand behind it, as in the lists of one class.
+            name = words if words in by_name else words.split()[0]
+            if name not in by_name:
+                raise DataError(f"{where}: there is no picture and no annotation called {quoted(words)}")
+            if name in places:
+                raise DataError(f"{where}: {quoted(name)} is in {places[name]}, too; expected each picture once")
+            places[name] = where
+            by_name[name].split = _LISTS[file.stem]
     if left := [picture.where for name, picture in by_name.items() if name not in places]:
         notices.append(f"passed over {counted(len(left), 'picture')} that no list names: {listed(left)}")
     return [by_name[name] for name in places]

@@ -326,8 +326,11 @@ ACCEPTED: dict[str, tuple[Write, DataSettings, str]] = {
     "one mask of two": (
         beside(masks(rows(0, 1), rows(1, 0)), copied),
         DataSettings(),
-        "1 copy differs from the first picture in what is said of it: images/0.png = images/1.png; of equal bytes, they "
-        "stay on one side of a split (striate train --group near also keeps copies in other sizes or qualities together)",
+        (
+            "1 copy differs from the first picture in what is said of it: images/0.png = images/1.png; of equal bytes, "
+            "they stay on one side of a split (striate train --group near also keeps copies in other sizes or qualities "
+            "together)"
+        ),
     ),
 }
 """What is written, the settings, and a notice."""

@@ -85,6 +85,20 @@ def test_lists_say_which_pictures_belong_and_to_which_split(tmp_path):
         open_data(tmp_path)
 
 
+def test_a_name_in_a_list_may_hold_spaces_and_have_a_mark_behind_it(tmp_path):
+    for name in ("a b", "a", "c"):
+        picture(tmp_path / "JPEGImages" / f"{name}.png", seed=len(name) + ord(name[0]))
+        voc(tmp_path, name, voc_object("cat", 1, 1, 5, 5))
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("a b\na  1\n")
+    (tmp_path / "ImageSets" / "Main" / "test.txt").write_text(" c -1\n")
+    found = {record.handle.stem: record.split for record in open_data(tmp_path).records}
+    assert found == {"a b": "train", "a": "train", "c": "test"}
+    (tmp_path / "ImageSets" / "Main" / "test.txt").write_text("d e\n")
+    with pytest.raises(DataError, match=r"test\.txt:1: there is no picture and no annotation called 'd e'"):
+        open_data(tmp_path)
+
+
 def test_split_folders_each_with_pictures_of_the_same_names(tmp_path):
     for number, part in enumerate(("train", "valid", "test")):
         picture(tmp_path / part / "a.png", seed=number)
