@@ -328,8 +328,8 @@ ACCEPTED: dict[str, tuple[Write, DataSettings, str]] = {
         DataSettings(),
         (
             "1 copy differs from the first picture in what is said of it: images/0.png = images/1.png; of equal bytes, "
-            "they stay on one side of a split (striate train --group near also keeps copies in other sizes or qualities "
-            "together)"
+            "they stay on one side of a split (striate train --group near also keeps copies in other sizes or "
+            "qualities together)"
         ),
     ),
 }
