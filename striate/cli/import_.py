@@ -9,7 +9,7 @@ from cyclopts import Group, Parameter
 from striate.base.errors import ModelError
 from striate.cli.console import answer, answer_json, say
 from striate.cli.sizes import SIZE, sides
-from striate.data.names import printable
+from striate.data.names import counted, printable
 from striate.importing import Imported, import_weights
 from striate.importing.trial import Trial
 
@@ -131,6 +131,6 @@ def _lines(result: Imported) -> list[str]:
     pictures = f"pictures of {height}x{width} {decision.preprocess.channels}, preprocessing {kind} ({decision.chosen})"
     taken = "" if result.state is None else f", from the entry {printable(result.state)}"
     return [
-        f"wrote {out}: {result.model}, {len(result.classes)} classes, {pictures}{taken}",
+        f"wrote {out}: {result.model}, {counted(len(result.classes), 'class', 'classes')}, {pictures}{taken}",
         f"next: striate predict {out} PICTURE",
     ]

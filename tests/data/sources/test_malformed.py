@@ -116,6 +116,7 @@ MALFORMED = {
         instances(images=[IMAGE | {"file_name": "b.png"}]),
         "a.json: image 1 ('b.png'. Did you mean 'a.png'?)",
     ),
+    "json/height": (instances(instance(), images=[{**IMAGE, "height": 1e299}]), "and it says 20 x 1e+299)"),
     "json/size": (
         instances(instance(), images=[IMAGE | {"width": 21}]),
         "a.json: image 1 (20 x 10, and it says 21 x 10)",
