@@ -8,11 +8,8 @@ is computed in float32 as in `striate.ops.boxes`, and gives finite boxes for wha
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from striate.base.errors import ModelError
@@ -57,23 +54,14 @@ def cell_centres(
     """
     if min(*size, *strides, len(strides)) < 1:
         raise ModelError(f"cell_centres: takes a size and strides from 1; got {tuple(size)} and {tuple(strides)}")
-    # Computed once a size (compilers keep what they have traced); a tensor is made of it each time, a fake one where
-    # tensors are.
-    places = (_places if torch.compiler.is_compiling() else _kept_places)(tuple(size), tuple(strides))
-    centres, steps = (torch.tensor(each, device=device, dtype=dtype) for each in places)
-    return centres, steps
-
-
-def _places(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    centres, steps = [], []
+    cells, steps = [], []
     for stride in strides:
-        rows, columns = ((np.arange(-(-side // stride), dtype=np.float32) + 0.5) * stride for side in size)
-        centres.append(np.stack(np.meshgrid(columns, rows), -1).reshape(-1, 2))
-        steps.append(np.full(len(rows) * len(columns), stride, np.float32))
-    return np.concatenate(centres), np.concatenate(steps)
-
-
-_kept_places = lru_cache(maxsize=32)(_places)
+        rows, columns = (-(-side // stride) for side in size)
+        place = torch.arange(rows * columns, device=device)
+        cells.append(torch.stack([place % columns, place // columns], -1))
+        steps.append(torch.full((rows * columns,), stride, device=device, dtype=dtype))
+    stride_of = torch.cat(steps)
+    return (torch.cat(cells).to(dtype) + 0.5) * stride_of[:, None], stride_of
 
 
 def decode_distances(numbers: Tensor, centres: Tensor, strides: Tensor) -> Tensor:

@@ -116,7 +116,10 @@ MALFORMED = {
         instances(images=[IMAGE | {"file_name": "b.png"}]),
         "a.json: image 1 ('b.png'. Did you mean 'a.png'?)",
     ),
-    "json/height": (instances(instance(), images=[{**IMAGE, "height": 1e299}]), "and it says 20 x 1e+299)"),
+    "json/height": (
+        instances(instance(), images=[{**IMAGE, "height": 1e299}]),
+        "height is 1e+299; expected a whole number of pixels",
+    ),
     "json/size": (
         instances(instance(), images=[IMAGE | {"width": 21}]),
         "a.json: image 1 (20 x 10, and it says 21 x 10)",
