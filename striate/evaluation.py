@@ -83,7 +83,7 @@ def evaluate(
     network, description = modelfile.open_model(model, on_notice=on_notice)
     task = task_of(description)
     as_trained = replace(description.data, group=None)  # groups decide nothing but a split, see `_split_as_trained`
-    whole = task.checked(open_data(Path(data), format=format, settings=as_trained))
+    whole = task.checked(open_data(Path(data), format=format, settings=as_trained, task=description.task))
     dataset, cache = readable(whole, description.preprocess, skip=skip_unreadable, every_class=task.every_class)
     if on_notice:
         for text in dataset.notices:

@@ -72,8 +72,11 @@ class Recipe:
         tuple[Side, Side] | None, Field(description="height and width in pixels of what the network gets")
     ] = None
     fit: Annotated[
-        Literal["crop", "stretch", "letterbox"] | None,
-        Field(description="how a picture of another shape is made to fit that size"),
+        Literal["crop", "stretch", "letterbox", "none"] | None,
+        Field(
+            description='how a picture of another shape is made to fit that size; "none" leaves pictures in their own '
+            "pixels, and windows of that size are learnt from"
+        ),
     ] = None
     seed: Annotated[Seed, Field(description="seed of the weights, the order and the augmentation")] = 0
     split: Annotated[

@@ -59,6 +59,9 @@ _TINY_FORM = {
 _INK = replace(_DIGITS, mean=(0.1 / 1.275,), scale=(1 / 1.275,))
 _BYTES_256 = replace(_DIGITS, unit=256.0, mean=(0.0,), scale=(1.0,), size=(28, 28), border=0)
 
+# Networks that make pictures larger turn colours to luma themselves.
+_ENLARGED = Preprocess(mean=(0.0,), scale=(1.0,), size=(96, 96), resize="none", interpolation="bicubic")
+
 
 MODELS: Mapping[str, Architecture] = MappingProxyType(
     {
@@ -466,6 +469,33 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
             task="detect",
             form="yolov3",
             form_arguments=_TINY_FORM,
+        ),
+        "espcn": Architecture(
+            build="striate.models.espcn:espcn",
+            summary="super-resolution: three windows on the small picture, whose maps become pixels (ESPCN)",
+            parameters=21_284,
+            multiply_adds=195_231_744,
+            preprocess=_ENLARGED,
+            classes=0,
+            task="upscale",
+        ),
+        "fsrcnn": Architecture(
+            build="striate.models.fsrcnn:fsrcnn",
+            summary="super-resolution: windows on twelve maps, and a transposed convolution at the end (FSRCNN)",
+            parameters=12_809,
+            multiply_adds=114_868_224,
+            preprocess=_ENLARGED,
+            classes=0,
+            task="upscale",
+        ),
+        "vdsr": Architecture(
+            build="striate.models.vdsr:vdsr",
+            summary="super-resolution: twenty windows on the enlarged picture say what it lacks (VDSR)",
+            parameters=664_704,
+            multiply_adds=24_503_648_256,
+            preprocess=_ENLARGED,
+            classes=0,
+            task="upscale",
         ),
     }
 )

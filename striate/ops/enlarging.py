@@ -1,7 +1,9 @@
-"""Maps made larger, to meet finer ones."""
+"""Maps made larger, to meet finer ones; pictures made larger and smaller."""
 
 from torch import Tensor
 from torch.nn import functional as F
+
+from striate.base.errors import DataError
 
 
 def add_enlarged(fine: Tensor, coarse: Tensor) -> Tensor:
@@ -15,3 +17,41 @@ def add_enlarged(fine: Tensor, coarse: Tensor) -> Tensor:
         [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]
     """
     return fine + F.interpolate(coarse, size=fine.shape[2:], mode="nearest")
+
+
+def bicubic(x: Tensor, factor: int) -> Tensor:
+    """Pictures ``[N, C, H, W]`` to ``[N, C, factor * H, factor * W]``, by Keys' cubic of a = -0.5 as Pillow's.
+
+    At borders weights are those of the pixels that there are. Pillow rounds and clips to bytes between columns and
+    rows, which this does not: where edges overshoot it may differ by a few bytes.
+
+    Example:
+        >>> import torch
+        >>> bicubic(torch.tensor([[[[0.0, 1.0, 1.0]]]]), 2).mul(128).round().int()[0, 0, 0].tolist()
+        [-9, 26, 101, 137, 133, 128]
+    """
+    return F.interpolate(x, scale_factor=float(factor), mode="bicubic", antialias=True)
+
+
+def fitting(images: Tensor, factor: int) -> Tensor:
+    """Pictures ``[N, C, H, W]`` without the last rows and columns that ``factor`` does not divide; a view."""
+    height, width = (side - side % factor for side in images.shape[2:])
+    return images[:, :, :height, :width]
+
+
+def shrunk(images: Tensor, factor: int) -> Tensor:
+    """Bytes ``[N, C, H, W]`` to ``[N, C, H // factor, W // factor]``, as Pillow's bicubic filter does, to rounding.
+
+    What ``factor`` does not divide is cut off first.
+
+    Raises:
+        DataError: nothing would be left.
+    """
+    images = fitting(images, factor)
+    height, width = (side // factor for side in images.shape[2:])
+    if not height or not width:
+        raise DataError(f"a picture of less than {factor} x {factor} pixels cannot be shrunk by {factor}")
+    if images.device.type == "cpu":  # in integers
+        return F.interpolate(images, (height, width), mode="bicubic", antialias=True)
+    small = F.interpolate(images.float(), (height, width), mode="bicubic", antialias=True)
+    return small.round_().clamp_(0, 255).to(images.dtype)

@@ -95,9 +95,9 @@ def read_header(source: Path | bytes, name: str | None = None) -> Header:
     Raises:
         DecodeError: it cannot be read or is no picture.
     """
-    with _explained(source, name), _open(_checked(source)) as image:
+    with explained(source, name), open_picture(_checked(source)) as image:
         refuse_integers(image)
-        orientation = _orientation(image)
+        orientation = orientation_of(image)
         width, height = image.size
         pages = _pages(image)
         bands = pages if pages > 1 else len(Image.new(_plain_mode(image, alpha=False), (1, 1)).getbands())
@@ -121,7 +121,7 @@ def decode(
     Raises:
         DecodeError: it cannot be read, is no picture, is damaged or too large, or its bands are not ``channels``.
     """
-    with _explained(source, name):
+    with explained(source, name):
         data = _checked(source)
         if isinstance(data, Path):
             data = data.read_bytes()
@@ -150,10 +150,10 @@ def from_memory(picture: Image.Image | NDArray[Any], channels: Channels, shorter
         factor = shrink_factor(height, width, shorter_side)
         remark = remark_on(np.asarray(picture), picture.dtype.kind == "u" and picture.dtype.itemsize == 2)
         return Decoded(_reduced(pixels, factor), height, width, Shrunk(factor), remark)
-    with _explained(b"", str(getattr(picture, "filename", "") or "the PIL image")):
+    with explained(b"", str(getattr(picture, "filename", "") or "the PIL image")):
         factor = shrink_factor(*picture.size, shorter_side)
         pixels, remark = _decode_by_pillow(picture, channels, factor)
-        return _upright(pixels, picture.size, factor, _orientation(picture), remark)
+        return _upright(pixels, picture.size, factor, orientation_of(picture), remark)
 
 
 def path_of(name: str | os.PathLike[str]) -> Path:
@@ -174,7 +174,7 @@ def read_indices(source: Path, name: str | None = None) -> NDArray[np.uint8]:
     Raises:
         DecodeError: it cannot be read, or has more than one byte a pixel.
     """
-    with _explained(source, name), _open(_checked(source)) as image:
+    with explained(source, name), open_picture(_checked(source)) as image:
         if image.mode not in ("L", "P", "1"):
             raise DataError(f"it is a picture of mode {image.mode}, where a mask has one byte a pixel")
         return np.array(image, dtype=np.uint8)
@@ -192,7 +192,7 @@ def shrink_factor(height: int, width: int, shorter_side: int | None) -> int:
 
 
 def _decode(data: bytes, channels: Channels, shorter_side: int | None) -> Decoded:
-    with _open(data) as image:
+    with open_picture(data) as image:
         factor = shrink_factor(image.height, image.width, shorter_side)
         pixels: Pixels | None = None
         remark: Remark = ""
@@ -203,7 +203,7 @@ def _decode(data: bytes, channels: Channels, shorter_side: int | None) -> Decode
                 raise ValueError("premature end of JPEG file")  # Pillow takes what comes instead of it for pixels
         if pixels is None:
             pixels, remark = _decode_by_pillow(image, channels, factor)
-        return _upright(pixels, image.size, factor, _orientation(image), remark)
+        return _upright(pixels, image.size, factor, orientation_of(image), remark)
 
 
 def _decode_jpeg(data: bytes, image: Image.Image, channels: Channels, factor: int) -> Pixels | None:
@@ -288,7 +288,7 @@ def _pages(image: Image.Image) -> int:
     return count
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """EXIF's orientation, 1 to 8; 1 where there is none, or where Pillow has seen to it already (TIFF)."""
     if image.format == "TIFF":
         return 1
@@ -338,7 +338,7 @@ def _checked(source: Path | bytes) -> Path | bytes:
     return source
 
 
-def _open(data: Path | bytes) -> Image.Image:
+def open_picture(data: Path | bytes) -> Image.Image:
     """Read the header; the pixels come later."""
     try:
         image: Image.Image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_FORMATS)
@@ -364,7 +364,7 @@ _OS_REASONS = {
 
 
 @contextmanager
-def _explained(source: Path | bytes, name: str | None) -> Iterator[None]:
+def explained(source: Path | bytes, name: str | None) -> Iterator[None]:
     """Turn whatever goes wrong inside into a DecodeError with a reason."""
     label = name if name is not None else source if isinstance(source, Path) else "picture"
     try:

@@ -169,7 +169,8 @@ def _opened(data: Path, overrides: resolving.Overrides, controls: Controls) -> t
         saved = recipes.load(folder.recipe) if folder.recipe.is_file() else None
     told = {name: table for name, table in overrides.values.items() if name == "data"}
     settings = recipes.changed(saved or Recipe(), told, source=overrides.source).data
-    return open_data(data, format=settings.format, settings=settings), saved
+    task = overrides.values.get("task", saved.task if saved else None)
+    return open_data(data, format=settings.format, settings=settings, task=task), saved
 
 
 def _recipe_of(

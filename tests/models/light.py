@@ -9,7 +9,7 @@ from striate.models import MODELS, build, dense_layers
 from striate.models import layer_table as tables
 from striate.models.network import Network
 
-CLASSIFIERS = [name for name, row in MODELS.items() if row.form is None]
+CLASSIFIERS = [name for name, row in MODELS.items() if row.task == "classify"]
 LARGE = ("darknet53",)  # 41 million numbers, in units like ResNet's: for `make test-all`
 PAPERS = list({MODELS[name].build.split(":")[0]: name for name in reversed(CLASSIFIERS) if name not in LARGE}.values())
 

@@ -26,13 +26,15 @@ class Source:
     """One format: the module that reads it (named, so that the table itself loads nothing) and what it looks like.
 
     ``instead_of`` names formats that data of this one may look like, too: a folder of pictures beside a folder of masks
-    could be two classes. They are not meant where this one is recognised. ``boxes`` says that it has boxes.
+    could be two classes. They are not meant where this one is recognised. ``boxes`` says that it has boxes. With a
+    ``task`` it is for that one alone, and taken where that is asked for and nothing but ``instead_of`` is recognised.
     """
 
     module: str
     summary: str
     instead_of: tuple[str, ...] = ()
     boxes: bool = False
+    task: str | None = None
 
     def recognises(self, path: Path) -> bool:
         """Whether ``path`` looks like this format."""
@@ -89,6 +91,12 @@ SOURCES: Mapping[str, Source] = {
         "striate.data.sources.classes_alone",
         "class folders, DATA/<class>/**/*.jpg, although a name reads as a split; only where it is asked for",
     ),
+    "pictures": Source(
+        "striate.data.sources.pictures",
+        "pictures without labels, in a folder and all below it; for super-resolution (--task upscale)",
+        instead_of=("folders",),
+        task="upscale",
+    ),
     "idx": Source(
         "striate.data.sources.idx",
         "the files of MNIST and its kin, train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",
@@ -105,12 +113,14 @@ def open_data(
     *,
     format: str | None = None,
     settings: "DataSettings | None" = None,
+    task: str | None = None,
     workers: int | None = None,
 ) -> "Dataset":
     """Recognise the format of ``path`` and read it: class list, labels and content hashes, but no pictures yet.
 
     ``format`` is a key of `SOURCES` and overrides the recognition; that of ``settings``, which say how data are read,
-    decides where several are recognised. ``workers`` threads hash the files (by default one a core), and look at the
+    decides where several are recognised. ``task`` is what the data are asked for (None: what they are for themselves),
+    since some tasks need no labels. ``workers`` threads hash the files (by default one a core), and look at the
     pictures where ``settings`` group those that are alike.
 
     Raises:
@@ -130,7 +140,7 @@ def open_data(
             f"--format {format} is not a format of data;{did_you_mean(format, SOURCES)} the formats are {_described()}"
         )
     _check_exists(path)
-    name = format or _recognised(path, settings)
+    name = format or _recognised(path, settings, task)
     vain = [f"--{field.replace('_', '-')}" for field in OF_BOXES if getattr(settings, field) != getattr(USUAL, field)]
     if vain and not SOURCES[name].boxes:
         raise DataError(f"{printable(path)}: {', '.join(vain)} is about boxes, and {name} data have none; leave it out")
@@ -142,12 +152,15 @@ def open_data(
     return grouped(dataset, settings.group, workers)
 
 
-def _recognised(path: Path, settings: "DataSettings") -> str:
+def _recognised(path: Path, settings: "DataSettings", task: str | None) -> str:
     """The one format that ``path`` is in."""
-    found = [name for name, source in SOURCES.items() if source.recognises(path)]
+    found = [name for name, source in SOURCES.items() if source.task is None and source.recognises(path)]
     found = [name for name in found if not any(name in SOURCES[other].instead_of for other in found)]
     if settings.format in found:
         found = [settings.format]
+    for name, source in SOURCES.items():
+        if task is not None and source.task == task and {*found} <= {*source.instead_of} and source.recognises(path):
+            return name
     if len(found) > 1:
         raise DataError(
             f"{printable(path)} holds data in more than one format: {' and '.join(found)}; "
