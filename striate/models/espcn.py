@@ -25,7 +25,8 @@ from striate.models.enlarging import Enlarging, Factor, pass_on_
 
 CHANNELS = (64, 32)
 WINDOWS = (5, 3, 3)
-LITTLE = 0.1
+LITTLE = 0.5
+GREY = 0.5
 MARGIN = sum(side // 2 for side in WINDOWS)
 
 
@@ -42,16 +43,18 @@ class ESPCN(Enlarging):
         self._begin()
 
     def _begin(self) -> None:
-        """As bilinear interpolation: the first maps pass the luma on, so little of it that tanh leaves it as it is."""
+        """As bilinear interpolation: the first maps pass on the luma, less grey, which tanh hardly changes."""
         for conv in (self.conv1, self.conv2, self.conv3):
             nn.init.normal_(conv.weight, std=1 / math.sqrt(conv.weight[0].numel()))
             nn.init.zeros_(cast("Tensor", conv.bias))
         pass_on_(self.conv1, LITTLE)
+        nn.init.constant_(cast("Tensor", self.conv3.bias), GREY)
         pass_on_(self.conv2)
         # Each of the factor pixels of a place along a side has its own distance to the places before, at and behind it.
         distances = ((torch.arange(self.factor) + 0.5) / self.factor - 0.5)[:, None] - torch.arange(-1, 2)
         line = (1 - distances.abs()).clamp(min=0)
         with torch.no_grad():
+            cast("Tensor", self.conv1.bias)[0] = -LITTLE * GREY
             self.conv3.weight.mul_(0.01)
             self.conv3.weight[:, 0] = torch.einsum("ah,bw->abhw", line, line).flatten(0, 1) / LITTLE
 

@@ -11,7 +11,7 @@ from striate.task_settings import UpscaleSettings
 IMAGES: Mapping[str, int] = {"vdsr": 8_000}
 """Windows of training pictures that a default run processes; of the networks that see the small picture more."""
 OTHERS = 24_000
-RATES: Mapping[str, float] = {"vdsr": 5e-4}
+RATES: Mapping[str, float] = {"vdsr": 3e-4}
 
 
 def default_model(data: Dataset) -> str:
@@ -37,5 +37,5 @@ def default_recipe(data: Dataset, model: str, *, scratch: bool = False) -> Recip
         precision="float32",
         augment=Augmentation(crop=(1.0, 1.0), aspect=(1.0, 1.0), scale=(0.6, 1.0), flip=True),
         settings=UpscaleSettings(),
-        stages=(Stage(epochs=epochs, rate=RATES.get(model, 2e-3), warmup=0.05),),
+        stages=(Stage(epochs=epochs, rate=RATES.get(model, 1e-3), warmup=0.05),),
     )

@@ -59,7 +59,7 @@ def test_a_flag_of_two_tasks_stands_there_once_with_both_meanings(striate, guess
     assert "classify: " in said["--loss"] and "guess: how guesses are punished" in said["--loss"]
     assert all(word in said["--loss"] for word in ("cross_entropy", "map", "hinge"))
     assert "guesses a picture" in said["--guesses"] and "label" not in said["--guesses"]
-    assert "classify, localize, detect, guess" in said["--task"] and "[choices" in said["--task"]
+    assert "classify, localize, detect, upscale, guess" in said["--task"] and "[choices" in said["--task"]
 
 
 def test_a_flag_of_one_task_says_whose_it_is(striate, guess):

@@ -41,9 +41,10 @@ def test_alpha_is_turned_as_the_colours_are(orientation: int, tmp_path: Path) ->
 def test_exif_stays_without_orientation_thumbnail_and_the_old_size(tmp_path: Path) -> None:
     # An IFD behind the first: ours ends in the four bytes that say where the next is.
     block = bytearray(taken(6).tobytes())
-    count = struct.unpack_from("<H", block, 14)[0]
-    struct.pack_into("<I", block, 16 + 12 * count, len(block) - 6)
-    block += struct.pack("<HHHIII", 1, 0x0103, 3, 1, 6, 0)
+    order = {b"II": "<", b"MM": ">"}[bytes(block[6:8])]
+    count = struct.unpack_from(f"{order}H", block, 14)[0]
+    struct.pack_into(f"{order}I", block, 16 + 12 * count, len(block) - 6)
+    block += struct.pack(f"{order}HHHIHHI", 1, 0x0103, 3, 1, 6, 0, 0)
     path = tmp_path / "a.jpg"
     Image.new("RGB", (4, 3)).save(path, exif=bytes(block))
     with Image.open(path) as image:
