@@ -73,10 +73,7 @@ class Recipe:
     ] = None
     fit: Annotated[
         Literal["crop", "stretch", "letterbox", "none"] | None,
-        Field(
-            description='how a picture of another shape is made to fit that size; "none" leaves pictures in their own '
-            "pixels, and windows of that size are learnt from"
-        ),
+        Field(description="how a picture of another shape is made to fit that size"),
     ] = None
     seed: Annotated[Seed, Field(description="seed of the weights, the order and the augmentation")] = 0
     split: Annotated[

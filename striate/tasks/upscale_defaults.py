@@ -8,9 +8,11 @@ from striate.models.table import architecture
 from striate.recipe import Recipe, Stage
 from striate.task_settings import UpscaleSettings
 
-IMAGES: Mapping[str, int] = {"vdsr": 8_000}
+IMAGES: Mapping[str, int] = {"vdsr": 4_000}
 """Windows of training pictures that a default run processes; of the networks that see the small picture more."""
-OTHERS = 24_000
+OTHERS = 16_000
+SIDE = 144
+"""Of a window, a multiple of each factor. Of smaller ones an epoch would learn less than it takes to validate."""
 RATES: Mapping[str, float] = {"vdsr": 3e-4}
 
 
@@ -22,13 +24,12 @@ def default_model(data: Dataset) -> str:
 def default_recipe(data: Dataset, model: str, *, scratch: bool = False) -> Recipe:
     """The recipe for this network on these data."""
     epochs = min(max(round(IMAGES.get(model, OTHERS) / max(1, 0.8 * len(data.records))), 10), 200)
-    preprocess = architecture(model).preprocess
     return Recipe(
         task="upscale",
         model=model,
-        size=preprocess.size,
-        fit=preprocess.resize,
-        batch_size=16,
+        size=(SIDE, SIDE),
+        fit=architecture(model).preprocess.resize,
+        batch_size=8,
         optimizer="adamw",
         weight_decay=0.0,
         clip_norm=1.0,

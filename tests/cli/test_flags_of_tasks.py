@@ -70,7 +70,7 @@ def test_a_flag_of_one_task_says_whose_it_is(striate, guess):
 
 
 def test_flags_whose_values_a_table_decides_list_them(striate, monkeypatch):
-    assert ": coco, yolo, voc, via, dlib, boxes-csv, folders, classes, idx, arrays" in " ".join(
+    assert ": coco, yolo, voc, via, dlib, boxes-csv, folders, classes, pictures, idx, arrays" in " ".join(
         help_of(striate)["--format"].split()
     )
     assert ": top1 top5 loss ece (classify), mean_iou top1 accuracy_iou50 loss (localize), ap ap50 " in " ".join(
@@ -80,7 +80,7 @@ def test_flags_whose_values_a_table_decides_list_them(striate, monkeypatch):
         patch.setitem(TASKS, "guess", f"{__name__}:Guess")
         patch.setitem(SETTINGS, "guess", GuessSettings)
         said = " ".join(help_of(striate)["--metric"].split())
-        assert "top1 top5 loss ece (classify), mean_iou " in said and "(detect), top1 top5 loss ece (guess)" in said
+        assert "top1 top5 loss ece (classify), mean_iou " in said and "(upscale), top1 top5 loss ece (guess)" in said
 
 
 def test_flags_are_those_of_the_tasks_that_there_are(striate, monkeypatch):

@@ -42,6 +42,5 @@ def test_figures_are_those_of_others(oracle: Callable[[Path], Oracle], shared_da
     assert len(wanted) == len(one) == 15
     for found, true, said in zip(one, other, wanted, strict=True):
         ours = [psnr(found[None], true[None]), ssim(found[None], true[None])]
-        # torchmetrics sums its window in float64 along both axes at once, scikit-image one after the other.
         assert ours == pytest.approx(said["skimage"], abs=1e-7)
         assert ours == pytest.approx(said["torchmetrics"], abs=1e-5)
