@@ -4,14 +4,15 @@ Shi et al., "Real-time single image and video super-resolution using an efficien
 network", CVPR 2016, sections 3.1 and 4.2.
 
 All windows look at the small picture; the last one says factor * factor numbers a place, which become as many pixels.
+The picture goes on beyond its border as it ends there, four pixels far.
 
-======  =============================================  ==================
-block   layers                                         shape at 96x96, x2
-======  =============================================  ==================
-stem    5x5 convolution of the luma, tanh              64x96x96
-stage1  3x3 convolution, tanh                          32x96x96
-head    3x3 convolution, pixel shuffle                 4x96x96, 1x192x192
-======  =============================================  ==================
+======  =====================================================  ====================
+block   layers                                                 shape at 96x96, x2
+======  =====================================================  ====================
+stem    5x5 convolution of the luma and its border, tanh       64x104x104
+stage1  3x3 convolution, tanh                                  32x104x104
+head    3x3 convolution, pixel shuffle; the border is cut off  4x104x104, 1x192x192
+======  =====================================================  ====================
 """
 
 import math
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from striate.layers import Conv2d
 from striate.models.enlarging import Enlarging, Factor, pass_on_
+from striate.ops.enlarging import continued
 
 CHANNELS = (64, 32)
 WINDOWS = (5, 3, 3)
@@ -60,8 +62,9 @@ class ESPCN(Enlarging):
 
     def luma(self, small: Tensor, large: Tensor) -> Tensor:
         """See `Enlarging.luma`."""
-        x: Tensor = self.conv3(self.act2(self.conv2(self.act1(self.conv1(small)))))
-        return cast("Tensor", self.shuffle(x))
+        x: Tensor = self.conv3(self.act2(self.conv2(self.act1(self.conv1(continued(small, MARGIN))))))
+        cut = MARGIN * self.factor
+        return cast("Tensor", self.shuffle(x))[:, :, cut:-cut, cut:-cut]
 
 
 def espcn(*, classes: int, in_channels: int, factor: Factor = 2) -> ESPCN:

@@ -1,17 +1,18 @@
 """FSRCNN: Dong et al., "Accelerating the super-resolution convolutional neural network", ECCV 2016, section 3.2.
 
 FSRCNN(56, 12, 4): windows look at the small picture, most of them at 12 maps of it, and a transposed convolution makes
-it large. The paper counts 12,464 weights; biases and the slopes of PReLU come to that.
+it large. The paper counts 12,464 weights; biases and the slopes of PReLU come to that. The picture goes on beyond its
+border as it ends there, eight pixels far.
 
-=======  ===================================================  ==================
-block    layers                                               shape at 96x96, x2
-=======  ===================================================  ==================
-stem     5x5 convolution of the luma                          56x96x96
-shrink   1x1 convolution                                      12x96x96
-map      four 3x3 convolutions                                12x96x96
-expand   1x1 convolution                                      56x96x96
-head     9x9 transposed convolution, stride of the factor     1x192x192
-=======  ===================================================  ==================
+=======  ======================================================================  ==================
+block    layers                                                                  shape at 96x96, x2
+=======  ======================================================================  ==================
+stem     5x5 convolution of the luma and its border                              56x112x112
+shrink   1x1 convolution                                                         12x112x112
+map      four 3x3 convolutions                                                   12x112x112
+expand   1x1 convolution                                                         56x112x112
+head     9x9 transposed convolution, stride of the factor; the border is cut     1x192x192
+=======  ======================================================================  ==================
 """
 
 from typing import cast
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from striate.layers import Conv2d, ConvTranspose2d, bilinear_weights
 from striate.models.enlarging import Enlarging, Factor, pass_on_
+from striate.ops.enlarging import continued
 
 D, S, M = 56, 12, 4
 """The paper's sensitive variables: maps of the features, of the shrunk ones, and windows between."""
@@ -65,7 +67,9 @@ class FSRCNN(Enlarging):
 
     def luma(self, small: Tensor, large: Tensor) -> Tensor:
         """See `Enlarging.luma`."""
-        return cast("Tensor", self.head(self.expand(self.map(self.shrink(self.stem(small))))))
+        x = self.expand(self.map(self.shrink(self.stem(continued(small, MARGIN)))))
+        cut = MARGIN * self.factor
+        return cast("Tensor", self.head(x))[:, :, cut:-cut, cut:-cut]
 
 
 def fsrcnn(*, classes: int, in_channels: int, factor: Factor = 2) -> FSRCNN:

@@ -86,7 +86,8 @@ def test_it_begins_near_interpolation(name: str, factor: int) -> None:
     with torch.no_grad():
         said = network.luma(images, plain)
     wanted = plain if name == "vdsr" else F.interpolate(images, scale_factor=factor, mode="bilinear")
-    inside = slice(12 * factor, -12 * factor)
+    border = 12 * factor if name == "vdsr" else 0  # the others draw no frame around the picture
+    inside = slice(border, plain.shape[2] - border)
     off = (said - wanted)[:, :, inside, inside].abs().max()
     assert off < 0.05 and images.std() > 0.1
 

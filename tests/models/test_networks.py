@@ -87,9 +87,10 @@ PUBLISHED = {
     "yolov3": (61_949_149, 52_608, 32_932_037_632),
     "yolov3_tiny": (8_852_366, 6_368, 2_782_480_896),
     "darknet": (8_852_366, 6_368, 2_782_480_896),
-    # By arithmetic: each window's weights for each of 96 x 96 places, VDSR's for each of 192 x 192.
-    "espcn": (21_284, 0, (64 * 25 + 64 * 32 * 9 + 32 * 4 * 9) * 96**2),
-    "fsrcnn": (12_464 + 173 + 172, 0, 12_464 * 96**2),  # as the paper counts, biases, slopes
+    # By arithmetic: each window's weights for each of 96 x 96 places and of those beyond the border that the network
+    # adds, VDSR's for each of 192 x 192.
+    "espcn": (21_284, 0, (64 * 25 + 64 * 32 * 9 + 32 * 4 * 9) * (96 + 8) ** 2),
+    "fsrcnn": (12_464 + 173 + 172, 0, 12_464 * (96 + 16) ** 2),  # as the paper counts, biases, slopes
     "vdsr": (664_704, 0, 664_704 * 192**2),
     # By arithmetic: googlenet_bn, and behind each module of C channels two dense layers with biases, C to C / 16 to C.
     "se_inception": (
