@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import torch
 
 from striate import modelfile
 from striate.base.errors import DataError
+from striate.base.fields import annotated, refuse_unknown, validated
 from striate.base.hardware import cores
 from striate.data import open_data, splits
 from striate.data.alignment import aligned
@@ -18,6 +19,8 @@ from striate.data.loading import Loader, prepares_ahead, threads_for
 from striate.data.names import printable
 from striate.data.reading import readable
 from striate.data.records import Dataset, Record
+from striate.data.settings import OF_SPLITS, USUAL, DataSettings
+from striate.data.sources import SOURCES, format_of, meaningless
 from striate.data.splits import fingerprint
 from striate.inference import device_named, measure, task_of
 from striate.ops.own_state import own_state
@@ -64,6 +67,7 @@ def evaluate(
     *,
     split: Pictures | None = None,
     format: str | None = None,
+    changes: Mapping[str, Any] | None = None,
     device: str = "auto",
     workers: int | None = None,
     batch_size: int = 32,
@@ -75,6 +79,7 @@ def evaluate(
     Args:
         split: which pictures; None takes the run's own test split when these are the data that the model was trained
             on, else the folder ``test``, else ``val``, else all.
+        changes: fields of a recipe's table ``[data]`` where these data are to be read otherwise: ``{"clip": True}``.
 
     Raises:
         StriateError: model or data are not usable, or the data have classes that the model does not know.
@@ -82,8 +87,7 @@ def evaluate(
     started = time.monotonic()
     network, description = modelfile.open_model(model, on_notice=on_notice)
     task = task_of(description)
-    as_trained = replace(description.data, group=None)  # groups decide nothing but a split, see `_split_as_trained`
-    whole = task.checked(open_data(Path(data), format=format, settings=as_trained, task=description.task))
+    whole = task.checked(_opened(Path(data), format, description, changes or {}))
     dataset, cache = readable(whole, description.preprocess, skip=skip_unreadable, every_class=task.every_class)
     if on_notice:
         for text in dataset.notices:
@@ -117,6 +121,19 @@ def evaluate(
         details=tuple(task.details(figures, rows)),
         rows=rows,
     )
+
+
+def _opened(data: Path, format: str | None, description: modelfile.Description, changes: Mapping[str, Any]) -> Dataset:
+    """The data, read for the model's task by its settings, where they mean something for the format, and the changes.
+
+    Groups decide nothing but a split, see `_split_as_trained`.
+    """
+    refuse_unknown(changes, [name for name in annotated(DataSettings) if name not in OF_SPLITS], "changes")
+    name = format_of(data, format=format, settings=description.data, task=description.task)
+    _, has = SOURCES[name].reader(data, description.task)
+    vain = {field: getattr(USUAL, field) for field in (*OF_SPLITS, *meaningless(name, has))}
+    settings = validated(DataSettings, asdict(description.data) | vain | dict(changes), "changes")
+    return open_data(data, format=name, settings=settings, task=description.task)
 
 
 def _doubt(dataset: Dataset, description: modelfile.Description, name: str) -> str | None:

@@ -64,8 +64,7 @@ def evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
 
     Who answers picture by picture looks for the modules once: that takes as long as a small layer.
     """
-    # Most modules are as they should be, and setting an attribute of a module takes longer than asking for it: for one
-    # small picture, setting all of them is a tenth of the time.
+    # Most are as they should be, and setting an attribute of a module takes longer than asking for it.
     training = [module for module in modules if module.training]
     for module in training:
         module.training = False

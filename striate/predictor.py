@@ -5,6 +5,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
@@ -17,18 +18,20 @@ from PIL.Image import fromarray
 from torch import Tensor
 
 from striate import modelfile
+from striate.answering import FoldedNetwork
 from striate.base.atomic import output_error, replace_file
 from striate.base.errors import DataError, DecodeError, ModelError
 from striate.base.hardware import cores
 from striate.data.names import counted, printable
+from striate.data.sources.folder_tree import is_picture
 from striate.inference import Picture, answering, device_named, evaluating, opened, prepared, task_of
 from striate.models.network import Network
 from striate.ops.own_state import own_draws, own_modes
-from striate.pictures.decode import PICTURE_SUFFIXES, decode, path_of
+from striate.pictures.decode import decode, path_of
 from striate.pictures.geometry import Geometry
 from striate.pictures.remarks import Remark, Remarks
 from striate.pictures.tiles import OVERLAP, Tiling
-from striate.tasks.task import Merged, Task
+from striate.tasks.task import Merged, MostProbable, Task
 
 BATCH_SIZE = 16
 SIDE = 256
@@ -37,13 +40,21 @@ SIDE = 256
 _Prepared = tuple[NDArray[np.uint8], Geometry, Remark]
 
 
-def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], None] | None = None) -> "Predictor":
+def load(
+    model: str | Path,
+    *,
+    device: str = "auto",
+    score_threshold: float | None = None,
+    on_notice: Callable[[str], None] | None = None,
+) -> "Predictor":
     """Load a model file, a run folder's best model, or a pretrained network by its name.
 
+    ``score_threshold`` is the least probability of what answers name (of detection), instead of the model file's.
     ``on_notice`` is told before pretrained weights are fetched, and what a `Predictor` has to say.
 
     Raises:
         ModelFileError: it is none of these, or is damaged, or is newer than this version.
+        ModelError: ``score_threshold`` is out of range, or the task leaves nothing out of its answers by a score.
 
     Example:
         >>> predictor = load("efficientnet_lite0")          # doctest: +SKIP
@@ -52,6 +63,8 @@ def load(model: str | Path, *, device: str = "auto", on_notice: Callable[[str], 
     """
     with own_draws(), own_modes():
         network, description = modelfile.open_model(model, on_notice=on_notice)
+        if score_threshold is not None:
+            description = _scoring(description, score_threshold)
         return Predictor(network, description, device=device, on_notice=on_notice)
 
 
@@ -79,6 +92,8 @@ class Predictor:
         self._modules, self._threads = tuple(self.network.modules()), cores()
         with evaluating(self._modules):
             self._answer = answering(self.network, self.device, on_notice)
+        if isinstance(self._answer, FoldedNetwork):
+            self._modules = self._answer.modules  # looking at all takes as long as a small layer
 
     def __reduce__(self) -> tuple[Callable[..., "Predictor"], tuple[Network, modelfile.Description]]:
         """What a copy is made of; plans are made anew, and a listener stays where it listens.
@@ -133,8 +148,8 @@ class Predictor:
         Raises:
             DecodeError: a picture cannot be read.
             DataError: the folder holds no pictures, an array is no picture, or a path is empty.
-            ModelError: ``top`` is no whole number from 1; ``tile`` or ``overlap`` is out of range, or the task answers
-                a picture as a whole alone.
+            ModelError: ``top`` is no whole number from 1, or the task gives each picture one answer; ``tile`` or
+                ``overlap`` is out of range, or the task answers a picture as a whole alone.
         """
         if isinstance(pictures, str | os.PathLike) and is_folder(path_of(pictures)):
             return self.stream(pictures_in(pictures), top=top, tile=tile, overlap=overlap)
@@ -161,10 +176,7 @@ class Predictor:
         Raises, with the first answer:
             DataError, ModelError: as if the pictures were given to the predictor itself.
         """
-        if top is not None and (isinstance(top, bool) or not hasattr(top, "__index__") or top < 1):
-            raise ModelError(
-                f"top is {top!r}; expected how many of the most probable answers are wanted, or None for all"
-            )
+        refuse_top(self.task, top)
         tiling = self._tiling(tile, overlap)
         todo = iter(pictures)
         remarks = Remarks()
@@ -248,7 +260,7 @@ class Predictor:
                         raise
                     on_unreadable(error)
                     continue
-            yield picture, prediction if top is None else self.task.most_probable(prediction, top)
+            yield picture, prediction if top is None else cast("MostProbable", self.task.most_probable)(prediction, top)
 
     def _predictions(self, prepared: Sequence[tuple[NDArray[np.uint8], Geometry]]) -> Sequence[Any]:
         """Those of prepared pictures, in their order; pictures of one size that follow each other at once."""
@@ -282,6 +294,33 @@ class Predictor:
         return merged(parts(), tiling)
 
 
+def refuse_top(task: Task, top: int | None) -> None:
+    """See that there can be so many most probable parts of an answer; None is all of it.
+
+    Raises:
+        ModelError: ``top`` is no whole number from 1, or the task's answers have no parts.
+    """
+    if top is None:
+        return
+    if isinstance(top, bool) or not hasattr(top, "__index__") or top < 1:
+        raise ModelError(f"top is {top!r}; expected how many of the most probable answers are wanted, or None for all")
+    if task.most_probable is None:
+        raise ModelError(f"top is {top!r}, but {task.name} gives each picture one answer; leave top out")
+
+
+def _scoring(description: modelfile.Description, score_threshold: float) -> modelfile.Description:
+    """The description with another least score of what answers name."""
+    task = task_of(description)
+    if task.scoring is None:
+        raise ModelError(
+            f"score_threshold is {score_threshold!r}, but {task.name} leaves nothing out of its answers by a score; "
+            "leave it out"
+        )
+    if not 0 < score_threshold < 1:
+        raise ModelError(f"score_threshold is {score_threshold!r}; expected a number between 0 and 1, such as 0.25")
+    return replace(description, task_arguments=task.scoring(float(score_threshold)).arguments)
+
+
 def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str) -> dict[str, str]:
     """Write what a prediction shows into a folder, as files ``name.key.png``, say, where key is that of the JSON.
 
@@ -308,7 +347,8 @@ def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str)
 def pictures_in(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """The picture files below a folder, sorted within each, hidden ones left out; found while they are asked for.
 
-    What is not a folder is itself the one picture, as far as can be told before it is read.
+    Links to folders are followed, as in training, but for those that lead back up, of which all is found already. What
+    is not a folder is itself the one picture, as far as can be told before it is read.
 
     Raises:
         DataError: there is none, a folder cannot be read, or its path is empty.
@@ -322,12 +362,20 @@ def pictures_in(folder: str | os.PathLike[str]) -> Iterator[Path]:
         yield folder
         return
     found = False
-    for path, folders, names in os.walk(folder, onerror=refuse):
+    above: dict[Path, frozenset[tuple[int, int]]] = {}  # of each folder those that it lies in, by device and number
+    for path, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        place = Path(path)
+        status, those = place.stat(), above.pop(place, frozenset())
+        here = (status.st_dev, status.st_ino)
+        if here in those:
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        above |= {place / name: those | {here} for name in folders}
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES:
+            if is_picture(name):
                 found = True
-                yield Path(path) / name
+                yield place / name
     if not found:
         raise DataError(f"{printable(folder)}: holds no pictures")
 

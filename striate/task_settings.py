@@ -82,6 +82,40 @@ class DetectSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SegmentSettings:
+    """What the task "segment" asks of a recipe.
+
+    Raises:
+        RecipeError: all losses have the weight 0.
+    """
+
+    cross_entropy_weight: Annotated[NotNegative, Field(description="weight of the cross-entropy of each pixel")] = 1.0
+    dice_weight: Annotated[
+        NotNegative,
+        Field(description="weight of 1 - Dice, the mean over the classes in a batch (Milletari et al. 2016)"),
+    ] = 0.0
+    focal_weight: Annotated[
+        NotNegative,
+        Field(description="weight of the focal loss, by which sure pixels count less (Lin et al. 2017)"),
+    ] = 0.0
+    focal_gamma: Annotated[NotNegative, Field(description="how much less, in the focal loss: its gamma")] = 2.0
+    class_weights: Annotated[
+        Literal["none", "balanced"],
+        Field(
+            description='"balanced" weighs the pixels of each class by the median frequency of all classes over its '
+            "own, in the training masks (Eigen and Fergus 2015)"
+        ),
+    ] = "none"
+
+    def __post_init__(self) -> None:
+        if not (self.cross_entropy_weight or self.dice_weight or self.focal_weight):
+            raise RecipeError(
+                "segment: cross_entropy_weight, dice_weight and focal_weight are all 0, so there is nothing to learn "
+                "from; give one of them more than 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class UpscaleSettings:
     """What the task "upscale" asks of a recipe."""
 
@@ -95,6 +129,7 @@ SETTINGS: Mapping[str, type] = {
     "classify": ClassifySettings,
     "localize": LocalizeSettings,
     "detect": DetectSettings,
+    "segment": SegmentSettings,
     "upscale": UpscaleSettings,
 }
 """Task name to the dataclass of its settings, in which every field has a default."""

@@ -265,6 +265,17 @@ def test_a_folder_is_walked_in_order_without_what_is_hidden(tmp_path):
     assert found == ["c.jpeg", "a/9.webp", "b/1.PNG", "b/2.jpg"]
 
 
+def test_links_to_folders_are_followed_but_not_up(tmp_path):
+    """As training follows them; also two that lead to each other."""
+    for name in ("data/a/1.jpg", "far/b/2.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    for link, target in (("data/far", "far"), ("far/b/back", "data/a"), ("data/a/on", "far/b"), ("data/up", "data")):
+        (tmp_path / link).symlink_to(tmp_path / target)
+    found = [path.relative_to(tmp_path / "data").as_posix() for path in pictures_in(tmp_path / "data")]
+    assert found == ["a/1.jpg", "a/on/2.jpg", "far/b/2.jpg", "far/b/back/1.jpg"]
+
+
 def test_outputs_are_what_the_answers_are_made_of(predictor):
     pixels = np.stack([drawn(32, 32, seed) for seed in range(3)])
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2)

@@ -54,8 +54,8 @@ def test_toml_gives_the_recipe_back(tmp_path_factory, recipe):
 def test_toml_says_what_every_field_is():
     text = recipes.as_toml(Recipe())
     for owner in (Recipe, Augmentation, ClassifySettings, Stage):
-        for field in dataclasses.fields(owner):  # but for tables, and what is unresolved
-            if field.name not in ("data", "augment", "settings", "stages", "size", "fit"):
+        for field in dataclasses.fields(owner):  # but for tables, what is unresolved, and what there is not
+            if field.name not in ("data", "augment", "settings", "stages", "size", "fit", "crop_size"):
                 assert f"# {recipes.description(owner, field.name)}\n{field.name} = " in text
 
 
@@ -344,7 +344,10 @@ def test_settings_are_those_of_whatever_task_the_recipe_has(boxes):
         ({"settings": {"anchor": 3}}, ['task "boxes"', "Did you mean 'anchors'?"]),
         ({"settings": {"loss": "map"}}, ['boxes.loss is "map"', "'iou' or 'l1'"]),
         ({"boxes": {"anchors": 0}}, ["boxes.anchors is 0", "greater than or equal to 1"]),
-        ({"task": "box"}, ["no task 'box'", "Did you mean 'boxes'?", "classify, localize, detect, upscale, boxes"]),
+        (
+            {"task": "box"},
+            ["no task 'box'", "Did you mean 'boxes'?", "classify, localize, detect, segment, upscale, boxes"],
+        ),
     ],
 )
 def test_what_is_another_tasks_is_refused_by_name(boxes, values, words):

@@ -33,9 +33,9 @@ def checks() -> Iterator[Check]:
 
 
 def _equal() -> Iterator[Check]:
-    """Every network, at the size of pictures that it was published with."""
+    """Every network that names what a picture shows, at the size of pictures that it was published with."""
     differences, refused = {}, set()
-    for name in MODELS:
+    for name in (name for name, row in MODELS.items() if row.task == "classify"):
         try:
             differences[name] = _difference(build(name, seed=0).eval())
         except ModelError:

@@ -13,7 +13,7 @@ from striate.base.errors import ModelError
 from striate.layers import Conv2d, GlobalAveragePool, Linear, MaxPool2d
 from striate.ops.axes import Size, each_axis, each_padding
 from striate.ops.batch_normalization import BOUNDS
-from striate.ops.enlarging import add_enlarged
+from striate.ops.enlarging import NO_CHANNELS, add_enlarged
 from striate.ops.native import kernels_at_hand
 from striate.ops.native.chain import Chain, Kind, Map
 from striate.ops.native.chain import Layer as Link
@@ -25,16 +25,18 @@ from striate.ops.shapes import output_size, padding_amounts
 class Chained:
     """One call for all layers that have weights, and those that are left to make the answer of what it gives.
 
-    ``given`` are the nodes whose values it gives, each with whether that is ``[N, C]`` instead of ``[N, C, 1, 1]``.
+    ``given`` are the nodes whose values it gives, each with whether that is ``[N, C]`` instead of ``[N, C, 1, 1]``. If
+    those that are left want to know the size of the images, these are given, too, first.
     """
 
     run: Chain
     given: dict[fx.Node, bool]
     rest: tuple[Layer, ...]
+    shown: bool
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         """Images ``[N, C, H, W]`` to the values of the nodes, in their order."""
-        maps = self.run(images)
+        maps = [images] * self.shown + self.run(images)
         return [x.flatten(1) if flat else x for x, flat in zip(maps, self.given.values(), strict=True)]
 
 
@@ -55,6 +57,7 @@ def chained(listed: LayerList, images: Tensor) -> Chained | None:
     read = {listed.images}
     links: list[Link] = []
     rest: list[Layer] = []
+    shown: dict[fx.Node, bool] = {}
     for layer in listed.layers:
         reads = [places[node] for node in layer.reads if node in places]
         dense = is_plain(layer.run, nn.Linear, Linear)
@@ -64,6 +67,8 @@ def chained(listed: LayerList, images: Tensor) -> Chained | None:
         if link is None:
             if layer.weighs:
                 return None
+            if _is_size(layer, listed):
+                shown = {listed.images: False}
             rest.append(layer)
             continue
         links.append(link)
@@ -75,12 +80,17 @@ def chained(listed: LayerList, images: Tensor) -> Chained | None:
     answer = listed.layers[-1].node
     if answer in places:
         rest = []
-    wanted = {node for layer in rest for node in layer.reads} | {answer}
+    wanted = {node for layer in rest if not _is_size(layer, listed) for node in layer.reads} | {answer}
     given = {node: node in flat for node in places if node in wanted}
     # What is left may change what it reads, which so must be nobody else's.
     if not links or any(node in given for node in read):
         return None
-    return Chained(Chain(library, links, [places[node] for node in given]), given, tuple(rest))
+    return Chained(Chain(library, links, [places[node] for node in given]), shown | given, tuple(rest), bool(shown))
+
+
+def _is_size(layer: Layer, listed: LayerList) -> bool:
+    """Whether it takes the size of the images, which has no numbers that anybody could change."""
+    return layer.node.target is operator.getitem and layer.node.args == (listed.images, NO_CHANNELS)
 
 
 def _link(layer: Layer, reads: Sequence[int], sizes: Sequence[Map]) -> Link | None:

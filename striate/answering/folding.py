@@ -34,8 +34,9 @@ PLANS = 4
 class FoldedNetwork:
     """What a network answers in evaluation, in less time: float32 ``[N, C, H, W]`` on the CPU to ``[N, classes]``.
 
-    Nobody differentiates. Weights are as they were at the first call for pictures of one size, or the network's own,
-    which stays in evaluation mode. Results equal the network's up to the rounding of float32.
+    Nobody differentiates. Weights are as they were at the first call for pictures of one size, or the network's own.
+    ``modules`` are those that run as they are, and so are in evaluation mode whenever it answers. Results equal the
+    network's up to the rounding of float32.
 
     Threads may share it.
 
@@ -58,6 +59,7 @@ class FoldedNetwork:
             )
         self.network = network
         self._layers = layers_of(network)
+        self.modules = tuple(layer.module for layer in self._layers.layers if layer.module is not None)
         self._plans: dict[tuple[torch.Size, torch.dtype], _Plan] = {}
 
     def __call__(self, images: Tensor) -> Tensor:

@@ -6,9 +6,8 @@ how a norm folds.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from torch import fx, nn
@@ -17,7 +16,7 @@ from striate.base.errors import ModelError
 from striate.layers import BatchNormAct2d, Conv2d, DepthwiseConv2d
 from striate.models.network import Network
 from striate.ops.batch_normalization import Activation
-from striate.ops.enlarging import add_enlarged
+from striate.ops.enlarging import add_enlarged, enlarge_bilinear
 from striate.ops.pooling import global_average_pool
 
 _Module = TypeVar("_Module", bound=nn.Module)
@@ -33,7 +32,7 @@ class FoldingError(ModelError):
 class Layer:
     """What is computed from the values of the nodes ``reads``, by ``run`` or, if there is a ``conv``, all in one.
 
-    ``weighs`` says whether parameters take part.
+    ``module`` is the one that ``run`` calls, if it calls one.
     """
 
     node: fx.Node
@@ -42,7 +41,12 @@ class Layer:
     conv: Conv2d | None = None
     norm: BatchNormAct2d | None = None
     act: Activation = "none"
-    weighs: bool = True
+    module: nn.Module | None = None
+
+    @property
+    def weighs(self) -> bool:
+        """Whether parameters take part."""
+        return self.conv is not None or (self.module is not None and any(True for _ in self.module.parameters()))
 
 
 class LayerList(NamedTuple):
@@ -67,7 +71,7 @@ class _Tracer(fx.Tracer):
     """Stops at what has no layers inside, and at the functions that ask for sizes."""
 
     def __init__(self) -> None:
-        super().__init__(autowrap_functions=(global_average_pool, add_enlarged))
+        super().__init__(autowrap_functions=(global_average_pool, add_enlarged, enlarge_bilinear))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return next(m.children(), None) is None
@@ -155,15 +159,33 @@ def _layer(node: fx.Node, first: fx.Node, modules: dict[fx.Node, nn.Module], roo
         return Layer(node, (), lambda: value)
     reads = tuple(node.all_input_nodes)
     simple = module is not None and list(node.args) == list(reads) and not node.kwargs
-    weighs = module is not None and next(module.parameters(), None) is not None
-    return Layer(node, reads, module if simple else partial(_called, node, module), weighs=weighs)
+    return Layer(node, reads, module if simple else _calling(node, module), module=module)
 
 
-def _called(node: fx.Node, module: nn.Module | None, *values: Any) -> Any:
-    """What a node computes if the nodes that it reads have these values."""
-    known = dict(zip(node.all_input_nodes, values, strict=True))
-    args, named = fx.map_arg((node.args, node.kwargs), known.__getitem__)
-    if node.op == "call_method":
-        return getattr(args[0], str(node.target))(*args[1:], **named)
-    function = node.target if module is None else module
-    return function(*args, **named)  # type: ignore[operator] # a name stands for a method or a module alone
+def _calling(node: fx.Node, module: nn.Module | None) -> Callable[..., Any]:
+    """What a node computes of the values of the nodes that it reads."""
+    places = {read: place for place, read in enumerate(node.all_input_nodes)}
+    arguments = [_argument(each, places) for each in node.args]
+    words = {name: _argument(each, places) for name, each in node.kwargs.items()}
+    target, function = str(node.target), node.target if module is None else module
+
+    def run(*values: Any) -> Any:
+        given = [read(values) for read in arguments]
+        named = {name: read(values) for name, read in words.items()}
+        called: Any = getattr(given.pop(0), target) if node.op == "call_method" else function
+        return called(*given, **named)
+
+    return run
+
+
+def _argument(given: Any, places: Mapping[fx.Node, int]) -> Callable[[Sequence[Any]], Any]:
+    """An argument of a call, of the values at the nodes' places: for a small picture `fx.map_arg` takes long."""
+    nodes: list[fx.Node] = []
+    fx.map_arg(given, nodes.append)
+    if not nodes:
+        return lambda values: given
+    if nodes == [given]:
+        return operator.itemgetter(places[nodes[0]])
+    if nodes == given:
+        return lambda values: [values[places[node]] for node in nodes]
+    return lambda values: fx.map_arg(given, lambda node: values[places[node]])

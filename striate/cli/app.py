@@ -17,7 +17,8 @@ app = App(
     name="striate",
     version=__version__,
     help="From a folder of photographs to a model that answers.",
-    help_epilogue="Start with: striate train FOLDER, where FOLDER holds one folder of pictures a class.",
+    help_epilogue="Start with: striate train FOLDER. Where FOLDER holds one folder of pictures a class, it trains a "
+    "classifier (efficientnet_lite0); where it holds pictures with their boxes, a detector (tood/efficientnet_lite0).",
     suppress_keyboard_interrupt=False,  # main says what was saved, and exits with the signal's own code
 )
 VERBS = {

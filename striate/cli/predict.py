@@ -14,8 +14,11 @@ from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted, printable
 from striate.pictures.decode import path_of
 from striate.pictures.tiles import MOST_OVERLAP, OVERLAP
-from striate.predictor import is_folder, load, pictures_in, written
+from striate.predictor import is_folder, load, pictures_in, refuse_top, written
 
+TOP = 3
+MOST_PROBABLE = f"how many of the most probable answers to show, where there are several; default {TOP}"
+LEAST = "of detection: name what scores so much or more, 0 to 1; default the model file's"
 TILE = (
     "for small objects on large photographs: what is wider or higher than so many of its own pixels is answered in "
     "squares of that side, and what they show is merged"
@@ -31,7 +34,8 @@ def predict(
     images: Annotated[str, Parameter(help="pictures, or folders of them")],
     /,
     *more: Annotated[str, Parameter(help="more pictures, or folders of them")],
-    top: Annotated[int, Parameter(help="how many of the most probable answers to show", validator=Number(gte=1))] = 3,
+    top: Annotated[int | None, Parameter(help=MOST_PROBABLE, validator=Number(gte=1))] = None,
+    score_threshold: Annotated[float | None, Parameter(help=LEAST)] = None,
     tile: Annotated[int | None, Parameter(help=TILE)] = None,
     overlap: Annotated[float | None, Parameter(help=OVERLAPPING)] = None,
     out: Annotated[
@@ -43,7 +47,9 @@ def predict(
     quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
 ) -> None:
     """Say what is on pictures."""
-    predictor = load(model, device=device, on_notice=None if quiet else say)
+    predictor = load(model, device=device, score_threshold=score_threshold, on_notice=None if quiet else say)
+    refuse_top(predictor.task, top)
+    top = top or TOP
     given = [path_of(each) for each in (images, *more)]
     paths = (path for each in given for path in pictures_in(each))
     if out:

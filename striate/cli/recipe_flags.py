@@ -14,7 +14,7 @@ from striate import recipe as recipes
 from striate.base.fields import annotated
 from striate.cli.sizes import SIZE, sides
 from striate.data.records import Classes
-from striate.data.settings import DataSettings
+from striate.data.settings import OF_SPLITS, DataSettings
 from striate.data.sources import SOURCES
 from striate.recipe import SECTIONS, Recipe
 from striate.task_settings import SETTINGS
@@ -41,8 +41,8 @@ def all_flags() -> type:
 
 @functools.cache
 def data_flags() -> type:
-    """The dataclass of those flags that say how data are read."""
-    flags = [_flag(name, {"data": DataSettings}, {}) for name in annotated(DataSettings)]
+    """The dataclass of those flags that say how data are read which are not to be split."""
+    flags = [_flag(name, {"data": DataSettings}, {}) for name in annotated(DataSettings) if name not in OF_SPLITS]
     made = dataclasses.make_dataclass("DataFlags", flags, frozen=True, kw_only=True)
     made.__module__ = __name__
     return made

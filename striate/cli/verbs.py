@@ -26,6 +26,7 @@ OTHER_WORDS: Mapping[str, str] = {
     "stages": "lr learning_rate rate freeze",
     "split": "val_split validation_split test_size",
     "augment": "augmentation",
+    "score_threshold": "conf conf_thres confidence box_score_thresh",
     "patience": "early_stopping",
 }
 """Arguments and fields of the recipe, with what other libraries call them."""
@@ -45,8 +46,9 @@ ADVICE: Mapping[tuple[str, str], str] = {
 """What to do instead of a keyword that no other word stands for."""
 
 DATA = (
-    "the path of a folder with a folder of pictures for each class, of idx files or of an .npz file. Arrays become one "
-    'by numpy.savez("data.npz", x=pictures, y=labels), pictures uint8 [N, H, W] or [N, H, W, 3]'
+    "the path of a folder with a folder of pictures for each class, of pictures with their boxes (COCO, YOLO, Pascal "
+    "VOC ...), of idx files or of an .npz file. Arrays become one by "
+    'numpy.savez("data.npz", x=pictures, y=labels), pictures uint8 [N, H, W] or [N, H, W, 3]'
 )
 MODEL_FILE = "the path of a model file or of a run's folder, or a name such as 'efficientnet_lite0'"
 NAME = "a name of striate.MODELS, such as 'resnet18', by which the network is built"

@@ -9,7 +9,7 @@ pictures smaller, is that of Liu et al., "SSD", 2016, section 3.6, and of most d
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,16 @@ from pydantic import Field
 
 from striate.base.errors import RecipeError
 from striate.base.fields import Later
+from striate.base.ranges import Side
 from striate.pictures.geometry import Crop, Flip, Geometry, Pad, Resize, Rotate
 from striate.pictures.preprocess import Preprocess, ResizeRule
 
+if TYPE_CHECKING:
+    from striate.data.targets import Target
+
 _AREA, _ASPECT, _TOP, _LEFT, FLIP, DOWN, RIGHT, _TURN, _BRIGHT, _CONTRAST, _SATURATION, MOSAIC = range(12)
-DRAWS = 12
+BALANCE, _CLASS, _PLACE = 12, 13, 14
+DRAWS = 15
 """How many uniform numbers in [0, 1) each sample needs; which is for what never depends on the settings."""
 
 
@@ -52,6 +57,22 @@ class Augmentation:
             "smaller ones lie anywhere in the input, of larger ones a part is seen"
         ),
     ] = (1.0, 1.0)
+    crop_size: Annotated[
+        tuple[Side, Side] | None,
+        Later(as_before=None),
+        Field(
+            description="height and width in pixels of the crops to learn from, of pictures that fit the recipe's size "
+            "times scale; without it, crops are of that size"
+        ),
+    ] = None
+    crop_balance: Annotated[
+        float,
+        Later(as_before=0.0),
+        Field(
+            description="part of the windows that show a place of a class drawn of those in the picture, each alike, "
+            "so that rare ones are seen more often, 0 to 1"
+        ),
+    ] = 0.0
     flip: Annotated[bool, Field(description="mirror left and right, half of the time")] = True
     shift: Annotated[int, Field(description="move by up to so many pixels of the network's input each way")] = 0
     rotation: Annotated[float, Field(description="turn by up to so many degrees each way, 0 to 180")] = 0.0
@@ -82,6 +103,7 @@ class Augmentation:
             ("rotation", 0 <= self.rotation <= 180, "degrees from 0 to 180"),
             ("colour", 0 <= self.colour <= 1, "a strength from 0 to 1"),
             ("scale", 0 < self.scale[0] <= self.scale[1] <= 10, "two factors, 0 < least <= most <= 10"),
+            ("crop_balance", 0 <= self.crop_balance <= 1, "a share from 0 to 1"),
             ("mosaic", 0 <= self.mosaic <= 1, "a share from 0 to 1"),
             ("mosaic_epochs", 0 <= self.mosaic_epochs <= 1, "a share from 0 to 1"),
             ("multi_scale", 0 < self.multi_scale[0] <= self.multi_scale[1] <= 4, "two factors, 0 < least <= most <= 4"),
@@ -94,6 +116,16 @@ class Augmentation:
                 f"augmentation: crop = {list(self.crop)} and scale = {list(self.scale)} both choose what is seen of a "
                 "picture; leave one of them at [1, 1]"
             )
+        if self.crop_size and self.crop != (1.0, 1.0):
+            raise RecipeError(
+                f"augmentation: crop = {list(self.crop)} and crop_size = {list(self.crop_size)} both choose what is "
+                "seen of a picture; leave crop at [1, 1], or crop_size out"
+            )
+        if self.crop_size and self.multi_scale != (1.0, 1.0):
+            raise RecipeError(
+                f"augmentation: crop_size = {list(self.crop_size)} and multi_scale = {list(self.multi_scale)} both "
+                "choose the size of a batch; leave multi_scale at [1, 1], or crop_size out"
+            )
 
     @property
     def off(self) -> bool:
@@ -104,7 +136,15 @@ class Augmentation:
     @property
     def windows(self) -> bool:
         """Whether it is random what is seen of a picture, and how large."""
-        return self.crop != (1.0, 1.0) or self.scale != (1.0, 1.0)
+        return self.crop != (1.0, 1.0) or self.scale != (1.0, 1.0) or self.crop_size is not None
+
+    def size(self, preprocess: Preprocess) -> tuple[int, int]:
+        """Height and width of what the network gets while it learns."""
+        return self.crop_size or preprocess.size
+
+    def place(self, target: "Target", draws: NDArray[np.float64]) -> tuple[float, float] | None:
+        """The place (x, y) of the photograph that the window shall show, of a class that was drawn; None: any."""
+        return target.place(float(draws[_CLASS]), float(draws[_PLACE])) if draws[BALANCE] < self.crop_balance else None
 
     def geometry(
         self,
@@ -112,16 +152,18 @@ class Augmentation:
         preprocess: Preprocess,
         draws: NDArray[np.float64],
         frame: tuple[int, int] | None = None,
+        place: tuple[float, float] | None = None,
     ) -> Geometry:
         """Where each pixel goes: window, resize, border, then mirror, shift and turn.
 
         ``start`` is the picture's `Decoded.geometry`, ``draws`` ``[DRAWS]`` are the sample's numbers. The result has
-        the size that ``preprocess`` gives, or that of the ``frame`` (height, width) that shows a part of it.
+        the size that `size` gives, or that of the ``frame`` (height, width) that shows a part of it. A random window
+        shows the photograph's ``place`` (x, y), if there is one.
         """
-        if frame or self.scale != (1.0, 1.0):
-            geometry = self._in_frame(start, preprocess, frame or preprocess.size, draws)
+        if frame or self.crop_size or self.scale != (1.0, 1.0):
+            geometry = self._in_frame(start, preprocess, frame or self.size(preprocess), draws, place)
         elif self.windows:
-            geometry = self._window(start, preprocess, draws)
+            geometry = self._window(start, preprocess, draws, place)
         else:
             geometry = preprocess.geometry(start)
         if self.flip and draws[FLIP] < 0.5:
@@ -138,7 +180,12 @@ class Augmentation:
         return geometry
 
     def _in_frame(
-        self, start: Geometry, preprocess: Preprocess, frame: tuple[int, int], draws: NDArray[np.float64]
+        self,
+        start: Geometry,
+        preprocess: Preprocess,
+        frame: tuple[int, int],
+        draws: NDArray[np.float64],
+        place: tuple[float, float] | None,
     ) -> Geometry:
         """A picture of random size, at a random place of a ``frame`` (height, width) that shows as much as goes in.
 
@@ -156,14 +203,20 @@ class Augmentation:
             for (low, high), draw in ((self.scale, _AREA), (self.aspect, _ASPECT))
         )
         window, seen, free = [], [], []
-        for side, fit, stretch, room, place in zip(
-            (rows, columns), fits, (aspect**-0.5, aspect**0.5), frame, (_TOP, _LEFT), strict=True
+        for side, fit, stretch, room, at, draw in zip(
+            (rows, columns),
+            fits,
+            (aspect**-0.5, aspect**0.5),
+            frame,
+            _decoded(start, place),
+            draws[[_TOP, _LEFT]].tolist(),
+            strict=True,
         ):
             whole = max(1, round(side * fit * factor * stretch))
             part = side if whole <= room else max(1, round(side * room / whole))
-            window.append((int(float(draws[place]) * (side - part + 1)), part))
+            window.append((_begin(side, part, at, draw), part))
             seen.append(min(whole, room))
-            before = int(float(draws[place]) * (room - seen[-1] + 1))
+            before = int(draw * (room - seen[-1] + 1))
             free.append((before, room - seen[-1] - before))
         (top, height), (left, width) = window
         return start.then(
@@ -172,13 +225,19 @@ class Augmentation:
             Pad(*free[0], *free[1], preprocess.fill),
         )
 
-    def _window(self, start: Geometry, preprocess: Preprocess, draws: NDArray[np.float64]) -> Geometry:
+    def _window(
+        self,
+        start: Geometry,
+        preprocess: Preprocess,
+        draws: NDArray[np.float64],
+        place: tuple[float, float] | None,
+    ) -> Geometry:
         """A random window, then what `preprocess` does with a picture that is all to be seen.
 
         Of pictures that stay in their own pixels it has the network's size, whatever `crop` says.
         """
         if preprocess.resize == "none":
-            return self._in_frame(start, preprocess, preprocess.size, draws)
+            return self._in_frame(start, preprocess, preprocess.size, draws, place)
         rows, columns = start.output_size
         least, most = self.crop
         area = least + (most - least) * float(draws[_AREA])
@@ -193,7 +252,8 @@ class Augmentation:
         fit = min(1.0, rows / tall, columns / (tall * aspect))
         h = min(max(round(tall * fit), 1), rows)
         w = min(max(round(tall * aspect * fit), 1), columns)
-        top, left = int(draws[_TOP] * (rows - h + 1)), int(draws[_LEFT] * (columns - w + 1))
+        down, across = _decoded(start, place)
+        top, left = _begin(rows, h, down, float(draws[_TOP])), _begin(columns, w, across, float(draws[_LEFT]))
         return start.then(Crop(top, left, h, w), *_whole(preprocess).geometry(Geometry(h, w)).steps)
 
     def colour_image(self, pixels: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -232,6 +292,21 @@ def _mixed(pixels: NDArray[np.uint8], own: float, shared: float, shift: float) -
     for channel in range(3):
         mixed[:, :, channel] = planes[channel]
     return mixed
+
+
+def _decoded(start: Geometry, place: tuple[float, float] | None) -> tuple[int | None, int | None]:
+    """Row and column of a place (x, y) of the photograph among the decoded pixels."""
+    if place is None:
+        return None, None
+    across, down = start.boxes(np.array([place * 2]))[0, :2].tolist()
+    rows, columns = start.output_size
+    return min(max(math.floor(down), 0), rows - 1), min(max(math.floor(across), 0), columns - 1)
+
+
+def _begin(side: int, part: int, at: int | None, draw: float) -> int:
+    """Where a window of ``part`` of ``side`` pixels begins, drawn of the places where it shows the pixel ``at``."""
+    first, last = (0, side - part) if at is None else (max(0, at - part + 1), min(side - part, at))
+    return first + int(draw * (last - first + 1))
 
 
 NO_AUGMENTATION = Augmentation(crop=(1.0, 1.0), aspect=(1.0, 1.0), flip=False)

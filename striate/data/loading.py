@@ -157,7 +157,7 @@ class Loader:
         if self._own_sizes:
             sample = self._seen(positions[0], epoch, preprocess, draws[0])
             return sample.image[None].copy(), (sample.target,), (sample.geometry,)
-        images = np.empty((len(positions), *preprocess.size, preprocess.count), dtype=np.uint8)
+        images = np.empty((len(positions), *self.augmentation.size(preprocess), preprocess.count), dtype=np.uint8)
 
         def place(rows: range) -> list[tuple[Target, Geometry]]:
             placed = []
@@ -183,7 +183,7 @@ class Loader:
         if self._mosaics is None or not making or draws[MOSAIC] >= self.augmentation.mosaic:
             return self.sample(self.records[position], preprocess, draws)
         return self._mosaics.sample(
-            *(position, epoch, preprocess.size, draws),
+            *(position, epoch, self.augmentation.size(preprocess), draws),
             placed=lambda record, frame, numbers: self.sample(record, preprocess, numbers, frame),
         )
 
@@ -197,7 +197,8 @@ class Loader:
         """One record as the network will see it, or as a frame of it, with the numbers ``[DRAWS]`` drawn for it."""
         decoded = self.cache.picture(record, preprocess)
         try:
-            geometry = self.augmentation.geometry(decoded.geometry, preprocess, draws, frame)
+            place = self.augmentation.place(record.target, draws)
+            geometry = self.augmentation.geometry(decoded.geometry, preprocess, draws, frame, place)
             image = self.augmentation.colour_image(geometry.image(decoded.pixels), draws)
             target = record.target.moved(geometry)
         except Exception as error:  # a fault of ours: say with which picture it came

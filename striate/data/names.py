@@ -1,6 +1,7 @@
 """Names of files as text that can be printed, logged and stored whatever bytes they are made of."""
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,16 @@ def _escaped(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # how Python carries a byte that is not UTF-8 in a name
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
+
+
+def composed(name: str) -> str:
+    r"""A name with each accented letter as one character, as most write it; some computers write two for it.
+
+    Example:
+        >>> composed("e\u0301") == "\xe9"
+        True
+    """
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def unspaced(name: str) -> str:

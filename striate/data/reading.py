@@ -16,19 +16,20 @@ CACHE_SHARE = 0.4
 
 
 def readable(
-    dataset: Dataset, preprocess: Preprocess, *, skip: bool, every_class: bool = True
+    dataset: Dataset, preprocess: Preprocess, *, skip: bool, every_class: bool = True, keep: bool = True
 ) -> tuple[Dataset, PictureCache]:
     """The data set with all its pictures readable, and the cache that reading them has filled.
 
     With ``skip`` those that cannot be read are left out, and a notice of the data set says which; ``every_class`` says
-    that each class must keep some.
+    that each class must keep some. Without ``keep`` the cache stays empty, and every picture is decoded, however many
+    there are.
 
     Raises:
         DataError: some pictures cannot be read and ``skip`` is not given; names every one of them and why.
     """
-    cache = PictureCache(int(available_memory() * CACHE_SHARE))
+    cache = PictureCache(int(available_memory() * CACHE_SHARE) if keep else 0)
     remarks = Remarks()
-    errors = check_readable(dataset, preprocess, cache=cache, workers=cores(), remarks=remarks)
+    errors = check_readable(dataset, preprocess, cache=cache, workers=cores(), remarks=remarks, whole=not keep)
     if errors and not skip:
         rows = "\n".join(f"  {error}" for error in errors)
         raise DataError(

@@ -158,7 +158,7 @@ def picture_sizes(paths: Sequence[Path], *, root: Path, workers: int) -> list[tu
         header = read_header(path)
         return f"{header.height} {header.width}"
 
-    words = [found.split() if found else None for found in _found_in(paths, "size", size, root, workers)]
+    words = [found.split() if found else None for found in found_in(paths, "size", size, root, workers)]
     return [(int(found[0]), int(found[1])) if found else None for found in words]
 
 
@@ -171,14 +171,17 @@ def likeness_hashes(paths: Sequence[Path], *, root: Path, workers: int) -> list[
     def likeness(path: Path) -> str:
         return f"{likeness_hash(decode(path, 'grey', SIDE).pixels):016x}"
 
-    found = _found_in(paths, "likeness", likeness, root, workers)
+    found = found_in(paths, "likeness", likeness, root, workers)
     return [int(word, 16) if word else None for word in found]
 
 
-def _found_in(
+def found_in(
     paths: Sequence[Path], what: str, find: Callable[[Path], str], root: Path, workers: int
 ) -> list[str | None]:
-    """What ``find`` says of each picture, which is remembered as ``what``; None for one that cannot be read."""
+    """What ``find`` says of each picture, which is remembered as ``what``; None for one that cannot be read.
+
+    ``root`` is as in `hash_files`.
+    """
     memory = _Memory(root)
 
     def look(path: Path) -> str | None:
@@ -203,20 +206,23 @@ def check_readable(
     cache: PictureCache,
     workers: int,
     remarks: Remarks | None = None,
+    whole: bool = False,
 ) -> list[DecodeError]:
     """Find all pictures that cannot be read, in the data set's order; each error's path is its record's name.
 
     Pictures that fit into the cache are decoded through it, which fills it; of more than that only the headers are
-    read. Files whose verdict is remembered are not opened again, and where the fault may not be the file's it is asked
-    twice. A picture without a hash (`hash_files`) counts as unreadable. ``remarks`` hear what was
-    odd about pictures that were decoded, now or when their verdict was found.
+    read, unless ``whole`` has all of them decoded. Files whose verdict is remembered are not opened again, and where
+    the fault may not be the file's it is asked twice. A picture without a hash (`hash_files`) counts as unreadable.
+    ``remarks`` hear what was odd about pictures that were decoded, now or when their verdict was found.
     """
     records = [record for record in dataset.records if isinstance(record.handle, Path)]
     memory = _Memory(dataset.root)
-    whole = f"pixels as {preprocess.channels}"
-    reasons = {position: memory.verdict(record, whole) for position, record in enumerate(records)}
+    pixels = f"pixels as {preprocess.channels}"
+    reasons = {position: memory.verdict(record, pixels) for position, record in enumerate(records)}
     unknown = [position for position, reason in reasons.items() if reason is None]
-    fits = bool(unknown) and cache.fits(estimate_bytes([records[position] for position in unknown], preprocess, cache))
+    fits = whole or (
+        bool(unknown) and cache.fits(estimate_bytes([records[position] for position in unknown], preprocess, cache))
+    )
 
     odd: dict[str, Remark] = {}
 
@@ -230,7 +236,7 @@ def check_readable(
             reason, lasting = attempt(position)
         reasons[position] = reason
         if lasting:
-            memory.learn(records[position], whole if fits else "header", reason)
+            memory.learn(records[position], pixels if fits else "header", reason)
         if remark := odd.get(records[position].name):
             memory.learn(records[position], "remark", remark)
     memory.save()

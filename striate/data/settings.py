@@ -16,7 +16,9 @@ class DataSettings:
         str | None, Later(as_before=None), Field(description="format of the data, if it cannot be told")
     ] = None
     clip: Annotated[
-        bool, Later(as_before=False), Field(description="cut boxes that reach out of their picture at its border")
+        bool,
+        Later(as_before=False),
+        Field(description="cut boxes and shapes that reach out of their picture at its border"),
     ] = False
     drop_degenerate: Annotated[
         bool,
@@ -27,9 +29,12 @@ class DataSettings:
         bool, Later(as_before=False), Field(description="leave out boxes that repeat another of the same class")
     ] = False
     unlabelled: Annotated[
-        Literal["error", "background", "skip"],
+        Literal["error", "background", "skip", "ignore"],
         Later(as_before="error"),
-        Field(description='pictures without annotations: an "error", "background" without objects, or "skip" them'),
+        Field(
+            description='pictures without annotations: an "error", "background" without objects, or "skip" them; '
+            '"ignore" skips them, too, and pixels that no shape covers are nobody\'s instead of "background"'
+        ),
     ] = "error"
     largest: Annotated[
         bool,
@@ -41,6 +46,15 @@ class DataSettings:
         Later(as_before=1),
         Field(description="number of the first pixel in Pascal VOC files: 1, or 0 where coordinates are edges, from 0"),
     ] = 1
+    mask_suffix: Annotated[
+        str | None,
+        Later(as_before=None),
+        Field(
+            min_length=1,
+            description='what the names of masks have behind those of their pictures, as "_seg" in a_seg.png for '
+            "a.jpg; by default nothing, _gt, _mask or _label",
+        ),
+    ] = None
     group: Annotated[
         str | None,
         Later(as_before=None),
@@ -53,5 +67,14 @@ class DataSettings:
 
 
 USUAL = DataSettings()
-OF_BOXES = ("clip", "drop_degenerate", "drop_duplicates", "unlabelled", "largest")
-"""Those fields that mean nothing where there are no boxes."""
+MEANT_FOR = {
+    "clip": ("boxes", "shapes"),
+    "drop_degenerate": ("boxes",),
+    "drop_duplicates": ("boxes",),
+    "largest": ("boxes",),
+    "unlabelled": ("boxes", "masks", "shapes"),
+    "mask_suffix": ("masks",),
+}
+"""Those fields that mean nothing where the data have none of these."""
+OF_SPLITS = ("group",)
+"""Those fields that mean nothing where nothing is split."""

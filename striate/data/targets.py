@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from striate.base.errors import DataError
 from striate.data.names import printable
-from striate.pictures.decode import read_indices
 from striate.pictures.geometry import UNKNOWN, Geometry
+from striate.pictures.mask_files import read_indices
 
 VISIBLE = 0.2
 """A box of which less than this part of its area is left inside the picture is dropped with the rest."""
@@ -34,6 +34,12 @@ class Target(Protocol):
 
     def renumbered(self, indices: Mapping[int, int]) -> Self:
         """The same with ``indices[i]`` for each class index i that occurs."""
+
+    def place(self, class_draw: float, place_draw: float) -> tuple[float, float] | None:
+        """A place (x, y) in the photograph that shows a class, both drawn by numbers in [0, 1); None: there is none.
+
+        Each class that occurs is as likely, and each of its places.
+        """
 
     def moved(self, geometry: Geometry) -> Self:
         """The same in the pixels of the network's input."""
@@ -65,6 +71,9 @@ class ClassIndex:
 
     def renumbered(self, indices: Mapping[int, int]) -> "ClassIndex":
         return ClassIndex(indices[self.index])
+
+    def place(self, class_draw: float, place_draw: float) -> None:
+        return
 
     def moved(self, geometry: Geometry) -> "ClassIndex":
         """Itself: a class has no place."""
@@ -130,6 +139,15 @@ class Boxes:
         numbers = [indices[index] for index in self.classes.tolist()]
         return replace(self, classes=np.array(numbers, dtype=np.int64))
 
+    def place(self, class_draw: float, place_draw: float) -> tuple[float, float] | None:
+        """The middle of a box."""
+        if not len(self):
+            return None
+        there = np.unique(self.classes)
+        boxes = self.xyxy[self.classes == _drawn(there, class_draw)]
+        left, top, right, bottom = _drawn(boxes, place_draw).tolist()
+        return (left + right) / 2, (top + bottom) / 2
+
     def moved(self, geometry: Geometry) -> "Boxes":
         """What of the boxes is inside; those of which less than `VISIBLE` is left are gone."""
         height, width = geometry.output_size
@@ -175,22 +193,39 @@ class Boxes:
         )
 
 
+def _drawn(values: NDArray[Any], draw: float) -> Any:
+    """One of the values ``[N, ...]`` by a number in [0, 1)."""
+    return values[int(draw * len(values))]
+
+
 def _areas(xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(xyxy[:, 2] - xyxy[:, 0], 0) * np.maximum(xyxy[:, 3] - xyxy[:, 1], 0)
+
+
+class Drawing(Protocol):
+    """A mask that is made or read when it is needed; frozen. ``name`` is what errors call it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read(self) -> NDArray[np.uint8]:
+        """Uint8 ``[H, W]``; raises DataError, which names it, where that cannot be had."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:
     """A class for each pixel, from a picture of class indices that is read when it is needed.
 
-    ``source`` is the file, or uint8 ``[H, W]``; 255 is nobody's class and never counted, so there are at most 255
-    classes. ``content`` is the sha256 of the file, if it is known. ``numbers`` says which index each byte of the
-    source stands for.
+    ``source`` is the file, what can draw it, or uint8 ``[H, W]``; 255 is nobody's class and never counted, so there are
+    at most 255 classes. ``content`` is a hash of what the source says (of a file its sha256), if it is known.
+    ``numbers`` says which index each byte of the source stands for. ``areas`` are the classes in it, each with its
+    number of pixels (0 where that is not known), or None where only reading it would tell.
     """
 
-    source: Path | NDArray[np.uint8]
+    source: Path | Drawing | NDArray[np.uint8]
     content: bytes = b""
     numbers: tuple[int, ...] | None = None
+    areas: Mapping[int, int] | None = None
 
     def indices(self) -> NDArray[np.uint8]:
         """Class indices, uint8 ``[H, W]``.
@@ -198,8 +233,10 @@ class Mask:
         Raises:
             DataError: the file cannot be read, or holds no picture of class indices.
         """
-        given = read_indices(self.source) if isinstance(self.source, Path) else self.source
-        return given if self.numbers is None else np.array(self.numbers, dtype=np.uint8)[given]
+        source = self.source
+        if not isinstance(source, np.ndarray):
+            source = read_indices(source) if isinstance(source, Path) else source.read()
+        return source if self.numbers is None else np.array(self.numbers, dtype=np.uint8)[source]
 
     def as_bytes(self, names: Sequence[bytes]) -> bytes:
         meanings = [*names, *[b""] * (UNKNOWN + 1 - len(names))]
@@ -207,12 +244,27 @@ class Mask:
         content = self.content or sha256(self.indices().tobytes()).digest()
         return b"mask" + content + b"\0".join(meanings[number] for number in numbers)
 
-    def occurring(self) -> None:
-        return
+    def occurring(self) -> tuple[int, ...] | None:
+        return None if self.areas is None else tuple(self.areas)
 
     def renumbered(self, indices: Mapping[int, int]) -> "Mask":
         numbers = range(UNKNOWN + 1) if self.numbers is None else self.numbers
-        return replace(self, numbers=tuple(indices.get(number, UNKNOWN) for number in numbers))
+        areas: dict[int, int] | None = None if self.areas is None else {}
+        for index, area in (self.areas or {}).items():
+            if areas is not None and index in indices:
+                areas[indices[index]] = areas.get(indices[index], 0) + area
+        return replace(self, numbers=tuple(indices.get(number, UNKNOWN) for number in numbers), areas=areas)
+
+    def place(self, class_draw: float, place_draw: float) -> tuple[float, float] | None:
+        """The middle of a pixel."""
+        indices = self.indices()
+        there = np.flatnonzero(np.bincount(indices.reshape(-1), minlength=UNKNOWN + 1)[:UNKNOWN])
+        if not len(there):
+            return None
+        row, column = divmod(
+            int(_drawn(np.flatnonzero(indices == _drawn(there, class_draw)), place_draw)), indices.shape[1]
+        )
+        return column + 0.5, row + 0.5
 
     def moved(self, geometry: Geometry) -> "Mask":
         """By nearest pixels; 255 where nothing is known.
@@ -222,7 +274,7 @@ class Mask:
         """
         indices = self.indices()
         if indices.shape != (geometry.height, geometry.width):
-            named = printable(self.source) if isinstance(self.source, Path) else "a mask"
+            named = "a mask" if isinstance(self.source, np.ndarray) else _name_of(self.source)
             raise DataError(
                 f"{named}: is {indices.shape[0]} x {indices.shape[1]} pixels, and its picture is {geometry.height} x "
                 f"{geometry.width}"
@@ -232,6 +284,10 @@ class Mask:
     def joined(self, other: "Mask") -> "Mask":
         own, others = self.indices(), other.indices()
         return Mask(np.where(own == UNKNOWN, others, own))
+
+
+def _name_of(source: Path | Drawing) -> str:
+    return printable(source) if isinstance(source, Path) else source.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +302,9 @@ class Larger:
 
     def renumbered(self, indices: Mapping[int, int]) -> "Larger":
         return self
+
+    def place(self, class_draw: float, place_draw: float) -> None:
+        return
 
     def moved(self, geometry: Geometry) -> "Larger":
         return self

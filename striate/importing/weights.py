@@ -25,7 +25,7 @@ from striate.models.network import Network
 from striate.models.table import MODELS, architecture
 from striate.pictures.preprocess import Preprocess
 from striate.task_settings import SETTINGS
-from striate.weights.class_lists import class_list
+from striate.weights.class_lists import class_list, lists_of
 from striate.weights.fitting import head_parameters, load_state
 from striate.weights.foreign import Foreign
 from striate.weights.pretrained import Pretrained, recognised
@@ -260,7 +260,7 @@ def _published_classes(foreign: Foreign, model: str, row: Pretrained | None) -> 
     outputs = answered_classes(foreign, model)
     has = f"answers with {counted(outputs, 'class', 'classes')}" if outputs else "has no layers that answer"
     like = f"the number alone ({outputs})" if outputs else "a number, with --fresh-head"
-    lists = " or ".join(name for name in LISTS if outputs in (None, len(class_list(name))))
+    lists = " or ".join(LISTS if outputs is None else lists_of(outputs))
     raise WeightsError(
         f"{printable(foreign.path)}: {has}, and what they are called is not known; give --classes: "
         f"{f'{lists}, ' if lists else ''}a text file with one name a line, or {like}"

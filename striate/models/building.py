@@ -97,10 +97,19 @@ def _built(
     backbone = architecture(name).backbone
     if backbone is None:
         return builder(classes=classes, in_channels=channels, **further)
+    from striate.models.atrous import make_atrous
     from striate.models.headed import Headed
 
     head = HEADS[name.rpartition("/")[0]]
-    network = build(backbone, classes=1, in_channels=channels, arguments=head.backbone_arguments)
+    try:
+        network = build(backbone, classes=1, in_channels=channels, arguments=head.backbone_arguments)
+    except ModelError as error:
+        if not head.backbone_arguments:
+            raise
+        asked = ", ".join(f"{word} {value!r}" for word, value in head.backbone_arguments.items())
+        raise ModelError(f"{name}: the head stands on a backbone that is built with {asked}. {error}") from None
+    if head.output_stride is not None:
+        make_atrous(network, head.output_stride)
     strides = head.strides
     offered = [info.stride for info in network.feature_info]
     if missing := [stride for stride in strides or () if stride not in offered]:
@@ -111,7 +120,8 @@ def _built(
     features = tuple(info for info in network.feature_info if strides is None or info.stride in strides)
     if classes < 1:
         raise ModelError(f"{name}: classes is {classes}; it must be at least 1")
-    return Headed(network, builder(features, classes=classes, **further), features=features, classes=classes)
+    made = builder(features, classes=classes, **further)
+    return Headed(network, made, features=features, classes=classes, sized=head.sized)
 
 
 def _checked(name: str, builder: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from striate.base.errors import ModelError
 from striate.models.network import FeatureInfo, Network
+from striate.ops.enlarging import size_of
 
 
 class Headed(Network):
@@ -20,6 +21,8 @@ class Headed(Network):
         head: takes a list of maps ``[N, channels, H / stride, W / stride]``, finest first, and gives one tensor.
         features: which maps it reads, of the backbone's ``feature_info`` and in that order.
         classes: how many the head was made for.
+        sized: whether the head must know the pictures' size: ``[N, 0, H, W]`` then stands before its maps, from the
+            first block on.
 
     Raises:
         ModelError: the backbone does not offer these maps, or does not run block by block.
@@ -35,7 +38,15 @@ class Headed(Network):
         (['stem', 'stage1', 'stage2', 'stage3', 'stage4', 'head'], [[12, 6, 3]])
     """
 
-    def __init__(self, backbone: Network, head: nn.Module, *, features: Sequence[FeatureInfo], classes: int) -> None:
+    def __init__(
+        self,
+        backbone: Network,
+        head: nn.Module,
+        *,
+        features: Sequence[FeatureInfo],
+        classes: int,
+        sized: bool = False,
+    ) -> None:
         offered = [info for info in backbone.feature_info if info in features]
         if not features or offered != list(features) or not backbone.runs_by_blocks:
             there = ", ".join(info.name for info in backbone.feature_info)
@@ -54,11 +65,11 @@ class Headed(Network):
             feature_info=tuple(features),
             smallest=backbone.smallest,
         )
-        self.backbone, self.head = backbone, head
+        self.backbone, self.head, self.sized = backbone, head, sized
 
     def run_block(self, name: str, x: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
         """One block, on the tuple that the one before it gave; the first on images."""
-        *kept, last = x if isinstance(x, tuple) else (x,)
+        *kept, last = x if isinstance(x, tuple) else (size_of(x), x) if self.sized else (x,)
         if name == "head":
             return self.head([*kept, last])
         names = list(self.blocks)
@@ -69,7 +80,7 @@ class Headed(Network):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The maps that the head reads, finest first."""
-        return list(self.run(images, stop=self.feature_info[-1].name))
+        return list(self.run(images, stop=self.feature_info[-1].name))[self.sized :]
 
 
 def _drop_behind(network: Network, last: str) -> None:

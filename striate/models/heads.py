@@ -10,9 +10,11 @@ class Head:
     """One head (with its neck): where its builder is (``module:function``), and what is known of it without building.
 
     The builder takes the `FeatureInfo` of the maps that the head reads, finest first, and ``classes`` by keyword, and
-    makes the module that takes these maps as a list and gives one tensor. Further arguments are keywords, too.
+    makes the module that takes these maps as a list and gives one tensor. Further arguments are keywords, too. If it is
+    ``sized``, a map without channels and of the pictures' size, ``[N, 0, H, W]``, stands before them in the list.
     ``task`` names what it is for and ``classes`` is its usual number. ``strides`` are those of the maps that it reads,
-    in pixels (None: all that the backbone has), ``size`` is that of its usual pictures (None: the backbone's),
+    in pixels (None: all that the backbone has), behind an ``output_stride`` of its backbone where windows are spread
+    instead of making coarser maps. ``size`` is that of its usual pictures (None: the backbone's),
     ``backbone_arguments`` are further ones of the backbone's builder, and ``form`` is what its outputs mean, where its
     task knows several forms, with ``form_arguments`` where they are not that form's own.
     """
@@ -22,6 +24,8 @@ class Head:
     task: str
     classes: int
     strides: tuple[int, ...] | None = None
+    sized: bool = False
+    output_stride: int | None = None
     size: tuple[int, int] | None = None
     backbone_arguments: Mapping[str, Any] = field(default_factory=dict)
     form: str | None = None
@@ -64,5 +68,90 @@ HEADS: Mapping[str, Head] = {
         strides=(32,),
         size=(320, 320),
         form="yolo_grid",
+    ),
+    "deeplabv3": Head(
+        build="striate.models.deeplabv3:deeplabv3",
+        summary="a class for each pixel, by atrous windows on a map of 16 pixels a place (DeepLabv3)",
+        task="segment",
+        classes=21,
+        strides=(16,),
+        sized=True,
+        output_stride=16,
+    ),
+    "deeplabv3_os8": Head(
+        build="striate.models.deeplabv3:deeplabv3",
+        summary="DeepLabv3 on a map of 8 pixels a place",
+        task="segment",
+        classes=21,
+        strides=(8,),
+        sized=True,
+        output_stride=8,
+    ),
+    "fcn32s": Head(
+        build="striate.models.fcn:fcn",
+        summary="FCN-32s as published: scores of a VGG whose dense layers slide, enlarged",
+        task="segment",
+        classes=21,
+        strides=(32,),
+        sized=True,
+        size=(500, 500),
+        backbone_arguments={"dense_layers": "padded"},
+    ),
+    "fcn32s_same": Head(
+        build="striate.models.fcn:fcn_same",
+        summary="FCN-32s with SAME paddings, which needs no crops",
+        task="segment",
+        classes=21,
+        strides=(32,),
+        sized=True,
+        size=(500, 500),
+        backbone_arguments={"dense_layers": "same"},
+    ),
+    "fcn16s": Head(
+        build="striate.models.fcn:fcn",
+        summary="FCN-16s as published: scores of a VGG whose dense layers slide, enlarged",
+        task="segment",
+        classes=21,
+        strides=(16, 32),
+        sized=True,
+        size=(500, 500),
+        backbone_arguments={"dense_layers": "padded"},
+    ),
+    "fcn16s_same": Head(
+        build="striate.models.fcn:fcn_same",
+        summary="FCN-16s with SAME paddings, which needs no crops",
+        task="segment",
+        classes=21,
+        strides=(16, 32),
+        sized=True,
+        size=(500, 500),
+        backbone_arguments={"dense_layers": "same"},
+    ),
+    "fcn8s": Head(
+        build="striate.models.fcn:fcn",
+        summary="FCN-8s as published: scores of a VGG whose dense layers slide, enlarged",
+        task="segment",
+        classes=21,
+        strides=STRIDES,
+        sized=True,
+        size=(500, 500),
+        backbone_arguments={"dense_layers": "padded"},
+    ),
+    "fcn8s_same": Head(
+        build="striate.models.fcn:fcn_same",
+        summary="FCN-8s with SAME paddings, which needs no crops",
+        task="segment",
+        classes=21,
+        strides=STRIDES,
+        sized=True,
+        size=(500, 500),
+        backbone_arguments={"dense_layers": "same"},
+    ),
+    "unet": Head(
+        build="striate.models.unet_head:unet_head",
+        summary="a class for each pixel, from all maps of the backbone, coarsest to finest (U-Net)",
+        task="segment",
+        classes=21,
+        sized=True,
     ),
 }

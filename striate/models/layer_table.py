@@ -182,6 +182,8 @@ def _described(module: nn.Module) -> str:
         groups = f", {module.groups} groups" if module.groups > 1 and not depthwise else ""
         kind = "depthwise convolution" if depthwise else "convolution"
         return f"{kind} {_window(module.kernel_size, module.stride, module.padding)}{groups}"
+    if isinstance(module, ConvTranspose2d):
+        return f"transposed convolution {_window(module.kernel_size, module.stride, module.padding)}"
     if isinstance(module, Pool):
         stride = module.kernel_size if module.stride is None else module.stride
         kind = "max pool" if type(module).__name__.startswith("Max") else "mean pool"

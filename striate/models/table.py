@@ -22,7 +22,8 @@ class Architecture:
     layers) count it as published, for the channels and size of ``preprocess`` and for ``classes``, without auxiliary
     heads; they are None of a head on a backbone (`counts` counts them). ``preprocess`` is for training from scratch;
     pretrained weights bring their own. ``task`` is what it is made for, ``form`` what its outputs mean to a task that
-    knows several forms, with ``form_arguments`` where they are not that form's own. The builder takes ``classes`` and
+    knows several forms, with ``form_arguments`` where they are not that form's own. No head stands on what is
+    ``whole``. The builder takes ``classes`` and
     ``in_channels`` by keyword; where there is a ``backbone`` it makes the head alone, see `striate.models.heads.Head`.
     """
 
@@ -34,6 +35,7 @@ class Architecture:
     classes: int = 1000
     task: str = "classify"
     backbone: str | None = None
+    whole: bool = False
     form: str | None = None
     form_arguments: Mapping[str, Any] = field(default_factory=dict)
 
@@ -57,6 +59,7 @@ _TINY_FORM = {
 }
 # The paper's paper is -0.1 and its ink 1.175, which makes the mean of a digit about 0 and its variance about 1.
 _INK = replace(_DIGITS, mean=(0.1 / 1.275,), scale=(1 / 1.275,))
+_CELLS = Preprocess(channels="grey", mean=(0.5,), scale=(0.25,), size=(388, 388), resize="stretch")
 _BYTES_256 = replace(_DIGITS, unit=256.0, mean=(0.0,), scale=(1.0,), size=(28, 28), border=0)
 
 # Networks that make pictures larger turn colours to luma themselves.
@@ -446,6 +449,7 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
             preprocess=_YOLO,
             classes=80,
             task="detect",
+            whole=True,
             form="yolov3",
         ),
         "yolov3_tiny": Architecture(
@@ -456,6 +460,7 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
             preprocess=_YOLO,
             classes=80,
             task="detect",
+            whole=True,
             form="yolov3",
             form_arguments=_TINY_FORM,
         ),
@@ -467,8 +472,19 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
             preprocess=_YOLO,
             classes=80,
             task="detect",
+            whole=True,
             form="yolov3",
             form_arguments=_TINY_FORM,
+        ),
+        "unet": Architecture(
+            build="striate.models.unet:unet",
+            summary="U-Net as published: a class for each pixel, from windows that pad nothing",
+            parameters=31_030_658,
+            multiply_adds=150_428_424_448,
+            preprocess=_CELLS,
+            classes=2,
+            task="segment",
+            whole=True,
         ),
         "espcn": Architecture(
             build="striate.models.espcn:espcn",
@@ -478,6 +494,7 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
             preprocess=_ENLARGED,
             classes=0,
             task="upscale",
+            whole=True,
         ),
         "fsrcnn": Architecture(
             build="striate.models.fsrcnn:fsrcnn",
@@ -487,6 +504,7 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
             preprocess=_ENLARGED,
             classes=0,
             task="upscale",
+            whole=True,
         ),
         "vdsr": Architecture(
             build="striate.models.vdsr:vdsr",
@@ -496,6 +514,7 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
             preprocess=_ENLARGED,
             classes=0,
             task="upscale",
+            whole=True,
         ),
     }
 )
@@ -529,7 +548,7 @@ def architecture(name: str) -> Architecture:
     row = MODELS[backbone]
     if not stroke:
         return row
-    if row.form:
+    if row.whole:
         raise ModelError(f"no model is called {name!r}: {backbone} is whole; a head stands on a classifier's maps")
     top = HEADS[head]
     return Architecture(
@@ -549,7 +568,7 @@ def architecture(name: str) -> Architecture:
 def is_model(name: str) -> bool:
     """Whether a network, or a head on a backbone, has this name."""
     head, stroke, backbone = name.rpartition("/")
-    return backbone in MODELS and (not stroke or (head in HEADS and not MODELS[backbone].form))
+    return backbone in MODELS and (not stroke or (head in HEADS and not MODELS[backbone].whole))
 
 
 def counts(name: str) -> tuple[int, int]:

@@ -24,6 +24,11 @@ REACH_AT_FIRST = 1.0
 """What a side's distance begins with: e strides."""
 
 
+def point(in_channels: int, channels: int) -> ConvNormAct:
+    """A 1x1 convolution with a norm and a ReLU."""
+    return ConvNormAct(in_channels, channels, 1, padding="valid", norm=partial(BatchNormAct2d, act="relu"), act=None)
+
+
 class Separable(nn.Sequential):
     """A depthwise window of 5x5 and a 1x1 convolution, each with a norm, a ReLU behind the second."""
 
@@ -37,7 +42,7 @@ class Separable(nn.Sequential):
                 norm=BatchNormAct2d,
                 act=None,
             ),
-            _point(in_channels, channels),
+            point(in_channels, channels),
         )
 
 
@@ -47,7 +52,7 @@ class Pyramid(nn.Module):
     def __init__(self, in_channels: Sequence[int], channels: int) -> None:
         super().__init__()
         scales = len(in_channels)
-        self.lateral = nn.ModuleList([_point(count, channels) for count in in_channels])
+        self.lateral = nn.ModuleList([point(count, channels) for count in in_channels])
         self.down = nn.ModuleList([Separable(channels, channels) for _ in range(scales - 1)])
         self.shrink = nn.ModuleList([Separable(channels, channels, stride=2) for _ in range(scales - 1)])
         self.up = nn.ModuleList([Separable(channels, channels) for _ in range(scales - 1)])
@@ -95,10 +100,6 @@ def task_aligned(
 ) -> TaskAlignedHead:
     """The head for a backbone's maps; ``channels`` is the pyramid's width, ``depth`` how many windows a tower has."""
     return TaskAlignedHead([info.channels for info in features], classes, channels, depth)
-
-
-def _point(in_channels: int, channels: int) -> ConvNormAct:
-    return ConvNormAct(in_channels, channels, 1, padding="valid", norm=partial(BatchNormAct2d, act="relu"), act=None)
 
 
 def _numbers(channels: int, count: int, begin: float) -> Conv2d:

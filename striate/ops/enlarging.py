@@ -1,9 +1,13 @@
-"""Maps made larger, to meet finer ones; pictures made larger and smaller."""
+"""Maps made larger, to meet finer ones or to be as large as the pictures; pictures made larger and smaller."""
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from striate.base.errors import DataError
+from striate.ops.axes import memory_format
+
+NO_CHANNELS = (slice(None), slice(0))
+"""What of a map ``[N, C, H, W]`` tells its size and holds no numbers."""
 
 
 def add_enlarged(fine: Tensor, coarse: Tensor) -> Tensor:
@@ -17,6 +21,31 @@ def add_enlarged(fine: Tensor, coarse: Tensor) -> Tensor:
         [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]
     """
     return fine + F.interpolate(coarse, size=fine.shape[2:], mode="nearest")
+
+
+def size_of(images: Tensor) -> Tensor:
+    """The size of images ``[N, C, H, W]`` as a map without channels, ``[N, 0, H, W]``, which no sum or copy costs."""
+    return images[NO_CHANNELS]
+
+
+def enlarge_bilinear(coarse: Tensor, size: Tensor, stride: int) -> Tensor:
+    """Maps ``[N, C, h, w]`` of so many pixels a place to the size ``[N, 0, H, W]`` of pictures, bilinearly.
+
+    Each place stands for the middle of ``stride`` pixels, whether or not they all lie in the picture: of an odd side,
+    SAME windows make one place more than fit. Beyond the outermost middles the border goes on; pictures may be larger
+    than all places together, since VALID windows lose some.
+
+    Example:
+        >>> import torch
+        >>> enlarge_bilinear(torch.tensor([[[[0.0, 4.0]]]]), torch.zeros(1, 0, 1, 3), 2).tolist()
+        [[[[0.0, 1.0, 3.0]]]]
+    """
+    height, width = size.shape[2:]
+    rows, columns = (-(-side // stride) for side in (height, width))
+    lost = max(0, rows - coarse.shape[2]), max(0, columns - coarse.shape[3])
+    whole = F.pad(coarse, (0, lost[1], 0, lost[0]), mode="replicate") if any(lost) else coarse
+    large = F.interpolate(whole, scale_factor=float(stride), mode="bilinear", align_corners=False)
+    return large[:, :, :height, :width].contiguous(memory_format=memory_format(large))
 
 
 def bicubic(x: Tensor, factor: int) -> Tensor:

@@ -6,9 +6,13 @@ centre within the cell and its size over an anchor's (Redmon and Farhadi, "YOLO9
 is computed in float32 as in `striate.ops.boxes`, and gives finite boxes for whatever finite numbers.
 """
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from striate.base.errors import ModelError
@@ -17,6 +21,16 @@ from striate.ops.boxes import cxcywh_to_xyxy, ltrb_to_xyxy, wide, xyxy_to_cxcywh
 # exp(10) is 22,026: no picture has a box of so many strides or anchors, and its area is far from float32's end.
 _LARGEST = 10.0
 _LEAST = 1e-6  # of a stride, a cell or an anchor: what is said instead of 0, whose logarithm is infinite
+
+
+def cells(size: tuple[int, int], strides: Sequence[int]) -> int:
+    """How many places all maps of an input of ``size`` (height, width) have, see `cell_centres`.
+
+    Example:
+        >>> cells((16, 24), (8, 16))
+        8
+    """
+    return sum(math.prod(-(-side // stride) for side in size) for stride in strides)
 
 
 def cell_centres(
@@ -43,13 +57,19 @@ def cell_centres(
     """
     if min(*size, *strides, len(strides)) < 1:
         raise ModelError(f"cell_centres: takes a size and strides from 1; got {tuple(size)} and {tuple(strides)}")
+    # Computed once a size; a tensor is made of it each time, also a fake one where tensors are.
+    centres, steps = (torch.tensor(each, device=device, dtype=dtype) for each in _places(tuple(size), tuple(strides)))
+    return centres, steps
+
+
+@lru_cache(maxsize=32)
+def _places(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     centres, steps = [], []
     for stride in strides:
-        y, x = ((torch.arange(-(-side // stride), device=device, dtype=dtype) + 0.5) * stride for side in size)
-        rows, columns = torch.meshgrid(y, x, indexing="ij")
-        centres.append(torch.stack([columns, rows], -1).flatten(0, 1))
-        steps.append(torch.full_like(rows, stride).flatten())
-    return torch.cat(centres), torch.cat(steps)
+        rows, columns = ((np.arange(-(-side // stride), dtype=np.float32) + 0.5) * stride for side in size)
+        centres.append(np.stack(np.meshgrid(columns, rows), -1).reshape(-1, 2))
+        steps.append(np.full(len(rows) * len(columns), stride, np.float32))
+    return np.concatenate(centres), np.concatenate(steps)
 
 
 def decode_distances(numbers: Tensor, centres: Tensor, strides: Tensor) -> Tensor:

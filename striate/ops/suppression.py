@@ -2,8 +2,8 @@
 
 Computed by NumPy on the processor wherever the tensors are, without gradients: the length of a result depends on the
 numbers, so every device has to wait for it anyway. Nothing is compared box by box. In crowds the surest box of each
-class is compared with all others of it first. Pairs that may overlap are then found by sorting left edges within a
-class, and of them all that are decided are decided at once.
+class is compared with all others of it first (of more than a few hundred boxes). Pairs that may overlap are then found
+by sorting left edges within a class, and of them all that are decided are decided at once.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from striate.base.errors import ModelError
 from striate.ops.boxes import wide
 
 _BLOCK = 1024  # boxes at first
+_FEW = 256  # boxes, of which comparing all near pairs is the shorter work
 _CROWDED = 8  # pairs a box: where more overlap, smaller blocks leave fewer of the next ones to compare
 _MANY = 8  # one box in so many: where fewer go at once, comparing each with one other is slower than by blocks
 _FAR = 1e9  # px: no decoded box reaches there, and areas are still far from float32's end
@@ -185,7 +186,8 @@ def _suppress(
     counting = np.flatnonzero(_counting(xyxy, scores, threshold))
     ranked = counting[np.argsort(-scores[counting], kind="stable")]
     xyxy, groups = xyxy[ranked], groups[ranked]
-    surest, left = _surest(xyxy, groups, overlap)
+    few = len(ranked) <= _FEW
+    surest, left = (ranked[:0], np.arange(len(ranked))) if few else _surest(xyxy, groups, overlap)
     kept = np.zeros(0, dtype=np.int64)
     start, size = 0, _BLOCK
     while start < len(left) and (most is None or len(kept) < most):

@@ -95,7 +95,7 @@ def read_header(source: Path | bytes, name: str | None = None) -> Header:
     Raises:
         DecodeError: it cannot be read or is no picture.
     """
-    with explained(source, name), open_picture(_checked(source)) as image:
+    with explained(source, name), open_picture(checked(source)) as image:
         refuse_integers(image)
         orientation = orientation_of(image)
         width, height = image.size
@@ -122,7 +122,7 @@ def decode(
         DecodeError: it cannot be read, is no picture, is damaged or too large, or its bands are not ``channels``.
     """
     with explained(source, name):
-        data = _checked(source)
+        data = checked(source)
         if isinstance(data, Path):
             data = data.read_bytes()
         try:
@@ -166,18 +166,6 @@ def path_of(name: str | os.PathLike[str]) -> Path:
     if not text:
         raise DataError("a picture's path is empty; name a file, or a folder (the current one is '.')")
     return Path(text)
-
-
-def read_indices(source: Path, name: str | None = None) -> NDArray[np.uint8]:
-    """A picture of class indices, of one byte a pixel (a palette's places count, not its colours): uint8 ``[H, W]``.
-
-    Raises:
-        DecodeError: it cannot be read, or has more than one byte a pixel.
-    """
-    with explained(source, name), open_picture(_checked(source)) as image:
-        if image.mode not in ("L", "P", "1"):
-            raise DataError(f"it is a picture of mode {image.mode}, where a mask has one byte a pixel")
-        return np.array(image, dtype=np.uint8)
 
 
 def shrink_factor(height: int, width: int, shorter_side: int | None) -> int:
@@ -322,7 +310,7 @@ def _upright(pixels: Pixels, stored: tuple[int, int], factor: int, orientation: 
     return Decoded(np.ascontiguousarray(pixels), height, width, shrunk, remark)
 
 
-def _checked(source: Path | bytes) -> Path | bytes:
+def checked(source: Path | bytes) -> Path | bytes:
     """Refuse what would block or deceive before it is opened: folders, pipes, empty files."""
     if isinstance(source, Path):
         found = source.stat()

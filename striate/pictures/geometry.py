@@ -321,6 +321,14 @@ class Geometry:
             mask = step.undo_mask(mask, height, width)
         return mask
 
+    def positions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the middles of the photograph's rows ``[height]`` and columns ``[width]`` lie in the output.
+
+        Of steps that turn nothing: then all pixels of a row lie in one.
+        """
+        down, across = ((np.arange(side) + 0.5)[:, None].repeat(4, axis=1) for side in (self.height, self.width))
+        return self.boxes(down * [0, 1, 0, 1])[:, 1], self.boxes(across * [1, 0, 1, 0])[:, 0]
+
     def _sizes(self) -> list[tuple[int, int]]:
         """The photograph's size, then the size after each step."""
         sizes = [(self.height, self.width)]

@@ -7,7 +7,7 @@ import simplejpeg
 
 END = b"\xff\xd9"
 
-_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # in coded data 0xff 0x00 is a byte, 0xd0 to 0xd7 a restart
+_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # in coded data 0xff 0x00 is a byte, 0xd0 to 0xd7 a restart
 _FILLING = re.compile(rb"\0\0\Z|[\t\n\r -~]{8}\Z")  # zeros of a disk, a server's text: rare as codes
 _END, _SCAN = 0xD9, 0xDA
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})

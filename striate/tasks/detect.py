@@ -17,12 +17,12 @@ from striate.data.names import counted
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Boxes
 from striate.models.table import architecture
-from striate.ops.suppression import multiclass_nms
 from striate.pictures.geometry import Geometry
 from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
 from striate.task_settings import DetectSettings
-from striate.tasks.coco_figures import COCO_FIGURES, MOST
+from striate.tasks.coco_figures import COCO_FIGURES
+from striate.tasks.detect_answers import found_in_photographs
 from striate.tasks.detect_defaults import default_model, default_recipe
 from striate.tasks.detect_details import details
 from striate.tasks.detect_figures import USUAL_SCORE
@@ -62,6 +62,11 @@ class Detect:
         thresholds = dict(arguments)
         form = dict(thresholds.pop("form", {"name": TaskAligned.name}))
         return cls(classes, FORMS[form.pop("name")](**form), **in_range(DetectSettings, thresholds))
+
+    @property
+    def least_score(self) -> float:
+        """The score from which on objects are named."""
+        return USUAL_SCORE if self.score_threshold is None else self.score_threshold
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -105,17 +110,17 @@ class Detect:
         return self.form.mirrored(outputs, size)
 
     def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[tuple[Detection, ...]]:
-        found = multiclass_nms(
-            self.form.boxes(outputs, geometries[0].output_size),
-            self.form.scores(outputs),
+        found = found_in_photographs(
+            self.form,
+            outputs,
+            geometries,
+            classes=len(self.classes),
             iou_threshold=self.iou_threshold,
-            score_threshold=USUAL_SCORE if self.score_threshold is None else self.score_threshold,
-            max_detections=MOST,
+            score_threshold=self.least_score,
         )
         answers = []
-        for each, geometry in zip(found, geometries, strict=True):
-            there = np.clip(geometry.undo_boxes(each.boxes.cpu().numpy()), 0, [geometry.width, geometry.height] * 2)
-            rows = zip(each.classes.tolist(), each.scores.tolist(), there.tolist(), strict=True)
+        for boxes, scores, classes in found:
+            rows = zip(classes.tolist(), scores.tolist(), boxes.tolist(), strict=True)
             answers.append(tuple(Detection(self.classes.names[i], p, tuple(box)) for i, p, box in rows))
         return answers
 
@@ -123,6 +128,9 @@ class Detect:
         """With the score of best F1, where the recipe names none."""
         known = self.score_threshold is not None
         return self if known else dataclasses.replace(self, score_threshold=figures.get("best_threshold"))
+
+    def scoring(self, least: float) -> "Detect":
+        return dataclasses.replace(self, score_threshold=least)
 
     def merged(self, parts: Iterable[tuple[Geometry, Sequence[Detection]]], tiling: Tiling) -> tuple[Detection, ...]:
         """Each object once, see `detect_tiles`.
@@ -164,7 +172,7 @@ class Detect:
 
     def as_text(self, prediction: Sequence[Detection], top: int) -> str:
         if not prediction:
-            return "nothing found"
+            return f"nothing found that scores {self.least_score:.3g} or more"
         said = [str(each) for each in prediction[:top]]
         more = len(prediction) - len(said)
         return "; ".join(said) + (f"; and {counted(more, 'more object')}" if more else "")

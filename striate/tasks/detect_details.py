@@ -27,7 +27,7 @@ def details(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> It
     if len(worst) < len(classes):
         yield f"and {counted(len(classes) - len(worst), 'class', 'classes')} that are found better"
     yield from _answers(figures, rows)
-    yield from _errors(figures["errors"])
+    yield from _errors(figures["errors"], figures["score_threshold"])
     yield from _worst([row for row in rows if not row["right"]])
 
 
@@ -43,13 +43,15 @@ def _answers(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> I
         yield f"the best F1 on these pictures is {shown(figures['best_f1'])}, from a score of {shown(best)} on"
 
 
-def _errors(errors: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _errors(errors: Mapping[str, Mapping[str, Any]], score: float) -> Iterator[str]:
     kinds = sorted((kind for kind in ERRORS if errors[kind]["count"]), key=lambda kind: -errors[kind]["count"])
     if kinds:
-        lines = [("errors", "count", "AP50 lost (any score)")]
+        lines = [("errors", f"count (from {shown(score)} on)", "AP50 lost (any score)")]
         lines += [(ERRORS[kind], str(errors[kind]["count"]), shown(errors[kind]["gain"])) for kind in kinds]
         yield ""
         yield from table(lines)
+    if errors["missed"]["count"]:
+        yield f"what is found with a lower score counts as {ERRORS['missed']}, and loses no AP50"
 
 
 def _worst(wrong: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -34,6 +34,9 @@ class Form(Protocol):
     def remarks(self) -> Iterable[str]:
         """Sentences for the user on what it was fitted to, before anything is trained."""
 
+    def shape(self, size: tuple[int, int], classes: int) -> tuple[int, int]:
+        """What raw outputs of one picture of ``size`` (height, width) are: so many rows, and numbers in each."""
+
     def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """Boxes xyxy ``[N, P, 4]`` in pixels of an input of ``size`` (height, width), from the network's outputs."""
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from striate.data.records import Batch, Classes
 from striate.data.targets import Boxes
-from striate.ops.suppression import multiclass_nms
-from striate.tasks.coco_figures import MOST
+from striate.tasks.detect_answers import found_in_photographs
 from striate.tasks.detect_figures import figures_of, rows_of
 from striate.tasks.detect_form import Form
 from striate.tasks.detect_matching import Measured
@@ -39,17 +38,18 @@ class DetectMeter:
     def add(self, outputs: Tensor, batch: Batch) -> None:
         """Count a batch's raw outputs."""
         objects = objects_of(batch, outputs.device)
-        boxes, scores = self._form.boxes(outputs, objects.size), self._form.scores(outputs)
-        found = multiclass_nms(
-            boxes, scores, iou_threshold=self._iou_threshold, score_threshold=LEAST_SCORE, max_detections=MOST
+        found = found_in_photographs(
+            self._form,
+            outputs,
+            batch.geometries,
+            classes=len(self._classes),
+            iou_threshold=self._iou_threshold,
+            score_threshold=LEAST_SCORE,
         )
-        for picture, (each, record, geometry) in enumerate(
-            zip(found, batch.records, batch.geometries, strict=True), start=len(self._losses)
+        for picture, ((boxes, scores, classes), record) in enumerate(
+            zip(found, batch.records, strict=True), start=len(self._losses)
         ):
-            here = np.asarray(geometry.undo_boxes(each.boxes.cpu().numpy()), np.float64)
-            here = np.clip(here, 0, [geometry.width, geometry.height] * 2)
-            numbers = [here, each.scores.cpu().numpy()[:, None], each.classes.cpu().numpy()[:, None]]
-            self._found.append(_rows(picture, *numbers))
+            self._found.append(_rows(picture, boxes, scores[:, None], classes[:, None]))
             self._true.append(_rows(picture, *_columns(cast("Boxes", record.target))))
         losses = [self._form.loss(outputs[row : row + 1], of_picture(objects, row)) for row in range(len(found))]
         self._losses += torch.stack([torch.stack(list(parts.values())).sum() for parts in losses]).tolist()

@@ -18,7 +18,7 @@ from striate.base.ranges import NotNegative
 from striate.data.records import Record
 from striate.models.heads import STRIDES
 from striate.ops.boxes import giou, iou
-from striate.ops.grids import cell_centres, decode_distances
+from striate.ops.grids import cell_centres, cells, decode_distances
 from striate.recipe import Recipe
 from striate.task_settings import DetectSettings
 from striate.tasks.detect_objects import Objects
@@ -119,6 +119,10 @@ class TaskAligned:
     def remarks(self) -> Iterable[str]:
         """None: it is fitted to nothing."""
         return ()
+
+    def shape(self, size: tuple[int, int], classes: int) -> tuple[int, int]:
+        """See `Form`."""
+        return cells(size, STRIDES), 4 + classes
 
     def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """See `Form`."""

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from striate.data.records import Record
 from striate.ops.anchors import AnchorReport
+from striate.ops.grids import cells
 from striate.recipe import Recipe
 from striate.task_settings import DetectSettings
 from striate.tasks.detect_anchors import (
@@ -80,6 +81,10 @@ class YoloGrid:
         """See `Form`."""
         return [remark_on((self.anchors,), self.report)]
 
+    def shape(self, size: tuple[int, int], classes: int) -> tuple[int, int]:
+        """See `Form`."""
+        return cells(size, (self.stride,)), 5 * len(self.anchors) + classes
+
     def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """See `Form`."""
         numbers, _ = self._parts(outputs)
@@ -95,8 +100,8 @@ class YoloGrid:
         numbers, logits = self._parts(outputs.float())
 
         def class_errors(places: Tensor) -> Tensor:
-            cells = places // len(self.anchors)
-            mine = logits.gather(1, cells[..., None].expand(-1, -1, logits.shape[2]))
+            own = places // len(self.anchors)
+            mine = logits.gather(1, own[..., None].expand(-1, -1, logits.shape[2]))
             return F.cross_entropy(mine.transpose(1, 2), objects.classes, reduction="none")
 
         places = self._places(objects.size, outputs.device)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from striate.data.records import Record
 from striate.models.heads import STRIDES
 from striate.ops.anchors import AnchorReport
+from striate.ops.grids import cells
 from striate.recipe import Recipe
 from striate.task_settings import DetectSettings
 from striate.tasks.detect_anchors import (
@@ -100,6 +101,11 @@ class Yolov3:
     def remarks(self) -> Iterable[str]:
         """See `Form`."""
         return [remark_on(self.anchors, self.report)]
+
+    def shape(self, size: tuple[int, int], classes: int) -> tuple[int, int]:
+        """See `Form`."""
+        scales = zip(self.anchors, self.strides, strict=True)
+        return sum(len(scale) * cells(size, (stride,)) for scale, stride in scales), 5 + classes
 
     def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """See `Form`."""

@@ -2,6 +2,7 @@
 """Localization: of which class the one object of a picture is, and where it is."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,9 @@ class Localize:
     network_task: ClassVar[str] = "localize"
     metric: ClassVar[str] = "mean_iou"
     every_class: ClassVar[bool] = False
+    scoring: ClassVar[None] = None
     merged: ClassVar[None] = None
+    most_probable: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "top1": 1, "accuracy_iou50": 1, "loss": -1}
 
     @classmethod
@@ -73,8 +76,8 @@ class Localize:
         if said:
             raise DataError(
                 f"{printable(data.root)}: {' and '.join(said)}, and localization answers each picture with one box. "
-                "--largest (of striate train, whose model file keeps it, or of striate convert) takes the largest of "
-                "each picture and leaves out pictures without any; a detector (--task detect) learns from all"
+                "--largest takes the largest of each picture and leaves out pictures without any; a detector "
+                "(--task detect) learns from all"
             )
         return data
 
@@ -132,9 +135,6 @@ class Localize:
     def logged(self, figures: Mapping[str, Any]) -> Mapping[str, Any]:
         return figures
 
-    def most_probable(self, prediction: Detection, top: int) -> Sequence[Detection]:
-        return (prediction,)
-
     def as_json(self, prediction: Detection, top: int) -> dict[str, Any]:
         return {"boxes": [dataclasses.asdict(prediction)]}
 
@@ -161,16 +161,19 @@ class Localize:
         return f"mean IoU {shown(figures['mean_iou'])}, top-1 {shown(figures['top1'])}, loss {shown(figures['loss'])}"
 
     def details(self, figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
-        """The boxes that fit worst, of those that do not fit."""
+        """The boxes that fit worst, of those that do not fit; rounded down, so that none looks as if it did."""
         off = sorted((row for row in rows if row["iou"] < FITS), key=lambda row: float(row["iou"]))
         if off:
-            worst = listed([f"{row['image']} {row['iou']:.2f}" for row in off])
+            worst = listed([f"{row['image']} {math.floor(row['iou'] * 100) / 100:.2f}" for row in off])
             yield f"{counted(len(off), 'box', 'boxes')} with an IoU below {FITS:g}: {worst}"
 
     def summary(self, figures: Mapping[str, Any]) -> str:
         """``mean IoU 0.750, with 95 % confidence between 0.700 and 0.800; class and box right 0.900, top-1 1.000``."""
-        low, high = map(shown, figures["interval"] or (None, None))
+        sure = f"without an interval, since it is of {counted(figures['images'], 'picture')}"
+        if figures["interval"]:
+            low, high = map(shown, figures["interval"])
+            sure = f"with 95 % confidence between {low} and {high}"
         return (
-            f"mean IoU {shown(figures['mean_iou'])}, with 95 % confidence between {low} and {high}; class and box "
-            f"right {shown(figures['accuracy_iou50'])}, top-1 {shown(figures['top1'])}"
+            f"mean IoU {shown(figures['mean_iou'])}, {sure}; class and box right {shown(figures['accuracy_iou50'])}, "
+            f"top-1 {shown(figures['top1'])}"
         )

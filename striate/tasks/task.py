@@ -20,6 +20,7 @@ from striate.pictures.geometry import Geometry
 from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
 
+MostProbable: TypeAlias = Callable[[Any, int], Sequence[Any]]
 Merged: TypeAlias = Callable[[Iterable[tuple[Geometry, Any]], Tiling], Any]
 
 
@@ -184,6 +185,10 @@ class Task(Protocol):
         """
 
     @property
+    def scoring(self) -> Callable[[float], Self] | None:
+        """What makes of it a task that names what scores at least so much; None where no score leaves anything out."""
+
+    @property
     def merged(self) -> Merged | None:
         """What makes one prediction of a large photograph from those for its parts; None where that means nothing.
 
@@ -198,8 +203,9 @@ class Task(Protocol):
     def logged(self, figures: Mapping[str, Any]) -> Mapping[str, Any]:
         """Those of a meter's figures that an epoch's line in the log holds."""
 
-    def most_probable(self, prediction: Any, top: int) -> Sequence[Any]:
-        """The ``top`` most probable parts of a prediction."""
+    @property
+    def most_probable(self) -> MostProbable | None:
+        """What takes the so many most probable parts of a prediction; None where it is one answer, without parts."""
 
     def as_json(self, prediction: Any, top: int) -> dict[str, Any]:
         """A prediction as ``striate predict --json`` prints it, without the picture's name."""

@@ -50,6 +50,8 @@ class Upscale:
     network_task: ClassVar[str] = "upscale"
     metric: ClassVar[str] = "psnr"
     every_class: ClassVar[bool] = False
+    scoring: ClassVar[None] = None
+    most_probable: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"psnr": 1, "ssim": 1, "loss": -1}
 
     @classmethod
@@ -152,9 +154,6 @@ class Upscale:
 
     def logged(self, figures: Mapping[str, Any]) -> Mapping[str, Any]:
         return figures
-
-    def most_probable(self, prediction: _Pixels, top: int) -> _Pixels:
-        return prediction
 
     def as_json(self, prediction: _Pixels, top: int) -> dict[str, Any]:
         height, width = prediction.shape[:2]

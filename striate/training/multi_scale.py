@@ -1,19 +1,21 @@
 """Multi-scale training: batches of other sizes (Redmon and Farhadi, "YOLO9000", CVPR 2017, section 2)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
 from striate.base.errors import RecipeError
 from striate.base.seeds import uniforms
+from striate.data.names import counted
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
 
 STEP = 32
 """Sides are multiples of it, the stride of the coarsest map that usual networks have, so that no cell is cut."""
+_FAR = 1024  # pixels: nobody who asked for a size means one so far from it
 _SIZES = 6  # the stream of the sizes' numbers
 
 
@@ -33,10 +35,13 @@ def size_of(recipe: Recipe, network: Network, preprocess: Preprocess) -> Callabl
             f"{network.size[0]} x {network.size[1]} only; leave multi_scale at [1, 1]"
         )
     shorter = min(preprocess.size)
-    steps = range(math.ceil(least * shorter / STEP - 1e-9), math.floor(most * shorter / STEP + 1e-9) + 1)
-    if not steps or not steps[0]:
+    steps = _steps(shorter, least, most)
+    if not steps:
+        near = next((side for side in _nearest(shorter) if _steps(side, least, most)), None)
+        hint = f"; the nearest --size with one has a shorter side of {near}" if near else ""
         raise RecipeError(
-            f"augment: multi_scale = {[least, most]} of {shorter} pixels have no multiple of {STEP} between them"
+            f"augment: multi_scale = {[least, most]} of {counted(shorter, 'pixel')} have no multiple of {STEP} between "
+            f"them{hint}, and --multi-scale 1 1 leaves all batches at one size"
         )
 
     sizes = [_of_shorter(step * STEP, preprocess.size) for step in steps]
@@ -48,6 +53,17 @@ def size_of(recipe: Recipe, network: Network, preprocess: Preprocess) -> Callabl
         return sizes[int(draw * len(sizes))]
 
     return size
+
+
+def _steps(shorter: int, least: float, most: float) -> range:
+    """The multiples of `STEP` from 1 on between the two parts of a shorter side."""
+    return range(max(1, math.ceil(least * shorter / STEP - 1e-9)), math.floor(most * shorter / STEP + 1e-9) + 1)
+
+
+def _nearest(side: int) -> Iterator[int]:
+    """Sides near this one, the nearest first."""
+    for far in range(1, _FAR):
+        yield from (other for other in (side - far, side + far) if other > 0)
 
 
 def _of_shorter(side: int, size: tuple[int, int]) -> tuple[int, int]:

@@ -46,7 +46,8 @@ def prepared(
     if session.device.type != "cpu":  # whose generators nobody keeps where it is not used
         torch.manual_seed(recipe.seed)
     network = resolving.network_for(data, recipe, task, preprocess, lambda text: session.tell(Notice(text)))
-    network.check_images(torch.empty(1, preprocess.count, *preprocess.size, device="meta"))
+    for size in {preprocess.size, recipe.augment.size(preprocess)}:
+        network.check_images(torch.empty(1, preprocess.count, *size, device="meta"))
     precision = choose(recipe.precision, network, processor(), session.device)
     return network, preprocess, precision, resolving.complete(recipe, network, preprocess, precision.name)
 
@@ -119,7 +120,8 @@ def _begin_or_restore(learner: Learner, run: Run) -> None:
     folder, controls, tell = run.folder, run.session.controls, run.session.tell
     if not (controls.goes_on and folder.started):
         if controls.resume:
-            tell(Notice(f"{folder.path}: holds no run to go on with; a new one begins"))
+            meant = folder.perhaps_meant() if folder.path == run.session.run else ""  # a fold beside it is not
+            tell(Notice(f"{folder.path}: holds no run to go on with; a new one begins.{meant}"))
         with folder.beginning(recipes.as_toml(learner.recipe)):
             save(learner, run)
         return

@@ -169,7 +169,7 @@ def _opened(data: Path, overrides: resolving.Overrides, controls: Controls) -> t
         saved = recipes.load(folder.recipe) if folder.recipe.is_file() else None
     told = {name: table for name, table in overrides.values.items() if name == "data"}
     settings = recipes.changed(saved or Recipe(), told, source=overrides.source).data
-    task = overrides.values.get("task", saved.task if saved else None)
+    task = overrides.values.get("task", saved and saved.task)
     return open_data(data, format=settings.format, settings=settings, task=task), saved
 
 
@@ -195,7 +195,7 @@ def _recipe_of(
             )
         return saved
     if controls.extend:
-        raise OutputError(f"{folder.path}: there is no run to extend")
+        raise OutputError(f"{folder.path}: there is no run to extend.{folder.perhaps_meant()}")
     folder.refuse_if_occupied(force=controls.force or (controls.resume and folder.unborn))
     return resolving.resolve(dataset, overrides)
 

@@ -15,6 +15,7 @@ from typing import Any
 from striate.base.atomic import output_error, remove_partials, write_text
 from striate.base.compiling.locking import turn
 from striate.base.errors import OutputError, TrainingError
+from striate.base.nearest import did_you_mean
 
 _TRIES = 100
 """So often a folder may vanish between its making and its locking: at the end of a run that came to nothing."""
@@ -67,6 +68,10 @@ class RunFolder:
 
     def _content(self) -> list[Path]:
         return [path for path in self.path.iterdir() if path != self.lock] if self.path.is_dir() else []
+
+    def perhaps_meant(self) -> str:
+        """`` Did you mean 'flowers-1'?``, with its leading space: the nearest name of a run beside this folder."""
+        return did_you_mean(self.path.name, [each.parent.name for each in self.path.parent.glob("*/recipe.toml")])
 
     def refuse_if_unwritable(self) -> None:
         """See that files can be written here, before any work is done; nothing is written yet.

@@ -1,6 +1,6 @@
 """The lists of classes that published weights share, by name."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from striate.data.records import Classes
 from striate.weights.imagenet import imagenet_classes
@@ -49,3 +49,13 @@ def class_list(name: ClassList) -> Classes:
             return Classes(_VOC)
         case "none":
             return Classes(())
+
+
+def lists_of(count: int) -> list[ClassList]:
+    """The lists of so many classes.
+
+    Example:
+        >>> lists_of(80)
+        ['coco']
+    """
+    return [name for name in get_args(ClassList) if len(class_list(name)) == count]

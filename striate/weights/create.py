@@ -9,7 +9,7 @@ from striate.base.errors import WeightsError
 from striate.models.building import NO_ARGUMENTS, build, class_count
 from striate.models.table import MODELS, architecture
 from striate.weights.class_lists import class_list
-from striate.weights.fitting import fit_channels, head_parameters, load_state, misfits
+from striate.weights.fitting import as_window, fit_channels, head_parameters, load_state, misfits
 from striate.weights.memory import by_our_names
 from striate.weights.pretrained import has_pretrained, none_of, pretrained_name, pretrained_part
 
@@ -86,7 +86,7 @@ def _pretrained(
     if theirs != name:
         # All of them fit the whole backbone; what stood behind the maps that the head reads is not there any more.
         wanted, inside = network.state_dict(), {f"backbone.{path}": tensor for path, tensor in tensors.items()}
-        return {path: tensor for path, tensor in inside.items() if path in wanted}, True
+        return {path: as_window(tensor, wanted[path]) for path, tensor in inside.items() if path in wanted}, True
     known = class_list(row.classes)
     same = classes == len(known) if isinstance(classes, int) else tuple(classes) in (known.names, known.ids)
     return tensors, not same

@@ -73,6 +73,15 @@ def head_parameters(network: "Network") -> tuple[str, ...]:
     return tuple(name for name in network.state_dict() if name.startswith(paths))
 
 
+def as_window(tensor: "Tensor", wanted: "Tensor") -> "Tensor":
+    """A dense layer's weight ``[out, C * h * w]`` as that of the convolution ``[out, C, h, w]`` that stands for it.
+
+    All others are as they are; so is what has other numbers, of which misfits are said.
+    """
+    dense = tensor.dim() == 2 and wanted.dim() == 4 and tensor.numel() == wanted.numel()
+    return tensor.reshape(wanted.shape) if dense else tensor
+
+
 def fit_channels(network: "Network", tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
     """The tensors with the first convolution made for as many channels as the network's reads, if it is for others.
 

@@ -44,7 +44,9 @@ def test_a_link_to_nothing(train, tmp_path):
 
 def test_an_empty_folder(train, tmp_path, leftovers):
     (tmp_path / "photos").mkdir()
-    train("photos").refuses("photos is an empty folder", "expected a folder for each class")
+    train("photos").refuses(
+        "photos is an empty folder", "expected a folder for each class", "or pictures with their boxes"
+    )
     assert leftovers(tmp_path) == []
 
 
@@ -327,7 +329,11 @@ def test_resuming_or_extending_what_is_not_there(train, striate, photos, tmp_pat
     train(photos, "--resume", "--out", photos).refuses("holds no run of ours")
     assert leftovers(tmp_path) == []
     begun = train(photos, "--resume", "--out", "run")  # a job that was killed before its first file may just go on
-    assert begun.code == 0 and "run: holds no run to go on with; a new one begins" in begun.err
+    assert begun.code == 0 and "run: holds no run to go on with; a new one begins." in begun.err
+    Path("run-1").mkdir()
+    mistyped = train(photos, "--resume", "--out", "rum").err
+    assert "rum: holds no run to go on with; a new one begins. Did you mean 'run'?" in mistyped
+    train(photos, "--extend", "1", "--out", "runs").refuses("runs: there is no run to extend. Did you mean 'run'?")
 
 
 def test_resuming_with_another_recipe(striate, photos, run):

@@ -59,7 +59,7 @@ def test_a_flag_of_two_tasks_stands_there_once_with_both_meanings(striate, guess
     assert "classify: " in said["--loss"] and "guess: how guesses are punished" in said["--loss"]
     assert all(word in said["--loss"] for word in ("cross_entropy", "map", "hinge"))
     assert "guesses a picture" in said["--guesses"] and "label" not in said["--guesses"]
-    assert "classify, localize, detect, upscale, guess" in said["--task"] and "[choices" in said["--task"]
+    assert "classify, localize, detect, segment, upscale, guess" in said["--task"] and "[choices" in said["--task"]
 
 
 def test_a_flag_of_one_task_says_whose_it_is(striate, guess):
@@ -70,9 +70,8 @@ def test_a_flag_of_one_task_says_whose_it_is(striate, guess):
 
 
 def test_flags_whose_values_a_table_decides_list_them(striate, monkeypatch):
-    assert ": coco, yolo, voc, via, dlib, boxes-csv, folders, classes, pictures, idx, arrays" in " ".join(
-        help_of(striate)["--format"].split()
-    )
+    formats = "coco, yolo, voc, cvat, labelme, via, dlib, boxes-csv, masks, folders, classes, pictures, idx, arrays"
+    assert f": {formats}" in " ".join(help_of(striate)["--format"].split())
     assert ": top1 top5 loss ece (classify), mean_iou top1 accuracy_iou50 loss (localize), ap ap50 " in " ".join(
         help_of(striate)["--metric"].split()
     )

@@ -176,6 +176,7 @@ def test_what_a_detector_of_darknet_is_refused_for(striate, photos, leftovers):
     refuses("--classes 2", "detector.cfg", "line 1 stands before any [section]")
     Path("detector.cfg").unlink()
     refuses("--classes 2", "detector.cfg is no file")
+    striate("import", *DARKNET[:1], *DARKNET[3:]).refuses("Put it beside as detector.cfg", "--config FILE.cfg")
     assert not Path("ours.safetensors").exists() and leftovers(Path()) == []
 
 

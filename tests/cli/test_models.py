@@ -16,7 +16,8 @@ def test_the_list_in_words(striate, monkeypatch):
     answer = striate("models")
     assert answer.code == 0 and answer.err == ""
     lines = answer.out.splitlines()
-    assert max(map(len, lines)) <= 100 and len(lines) == 1 + len(MODELS) + 4
+    begin = lines.index(f"heads, each on a backbone such as {next(iter(HEADS))}/efficientnet_lite0:")
+    assert max(map(len, lines)) <= 100 and begin == 1 + len(MODELS) + 3
     rows = {line.split()[0]: re.split(r" {2,}", line.strip()) for line in lines[1 : 1 + len(MODELS)]}
     assert list(rows) == list(MODELS)
     # Multiply-adds in thousands of millions as the papers and figures have them
@@ -26,7 +27,10 @@ def test_the_list_in_words(striate, monkeypatch):
     assert rows["xception"][1:4] == ["22,855,952", "8.36", "299x299 rgb"]
     assert rows["vgg19"][2] == "19.6" and rows["vgg19"][4] == "by hand"
     assert rows["yolov3"][1:] == ["61,949,149", "32.9", "416x416 rgb"]
-    assert lines[-1] == f"heads, each on a backbone such as {next(iter(HEADS))}/efficientnet_lite0: {', '.join(HEADS)}"
+    said = re.findall(r"^  (\w+): ((?:.|\n    )+)", "\n".join(lines[begin + 1 :]), re.MULTILINE)
+    assert {name: task for task, names in said for name in re.split(r",\s+", names)} == {
+        name: head.task for name, head in HEADS.items()
+    }
 
 
 def test_the_list_in_json(striate):
@@ -79,6 +83,12 @@ def test_inner_branches_can_be_unfolded(striate):
     striate("models", "--unfold").refuses("--unfold", "striate models NAME")
 
 
+def test_weights_and_figures_of_a_backbone_are_said_to_be_its(striate):
+    lines = striate("models", "tood/efficientnet_lite0").out.splitlines()
+    (weights,) = (line for line in lines if "top-1" in line)
+    assert weights.startswith("weights of the backbone alone, efficientnet_lite0: ")
+
+
 def test_weights_that_are_not_verified(striate):
     out = striate("models", "resnet101").out
     assert out.count("not verified: to be imported by hand") == 2
@@ -105,7 +115,11 @@ def test_one_network_in_json(striate):
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])
-def test_a_wrong_name(striate, flags):
+def test_a_wrong_name(striate, flags, tmp_path):
     striate("models", "resnet5", *flags).refuses(
         "no model is called 'resnet5'", "Did you mean 'resnet", "striate models lists"
     )
+    (tmp_path / "runs" / "d1").mkdir(parents=True)
+    striate("models", "runs/d1", *flags).refuses("runs/d1 is a folder", "striate evaluate runs/d1 DATA", "recipe.toml")
+    (tmp_path / "resnet18").mkdir()
+    assert striate("models", "resnet18", *flags).code == 0

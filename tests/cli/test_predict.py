@@ -1,10 +1,17 @@
 """``striate predict`` of pictures that can and cannot be read."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from striate import modelfile
+from striate.data.records import Classes
+from striate.models import build
+from striate.pictures.preprocess import Preprocess
+from striate.predictor import load
 
 TEXT = "not a picture: it is a text file named .jpg"
 
@@ -119,3 +126,29 @@ def test_answers_that_are_text_alone_say_that_nothing_was_written(striate, run, 
     assert answer.code == 0 and answer.out.count("\n") == 1
     assert "nothing was written into" in answer.err and "classify are text alone" in answer.err
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    """The model file of a detector that nobody trained: it takes next to nothing for an object."""
+    path = tmp_path_factory.mktemp("detector") / "detector.safetensors"
+    network, arguments = build("tood/resnet18", classes=1, seed=1), {"classes": 1, "in_channels": 3}
+    told = modelfile.Description("tood/resnet18", arguments, "detect", Classes(("disc",)), Preprocess(size=(64, 64)))
+    modelfile.save(path, network.state_dict(), told)
+    return path
+
+
+def test_the_score_from_which_on_objects_are_named(striate, detector, run, photos):
+    picture = photos / "disc" / "0000.jpg"
+    assert striate("predict", detector, picture).out.endswith(": nothing found that scores 0.3 or more\n")
+    named = striate("predict", detector, picture, "--score-threshold", "0.001", "--json").json["predictions"]
+    scores = [each["probability"] for each in named[0]["boxes"]]
+    assert len(scores) > 1 and max(scores) > 0.005
+    fewer = striate("predict", detector, picture, "--score-threshold", "0.005", "--json").json["predictions"]
+    assert [each["probability"] for each in fewer[0]["boxes"]] == [score for score in scores if score >= 0.005]
+    predictor = load(detector, score_threshold=0.005)
+    assert [len(each(picture)) for each in (predictor, copy.copy(predictor))] == [len(fewer[0]["boxes"])] * 2
+    told = "score_threshold is 1.5; expected a number between 0 and 1, such as 0.25"
+    striate("predict", detector, picture, "--score-threshold", "1.5").refuses(told)
+    told = "score_threshold is 0.5, but classify leaves nothing out of its answers by a score; leave it out"
+    striate("predict", run, picture, "--score-threshold", "0.5").refuses(told)

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from striate.data.records import Classes, Dataset
+from striate.tasks import task_named
+
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "json.md"
 
 
@@ -233,6 +236,13 @@ def test_models(striate):
 def test_help_is_an_answer(striate, words):
     answer = striate(*words)
     assert answer.code == 0 and "striate" in answer.out and answer.err == ""
+
+
+def test_help_says_what_is_trained_of_which_data(striate, tmp_path):
+    said = " ".join(striate("--help").out.split())
+    for task, answering in (("classify", "classifier"), ("detect", "detector")):
+        data = Dataset(tmp_path, "any", Classes(("a", "b")), (), 3, task=task)
+        assert f"a {answering} ({task_named(task, data.classes).default_model(data)})" in said
 
 
 @pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "models", "import", "bench"])

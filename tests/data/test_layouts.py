@@ -200,9 +200,9 @@ def test_pictures_beside_their_masks_are_no_classes(tmp_path: Path, layout: str)
     laid_out(tmp_path, layout)
     holding = tmp_path / BESIDE_MASKS[layout]
     with pytest.raises(DataError) as caught:
-        open_data(tmp_path)
+        open_data(tmp_path, format="folders")
     assert str(caught.value).startswith(f"{holding} holds pictures beside what reads as their masks")
-    assert "--format classes" in str(caught.value)
+    assert "--format masks" in str(caught.value) and "--format classes" in str(caught.value)
     assert len(open_data(holding, format="classes").classes) == 2
 
 

@@ -169,6 +169,11 @@ def test_sizes_of_batches():
         size_of(recipe, build("fashion_cnn"), Preprocess())
     with pytest.raises(RecipeError, match="no multiple of 32"):
         size_of(recipe, network, Preprocess(size=(48, 48)))
+    for side, near in ((1, 27), (48, 40 + 14), (50, 54)):
+        said = rf"of {side} pixels? have no .* --size with one has a shorter side of {near}, and --multi-scale 1 1 "
+        with pytest.raises(RecipeError, match=said):
+            size_of(recipe, network, Preprocess(size=(side, 640)))
+        assert size_of(recipe, network, Preprocess(size=(near, 640))) is not None
 
 
 def test_a_tail_behind_a_run_has_no_mosaics():

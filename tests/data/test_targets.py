@@ -97,7 +97,7 @@ def test_a_mask_moves_by_nearest_pixels_and_is_read_when_it_is_needed(tmp_path):
 def test_what_is_no_mask_is_named(tmp_path, content):
     path = tmp_path / "mask.png"
     if content == "rgb":
-        Image.new("RGB", (4, 4)).save(path)
+        Image.new("RGB", (4, 4), "red").save(path)
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"mask\.png"):

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 import torch
 
-from striate.models import MODELS, build, dense_layers
+from striate.models import MODELS, architecture, build, dense_layers
 from striate.models import layer_table as tables
 from striate.models.network import Network
 
@@ -20,7 +20,7 @@ layer_table = cache(tables.layer_table)  # tables are values, so each is made on
 def on_meta(name: str, *, classes: int | None = None, in_channels: int | None = None) -> Network:
     """The network of that name without numbers; all tests look at the same one, so none changes it."""
     with torch.device("meta"):
-        return build(name, classes=classes or MODELS[name].classes, in_channels=in_channels)
+        return build(name, classes=classes or architecture(name).classes, in_channels=in_channels)
 
 
 def light(name: str, *, in_channels: int | None = None, seed: int = 0) -> Network:

@@ -98,6 +98,7 @@ PUBLISHED = {
         14_560,
         1_498_376_192 + sum(2 * c * (c // 16) for c in (256, 480, 512, 512, 512, 528, 832, 832, 1024)),
     ),
+    "unet": (31_030_658, 0, 150_428_424_448),
 }
 WITH_AUXILIARY = {"googlenet": 13_378_280, "googlenet_bn": 13_004_888}
 # Dense layers on maps, or windows of the old digit networks, fix the size; all others end in a global pool.

@@ -71,7 +71,7 @@ def test_its_table_of_layers() -> None:
         Row("down", "deep.0", "max pool 2x2, stride 2, valid", (8, 4, 6), 0, 0),
         Row("down", "deep.1", "convolution 3x3, same", (16, 4, 6), 8 * 16 * 9 + 16, 8 * 16 * 9 * 24),
         Row(AUXILIARY, "side", "convolution 1x1", (4, 4, 6), 16 * 4 + 4, 16 * 4 * 24),
-        Row("up", "back", "conv transpose", (8, 8, 12), 16 * 8 * 4 + 8, 16 * 8 * 4 * 24),
+        Row("up", "back", "transposed convolution 2x2, stride 2, valid", (8, 8, 12), 16 * 8 * 4 + 8, 16 * 8 * 4 * 24),
         Row("head", "last", "convolution 1x1", (4, 8, 12), 16 * 4 + 4, 16 * 4 * 96),
     ]
 

@@ -9,17 +9,15 @@ takes lines of JSON, ``["FILE"]``, and says ``done`` after each: FILE.npz has pl
 import json
 import os
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from torchmetrics.functional.image import (
-    peak_signal_noise_ratio as torchmetrics_psnr,
-)
-from torchmetrics.functional.image import (
-    structural_similarity_index_measure as torchmetrics_ssim,
-)
+
+# Where torchvision's compiled operators cannot be loaded this module of it fails, and torchmetrics imports it, too.
+sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
 
 
 def by_torchmetrics(one: np.ndarray, other: np.ndarray) -> list[float]:
@@ -27,9 +25,11 @@ def by_torchmetrics(one: np.ndarray, other: np.ndarray) -> list[float]:
 
     Its mean is over mirrored borders, too; the paper's, like scikit-image's, is where the window lies inside.
     """
+    from torchmetrics.functional import image
+
     found, true = (torch.from_numpy(each.astype(np.float64))[None, None] for each in (one, other))
-    psnr = torchmetrics_psnr(found, true, data_range=255.0)
-    _, everywhere = torchmetrics_ssim(found, true, data_range=255.0, return_full_image=True)
+    psnr = image.peak_signal_noise_ratio(found, true, data_range=255.0)
+    _, everywhere = image.structural_similarity_index_measure(found, true, data_range=255.0, return_full_image=True)
     return [float(psnr), float(everywhere[..., 5:-5, 5:-5].mean())]
 
 

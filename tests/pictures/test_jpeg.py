@@ -1,6 +1,7 @@
 """JPEG files whose end is missing: what is accepted has the very pixels of the whole file."""
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -168,3 +169,9 @@ def test_an_image_of_pillows_is_refused_as_pillow_does():
     """Its bytes are Pillow's affair."""
     with pytest.raises(DecodeError, match="truncated"):
         from_memory(Image.open(io.BytesIO(encoded()[:-2])), "rgb")
+
+
+def test_a_long_filling_before_a_marker_takes_no_long_search():
+    began = time.process_time()
+    assert not has_end(b"\xff\xd8" + b"\xff" * 80_000 + b"\0") and has_end(b"\xff\xd8" + b"\xff" * 80_000 + b"\xd9\0")
+    assert time.process_time() - began < 2

@@ -17,7 +17,7 @@ from striate.data.records import Classes
 from striate.data.targets import Boxes
 from striate.models import build
 from striate.ops.grids import cell_centres, encode_distances
-from striate.pictures.geometry import Crop, Flip, Geometry, Resize
+from striate.pictures.geometry import Crop, Flip, Geometry, Pad, Resize
 from striate.tasks import detect_figures, task_named
 from striate.tasks.detect import Detect
 from striate.tasks.detect_objects import Objects
@@ -125,6 +125,21 @@ def test_an_answer_is_in_the_photographs_pixels():
     (one,) = found
     assert one.name == "dog" and one.probability == pytest.approx(0.9975, abs=1e-3)
     assert one.xyxy == pytest.approx((40 + 2 * (96 - 40), 20 + 2 * 8, 40 + 2 * (96 - 8), 20 + 2 * 56), abs=1e-2)
+
+
+def test_boxes_beside_the_photograph_are_no_answers_and_take_no_place_of_one():
+    """A letterbox with an object on 32 x 64 pixels, and 192 surer answers beside them, where a picture has 100."""
+    geometry = Geometry(64, 32).then(Pad(0, 0, 32, 32))
+    beside = [[x, y, x + 8.0, y + 8] for x in (*range(0, 32, 8), *range(64, 96, 8)) for y in range(0, 64, 8)]
+    surer = outputs_that_say(3 * beside, [0] * 64 + [1] * 64 + [2] * 64)
+    said = torch.maximum(surer, outputs_that_say([[24.0, 8, 56, 40]], [1], sure=3.0))
+    (found,) = Detect(CLASSES).decode(said, [geometry])
+    (one,) = found
+    assert one.name == "dog" and one.xyxy == pytest.approx((0, 8, 24, 40), abs=1e-2)
+    meter = Detect(CLASSES).meter()
+    meter.add(said, batch(Boxes.of([[0, 8, 24, 40]], [1]), geometries=[geometry]))
+    (row,) = meter.rows()
+    assert (row["named"], row["found"], row["right"]) == (1, 1, True) and meter.figures()["ap"] == pytest.approx(1)
 
 
 def test_what_is_said_of_mirrored_pictures_comes_back():

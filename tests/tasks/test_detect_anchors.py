@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 
@@ -23,8 +24,10 @@ from striate.tasks import task_named
 from striate.tasks.detect import Detect
 from striate.tasks.detect_anchors import answering, boxes_in_input
 from striate.tasks.detect_objects import Objects
+from striate.tasks.detect_task_aligned import TaskAligned
 from striate.tasks.detect_yolo_grid import YoloGrid
 from striate.tasks.detect_yolov3 import Yolov3
+from tests.tasks.box_batches import batch
 
 CLASSES = 3
 FORMS = {
@@ -388,3 +391,24 @@ def test_a_network_of_other_places_is_refused(name):
     places = len(places_of(FORMS[name], (64, 96))) // rows + 1
     with pytest.raises(ModelError, match="belong to another network"):
         FORMS[name].boxes(torch.zeros(1, places, width), (64, 96))
+
+
+@pytest.mark.parametrize("name", [*FORMS, "tood"])
+@pytest.mark.parametrize("other", [*FORMS, "tood"])
+def test_a_network_of_another_form_is_refused(name, other):
+    """By whatever answers or measures; a model file may have been put together by somebody."""
+    size, tood = (64, 96), TaskAligned()
+    said = torch.zeros(1, *{**FORMS, "tood": tood}[other].shape(size, CLASSES))
+    task = Detect(Classes(("a", "b", "c")), form={**FORMS, "tood": tood}[name])
+    refused = pytest.raises(ModelError, match="belong to another network") if name != other else nullcontext()
+    with refused:
+        task.decode(said, [Geometry(*size)])
+    with refused:
+        task.meter().add(said, batch(Boxes.of([[8, 8, 40, 56]], [1])))
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_shape_of_outputs(name, size):
+    rows, width = width_of(FORMS[name])
+    assert FORMS[name].shape(size, CLASSES) == (len(places_of(FORMS[name], size)) // rows, width)

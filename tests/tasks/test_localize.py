@@ -201,6 +201,8 @@ def test_figures_of_answers_that_are_known():
     assert 0 < task.margin("accuracy_iou50", figures) < 0.5 and task.margin("loss", figures) == 0
     (worst,) = task.details(figures, [{"image": f"{at}.jpg", **row} for at, row in enumerate(rows)])
     assert worst == "1 box with an IoU below 0.5: 3.jpg 0.00"
+    (worst,) = task.details(figures, [{"image": "4.jpg", "iou": 0.4999}])
+    assert worst == "1 box with an IoU below 0.5: 4.jpg 0.49"
 
 
 def test_no_pictures_have_no_figures_and_one_no_interval():
@@ -211,6 +213,10 @@ def test_no_pictures_have_no_figures_and_one_no_interval():
     meter.add(said_of([[0, 0, 40, 40]], [0]), batch(Boxes.of([[0, 0, 40, 40]], [0])))
     assert meter.figures()["mean_iou"] == 1 and meter.figures()["interval"] is None
     assert task.margin("mean_iou", meter.figures()) == 0
+    said = "mean IoU 1.000, without an interval, since it is of 1 picture; class and box right 1.000, top-1 1.000"
+    assert task.summary(meter.figures()) == said
+    meter.add(said_of([[0, 0, 40, 40]], [0]), batch(Boxes.of([[0, 0, 40, 40]], [0])))
+    assert "mean IoU 1.000, with 95 % confidence between 1.000 and 1.000; " in task.summary(meter.figures())
 
 
 def test_an_answer_that_is_no_number_is_wrong_and_an_object_cut_away_has_no_loss():
@@ -342,6 +348,8 @@ def test_the_road_from_boxes_to_drawn_answers(tmp_path, answered, squares):
     assert 0 <= box["xyxy"][0] < box["xyxy"][2] <= 48 and 0 <= box["xyxy"][1] < box["xyxy"][3] <= 40
     with Image.open(tmp_path / "drawn" / found["drawn"]) as shown:
         assert shown.size == (48, 40)
+    said = answered("predict", "run", squares / "images" / "0.png", "--top", 2, code=2)["error"]
+    assert said == "top is 2, but localize gives each picture one answer; leave top out"
 
 
 @pytest.mark.slow

@@ -42,6 +42,7 @@ class CutOut:
     metric: ClassVar[str] = "pixel_accuracy"
     directions: ClassVar[Mapping[str, int]] = {"pixel_accuracy": 1}
     every_class: ClassVar[bool] = False
+    scoring: ClassVar[None] = None
 
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "CutOut":

@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from striate.data.names import counted, listed
+from striate.base.errors import DataError
+from striate.data.names import counted, listed, printable
 from striate.data.records import Classes, Dataset, Handle, Record, Split, copies
 from striate.data.targets import Target
+
+KEPT = (
+    "; of equal bytes, they stay on one side of a split (striate train --group near also keeps copies in other sizes "
+    "or qualities together)"
+)
+"""What becomes of copies where no folder names decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +25,18 @@ class Columns:
     contents: Sequence[bytes]
     names: Sequence[str]
     splits: Sequence[Split | None]
+
+
+def agreed(root: Path, names: Sequence[str], splits: Sequence[Split | None]) -> Sequence[Split | None]:
+    """The splits of the pictures ``names``; raises DataError where some are in one and others in none."""
+    if None in splits and set(splits) != {None}:
+        without = [name for name, split in zip(names, splits, strict=True) if split is None]
+        named = [name for name, split in zip(names, splits, strict=True) if split is not None]
+        raise DataError(
+            f"{printable(root)}: {counted(len(without), 'picture')} in no split ({listed(without, most=3)}), and "
+            f"{len(named)} in splits ({listed(named, most=3)}); move them into a split, or give one split's folder"
+        )
+    return splits
 
 
 def assemble(
@@ -38,6 +57,7 @@ def assemble(
     if set(splits) == {"train"}:
         splits = [None] * len(splits)
     records = tuple(map(Record, columns.handles, columns.targets, columns.contents, columns.names, splits))
+    fixed = any(split is not None for split in splits)
     names = [name.encode("utf-8", "surrogateescape") for name in classes.names]
     pairs = [(first, copy, f"{first.name} = {copy.name}") for first, copy in copies(records)]
     if shared := [text for first, copy, text in pairs if first.split != copy.split]:
@@ -46,6 +66,8 @@ def assemble(
     # Of classes this is an error, which the task makes of it; for others it may be two who drew alike.
     if other := [text for first, copy, text in pairs if first.target.as_bytes(names) != copy.target.as_bytes(names)]:
         what = counted(len(other), "copy differs", "copies differ")
-        notices = (*notices, f"{what} from the first picture in what is said of it: {listed(other)}")
-    fixed = any(split is not None for split in splits)
+        notices = (
+            *notices,
+            f"{what} from the first picture in what is said of it: {listed(other)}{'' if fixed else KEPT}",
+        )
     return Dataset(root, format, classes, records, channels, fixed, task, tuple(notices))

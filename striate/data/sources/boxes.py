@@ -4,7 +4,7 @@ Nothing is mended unless the settings ask for it, and then a notice counts it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from striate.data.names import counted, listed, printable, quoted, unspaced
 from striate.data.records import Classes, Dataset, Split
 from striate.data.scan import hash_files, picture_sizes
 from striate.data.settings import DataSettings
-from striate.data.sources.assembly import Columns, assemble
+from striate.data.sources.assembly import Columns, agreed, assemble
+from striate.data.sources.faults import Fault, Report
 from striate.data.sources.picture_index import PictureIndex
 from striate.data.targets import Boxes
 
@@ -25,7 +26,8 @@ from striate.data.targets import Boxes
 class Annotation:
     """One object: ``where`` is its ``path:line`` or id, ``label`` an index into the classes, or a name.
 
-    ``xyxy`` is as in `Boxes`, or in parts of width and height.
+    ``xyxy`` is as in `Boxes`, or in parts of width and height. ``outline`` is as in `Boxes`; it lies over those of
+    lower ``layer``.
     """
 
     where: str
@@ -36,6 +38,7 @@ class Annotation:
     id: str | None = None
     area: float | None = None
     outline: Any = None
+    layer: int = 0
 
 
 @dataclass(slots=True)
@@ -51,16 +54,6 @@ class Annotated:
     objects: list[Annotation] | None
     size: tuple[int, int] | None = None
     split: Split | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A kind of fault: what it is of one and of many, how to mend it, and what is said where the settings mend it."""
-
-    one: str
-    many: str
-    mend: str
-    mended: str = ""
 
 
 OUTSIDE = Fault(
@@ -111,37 +104,6 @@ SPELLED = Fault(
 )
 
 
-@dataclass(slots=True)
-class Report:
-    """What was found, each fault with its places, and what of it was mended."""
-
-    faults: dict[Fault, list[str]] = field(default_factory=dict)
-    mended: dict[Fault, list[str]] = field(default_factory=dict)
-    hints: dict[Fault, str] = field(default_factory=dict)
-
-    def add(self, fault: Fault, where: str, *, mended: bool = False) -> None:
-        """Note one fault and where it is."""
-        (self.mended if mended else self.faults).setdefault(fault, []).append(where)
-
-    def refuse(self, root: Path) -> None:
-        """Raise DataError if something was not mended; names each kind with its first places."""
-        if self.faults:
-            kinds = [
-                "; ".join(filter(None, (_said(fault, places), fault.mend, self.hints.get(fault))))
-                for fault, places in self.faults.items()
-            ]
-            raise DataError(f"{printable(root)}: {'. '.join(kinds)}")
-
-    def notices(self) -> list[str]:
-        """A sentence for each kind that was mended."""
-        return [_said(fault, places, fault.mended) for fault, places in self.mended.items()]
-
-
-def _said(fault: Fault, places: Sequence[str], mended: str = "") -> str:
-    what = counted(len(places), fault.one, fault.many)
-    return f"{what}{f', {mended}' if mended else ''}: {listed(places)}"
-
-
 def boxes_dataset(
     index: PictureIndex,
     format: str,
@@ -165,10 +127,10 @@ def boxes_dataset(
         DataError: something contradicts itself or the pictures and ``settings`` do not mend it; names what and where.
     """
     report = Report(hints={OUTSIDE: hint} if hint else {})
-    taken = _taken(index, pictures, settings, report)
+    taken = taken_of(index, pictures, settings, report)
     paths = [path for path, _ in taken]
     sizes = picture_sizes(paths, root=index.root, workers=workers)
-    names = classes.names if classes is not None else _names([each for _, each in taken], report)
+    names = classes.names if classes is not None else names_of([each for _, each in taken], report)
     numbers: dict[int | str, int] = {} if classes else {name: number for number, name in enumerate(names)}
     mending = _Mending(settings, report, tolerance, relative)
     targets = [mending.boxes(each, size, numbers) for (_, each), size in zip(taken, sizes, strict=True)]
@@ -178,12 +140,13 @@ def boxes_dataset(
     if not any(len(target) for target in targets):
         raise DataError(f"{printable(index.root)} has no object in any of {counted(len(paths), 'picture')}")
     paths = [path for path, _ in taken]
+    where = [index.where(path) for path in paths]
     columns = Columns(
         handles=paths,
         targets=targets,
         contents=hash_files(paths, root=index.root, workers=workers),
-        names=[index.where(path) for path in paths],
-        splits=_splits(index, taken),
+        names=where,
+        splits=agreed(index.root, where, [each.split or index.split_of(path) for path, each in taken]),
     )
     return assemble(
         index.root,
@@ -191,7 +154,7 @@ def boxes_dataset(
         classes or Classes(tuple(names)),
         columns,
         channels=3,
-        notices=(*notices, *report.notices()),
+        notices=(*notices, *index.notices(), *report.notices()),
         task="detect",
     )
 
@@ -210,7 +173,7 @@ def boxed(outlines: Sequence[str]) -> list[str]:
     return [f"{counted(len(outlines), 'outline')} taken for the boxes around: {listed(outlines)}"] * bool(outlines)
 
 
-def _taken(
+def taken_of(
     index: PictureIndex, pictures: Sequence[Annotated], settings: DataSettings, report: Report
 ) -> list[tuple[Path, Annotated]]:
     """The pictures that are there and are to be taken."""
@@ -224,7 +187,7 @@ def _taken(
         elif picture.objects is not None or settings.unlabelled == "background":
             taken[path] = picture
         if picture.objects is None and path is not None:
-            skipped = settings.unlabelled == "skip"
+            skipped = settings.unlabelled in ("skip", "ignore")
             fault = replace(UNLABELLED, mended="left out" if skipped else "taken for backgrounds")
             if settings.unlabelled == "error":
                 report.add(UNLABELLED, picture.where)
@@ -247,7 +210,7 @@ def _largest(
     return [each for each, _ in kept], [largest for _, largest in kept]
 
 
-def _names(pictures: Sequence[Annotated], report: Report) -> tuple[str, ...]:
+def names_of(pictures: Sequence[Annotated], report: Report) -> tuple[str, ...]:
     """The classes by name, where no list of them is given."""
     first: dict[str, str] = {}
     for picture in pictures:
@@ -259,18 +222,6 @@ def _names(pictures: Sequence[Annotated], report: Report) -> tuple[str, ...]:
         if other != name:
             report.add(SPELLED, f"{quoted(other)} ({first[other]}) and {quoted(name)} ({where})")
     return tuple(sorted(first))
-
-
-def _splits(index: PictureIndex, taken: Sequence[tuple[Path, Annotated]]) -> list[Split | None]:
-    splits = [each.split or index.split_of(path) for path, each in taken]
-    if None in splits and set(splits) != {None}:
-        without = [index.where(path) for (path, _), split in zip(taken, splits, strict=True) if split is None]
-        named = [index.where(path) for (path, _), split in zip(taken, splits, strict=True) if split is not None]
-        raise DataError(
-            f"{printable(index.root)}: {counted(len(without), 'picture')} in no split ({listed(without, most=3)}), and "
-            f"{len(named)} in splits ({listed(named, most=3)}); move them into a split, or give one split's folder"
-        )
-    return splits
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import listed, printable
+from striate.data.names import listed, printable, quoted
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.text_files import divider, number, read_rows, read_text
+from striate.data.sources.text_files import divider, number, read_rows, read_text, whole
 
 _MEANINGS: dict[str, tuple[str, ...]] = {
     "picture": ("filename", "file_name", "file", "image", "image_name", "image_path", "image_id", "path", "img"),
@@ -58,6 +58,11 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
             found = index.find(name, files[0])
             objects[name] = []
             pictures[name] = Annotated(found, place if found else index.missing(place, name), objects[name], size)
+        known = pictures[name]
+        if size and known.size and size != known.size:
+            (height, width), (theirs, other) = size, known.size
+            raise DataError(f"{place}: {quoted(name)} is {width} x {height}, and {other} x {theirs} by {known.where}")
+        known.size = known.size or size
         if object_ is not None:
             objects[name].append(object_)
     named = {picture.path for picture in pictures.values()}
@@ -102,7 +107,7 @@ def _object(row: dict[str, str], place: str) -> tuple[tuple[int, int] | None, An
     box = _EDGES if edges else ("left", "top", "width", "height")
     size = None
     if edges and row.get("width") and row.get("height"):
-        size = (int(number(row["height"], place, "height")), int(number(row["width"], place, "width")))
+        size = (whole(row["height"], place, "height"), whole(row["width"], place, "width"))
     if not any(row.get(key) for key in (*box, "class")):
         return size, None
     if not row.get("class"):

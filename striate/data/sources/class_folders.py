@@ -15,7 +15,7 @@ from striate.data.records import Classes, Dataset, Split
 from striate.data.scan import hash_files
 from striate.data.settings import DataSettings
 from striate.data.sources.assembly import Columns, assemble
-from striate.data.sources.folder_tree import Folder, is_picture, walk
+from striate.data.sources.folder_tree import Folder, any_picture, walk
 from striate.data.sources.layouts import Tops, splits_and_classes
 from striate.data.targets import class_targets
 from striate.pictures.decode import read_header
@@ -29,7 +29,7 @@ def recognises(path: Path) -> bool:
         children = [entry.path for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith(".")]
     except OSError:
         return False
-    return any(is_picture(name) for child in children for _, _, names in os.walk(child) for name in names)
+    return any(map(any_picture, children))
 
 
 def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
@@ -82,7 +82,10 @@ def _check_holds_classes(tree: Folder, tops: Tops) -> None:
         what = "holds no pictures"
     else:
         what = "is an empty folder"
-    raise DataError(f"{printable(tree.path)} {what}; expected a folder for each class with pictures in it")
+    raise DataError(
+        f"{printable(tree.path)} {what}; expected a folder for each class with pictures in it, or pictures with their "
+        "boxes (COCO, YOLO, Pascal VOC ...)"
+    )
 
 
 def _class_names(tops: Tops) -> list[str]:

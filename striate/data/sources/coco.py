@@ -16,9 +16,9 @@ from striate.data.names import counted, listed, printable, quoted
 from striate.data.records import Classes, Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
-from striate.data.sources.layouts import split_names
+from striate.data.sources.file_splits import file_splits
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.text_files import number, read_json
+from striate.data.sources.text_files import number, read_json, whole
 
 ROUNDING = 0.0101
 """By so much may a box end beyond the border, in pixels: COCO rounds left and width to a hundredth each."""
@@ -37,8 +37,18 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     """Read one file, or all of COCO's files in a folder (of several those called ``instances...``), one a split.
 
     Raises:
+        DataError: as `annotated`, and what `boxes_dataset` refuses.
+    """
+    index, pictures, classes, notices = annotated(path)
+    return boxes_dataset(index, "coco", pictures, classes, settings, workers, notices=notices, tolerance=ROUNDING)
+
+
+def annotated(path: Path) -> tuple[PictureIndex, list[Annotated], Classes, list[str]]:
+    """The pictures and what is said of them, the classes, and notices.
+
+    Raises:
         DataError: a file that is not COCO's, ids that are twice or nowhere, a class list that differs from file to
-            file, and what `boxes_dataset` refuses.
+            file.
     """
     index = PictureIndex(path)
     files = [path] if path.is_file() else index.files(".json")
@@ -52,7 +62,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         files = instances
     classes: Classes | None = None
     pictures: list[Annotated] = []
-    for file, split in zip(files, _splits(index, files), strict=True):
+    for file, split in zip(files, file_splits(index, files, "JSON", parts=False), strict=True):
         where = index.where(file)
         content = _lists(read_json(file, where), where)
         found = _Categories(
@@ -64,22 +74,8 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         classes = found.classes
         pictures += _pictures(index, file, content, found, split)
     notices += passed_over(index, pictures)
-    return boxes_dataset(index, "coco", pictures, classes, settings, workers, notices=notices, tolerance=ROUNDING)
-
-
-def _splits(index: PictureIndex, files: Sequence[Path]) -> list[Split | None]:
-    """The splits of several files, by their names or their folders'."""
-    if len(files) < 2:
-        return [None]
-    for names in ([file.stem for file in files], [file.parent.name for file in files]):
-        found = split_names(names)
-        if len({found.get(name) for name in names} - {None}) == len(files):
-            return [found[name] for name in names]
-    shown = listed([index.where(file) for file in files])
-    raise DataError(
-        f"{printable(index.root)} holds several JSON files ({shown}), whose names do not say one split each; give one "
-        "of them, or call them train, val and test"
-    )
+    assert classes is not None  # there is a file
+    return index, pictures, classes, notices
 
 
 def _lists(content: object, where: str) -> dict[str, list[dict[str, Any]]]:
@@ -169,7 +165,7 @@ def _pictures(
         path = index.find(name, file)
         size = None
         if "height" in entry and "width" in entry:
-            size = (int(number(entry["height"], place, "height")), int(number(entry["width"], place, "width")))
+            size = (whole(entry["height"], place, "height"), whole(entry["width"], place, "width"))
         pictures[key] = Annotated(path, place if path else index.missing(place, name), [], size, split)
     seen: set[int | str] = set()
     for position, entry in enumerate(content["annotations"]):
@@ -197,6 +193,9 @@ def _annotation(entry: Mapping[str, Any], key: int | str, place: str, categories
     if not isinstance(box, list) or len(box) != 4:
         raise DataError(f"{place}: bbox is {quoted(box)}; expected left, top, width and height")
     left, top, width, height = (number(each, place, "bbox") for each in box)
+    area = number(entry["area"], place, "area") if entry.get("area") is not None else None
+    if area is not None and area < 0:
+        raise DataError(f"{place}: area is {area:g}; expected pixels, 0 or more")
     for mark in _MARKS:
         if entry.get(mark, 0) not in (0, 1):
             raise DataError(f"{place}: {mark} is {quoted(entry[mark])}; expected 0 or 1")
@@ -207,7 +206,7 @@ def _annotation(entry: Mapping[str, Any], key: int | str, place: str, categories
         difficult=bool(entry.get("difficult", 0)),
         crowd=bool(entry.get("iscrowd", 0)),
         id=str(key),
-        area=number(entry["area"], place, "area") if entry.get("area") is not None else None,
+        area=area,
         outline=_outline(entry.get("segmentation"), place),
     )
 
@@ -224,11 +223,14 @@ def _outline(found: object, place: str) -> Any:
                 return found
         except (TypeError, ValueError):
             pass
-    elif (
-        isinstance(found, dict) and isinstance(found.get("counts"), list | str) and isinstance(found.get("size"), list)
-    ):
+    elif isinstance(found, dict) and isinstance(found.get("counts"), list | str) and _is_size(found.get("size")):
         return found
     raise DataError(
         f"{place}: segmentation is neither a list of polygons (x and y by turns, three points or more) nor a "
-        "run-length mask with size and counts"
+        "run-length mask with counts and size, height and width"
     )
+
+
+def _is_size(found: object) -> bool:
+    """Whether it is the height and the width of a mask."""
+    return isinstance(found, list) and len(found) == 2 and all(type(side) is int and side > 0 for side in found)

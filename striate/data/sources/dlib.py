@@ -9,11 +9,12 @@ from pathlib import Path
 
 from striate.base.errors import DataError
 from striate.data.names import printable, quoted
-from striate.data.records import Dataset
+from striate.data.records import Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxes_dataset, passed_over
+from striate.data.sources.file_splits import file_splits
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.text_files import Element, number, read_xml
+from striate.data.sources.text_files import Element, number, read_xml, whole
 
 _UNNAMED = "object"
 """The class where dlib's boxes have no labels."""
@@ -26,26 +27,29 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
-    """Read one file, or all of dlib's files in a folder.
+    """Read one file, or all of dlib's files in a folder, which may be called as splits.
 
     Raises:
-        DataError: a file that is not dlib's, a box without its four numbers, labels in some boxes alone, and what
-            `boxes_dataset` refuses.
+        DataError: a file that is not dlib's, several of which some names say a split and others do not, a box without
+            its four numbers, labels in some boxes alone, and what `boxes_dataset` refuses.
     """
     index = PictureIndex(path)
     files = [path] if path.is_file() else index.files(".xml")
     files = [file for file in files if recognises(file)] or files
     if not files:
         raise DataError(f"{printable(path)} holds no XML file of dlib's, with <dataset> and <images>")
-    pictures = [picture for file in files for picture in _pictures(index, file)]
-    objects = [each for picture in pictures for each in picture.objects or ()]
-    if len({each.label == _UNNAMED for each in objects}) > 1:
-        where = next(each.where for each in objects if each.label == _UNNAMED)
-        raise DataError(f"{where}: a box without <label>, and others have one; expected labels in all or in none")
+    splits = file_splits(index, files, "XML", parts=True)
+    unnamed: list[str] = []
+    pictures = [
+        picture for file, split in zip(files, splits, strict=True) for picture in _pictures(index, file, split, unnamed)
+    ]
+    if unnamed and len(unnamed) < sum(len(picture.objects or ()) for picture in pictures):
+        raise DataError(f"{unnamed[0]}: a box without <label>, and others have one; expected labels in all or in none")
     return boxes_dataset(index, "dlib", pictures, None, settings, workers, notices=passed_over(index, pictures))
 
 
-def _pictures(index: PictureIndex, file: Path) -> Iterator[Annotated]:
+def _pictures(index: PictureIndex, file: Path, split: Split | None, unnamed: list[str]) -> Iterator[Annotated]:
+    """The pictures of a file; the places of boxes without a label are added to ``unnamed``."""
     where = index.where(file)
     dataset = read_xml(file, where)
     if dataset.name != "dataset":
@@ -56,17 +60,21 @@ def _pictures(index: PictureIndex, file: Path) -> Iterator[Annotated]:
         path = index.find(name, file)
         size = None
         if {"height", "width"} <= image.attributes.keys():
-            size = (int(_number(image, "height", place)), int(_number(image, "width", place)))
-        yield Annotated(
-            path, place if path else index.missing(place, name), [_box(each, where) for each in image.all("box")], size
-        )
+            size = (
+                whole(image.attributes["height"], place, "height"),
+                whole(image.attributes["width"], place, "width"),
+            )
+        objects = [_box(each, where, unnamed) for each in image.all("box")]
+        yield Annotated(path, place if path else index.missing(place, name), objects, size, split)
 
 
-def _box(box: Element, where: str) -> Annotation:
+def _box(box: Element, where: str, unnamed: list[str]) -> Annotation:
     place = f"{where}:{box.line}"
     left, top, width, height = (_number(box, key, place) for key in ("left", "top", "width", "height"))
     label = _UNNAMED
-    if any(box.all("label")) and not (label := box.one("label", where).text):
+    if not any(box.all("label")):
+        unnamed.append(place)
+    elif not (label := box.one("label", where).text):
         raise DataError(f"{place}: an empty <label>; expected the name of a class")
     flags = {key: box.attributes.get(key, "0") for key in ("ignore", "difficult")}
     for key, value in flags.items():

@@ -1,5 +1,6 @@
 """What lies in a folder and all below it: pictures, folders, and what is passed over."""
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 from striate.base.errors import DataError
 from striate.data.names import printable
 from striate.pictures.decode import PICTURE_SUFFIXES
+
+_DEPTH = 100  # each takes a few calls in each other
 
 
 @dataclass(slots=True, eq=False)
@@ -52,12 +55,27 @@ def is_picture(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
 
 
+def any_picture(path: Path | str) -> bool:
+    """Whether a folder that can be read holds a picture, however deep; links to folders are not followed."""
+    waiting = [os.fspath(path)]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    waiting += [] if entry.is_symlink() else [entry.path]
+                elif is_picture(entry.name):
+                    return True
+    return False
+
+
 def walk(path: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Folder:
     """List a folder and all below it, sorted by name; links to folders are followed unless they lead back up.
 
     Raises:
-        DataError: a folder that may not be read, or a loop of links.
+        DataError: a folder that may not be read, a loop of links, or more folders in each other than any data have.
     """
+    if len(above) > _DEPTH:
+        raise DataError(f"{printable(path)[:200]}... lies more than {_DEPTH} folders deep; move it up, or remove it")
     found = Folder(path)
     try:
         status = path.stat()

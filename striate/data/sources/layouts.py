@@ -27,8 +27,8 @@ _WORDS: dict[str, Split | None] = {
 _FILLING = "sets?|data|dataset|images?|imgs?|pictures?|photos?|splits?|folder"
 _GLUED = re.compile(f"({'|'.join(_WORDS)})({_FILLING})")  # trainset
 _MEANINGLESS = re.compile(rf"{_FILLING}|\d+")
-_PICTURES = {"image", "images", "imgs", "pictures", "photos", "inputs"}
-_MASKS = {"mask", "masks", "label", "labels", "annotations", "gt", "groundtruth", "segmentation", "segmentations"}
+PICTURE_WORDS = {"image", "images", "imgs", "pictures", "photos", "inputs"}
+MASK_WORDS = {"mask", "masks", "label", "labels", "annotations", "gt", "groundtruth", "segmentation", "segmentations"}
 _UNLABELLED = re.compile("pred|unlabel", re.IGNORECASE)
 
 
@@ -156,10 +156,10 @@ def _refuse_alike(tree: Folder) -> None:
 def _refuse_masks(folder: Folder) -> None:
     """Refuse pictures beside their masks, which are no two classes."""
     names = {child.name.lower() for child in folder.holding}
-    if len(names) == 2 and names & _PICTURES and names & _MASKS:
+    if len(names) == 2 and names & PICTURE_WORDS and names & MASK_WORDS:
         raise DataError(
             f"{printable(folder.path)} holds pictures beside what reads as their masks ({_names(folder)}); these are "
-            "data for segmentation, which is not there yet, and no classes; or "
+            "data for segmentation (--format masks), and no classes; or "
             f"{_as_classes(folder)} if each of them is one"
         )
 

@@ -3,16 +3,17 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from striate.base.errors import DataError
 from striate.base.nearest import did_you_mean
-from striate.data.names import listed, printable, quoted
+from striate.data.names import composed, counted, listed, printable, quoted
 from striate.data.records import Split
-from striate.data.sources.folder_tree import walk
+from striate.data.sources.folder_tree import Folder, walk
 from striate.data.sources.layouts import split_names
+from striate.data.sources.text_files import utf_16
 
 _ENTRIES = 1000  # of a folder, and so many folders of a level, are looked at to recognise a format
 _FOLDERS = 100
@@ -22,23 +23,28 @@ _HINTS = 3  # of 100,000 names each takes a second
 class PictureIndex:
     """The pictures below a folder, by name, and the split that each one's folders say.
 
-    ``given`` is what the user named: the folder, or an annotation file in it or in a folder of it.
+    ``given`` is what the user named: the folder, or an annotation file in it or in a folder of it; ``tree`` what is to
+    be looked at instead, where the file names that. What lies in folders called as one of ``aside`` is none of the
+    pictures.
     """
 
-    def __init__(self, given: Path) -> None:
-        self.root = given if given.is_dir() else given.parent
-        self.tree = walk(self.root)
-        if not given.is_dir() and not self.tree.holds_pictures:
+    def __init__(self, given: Path, aside: Sequence[str] = (), tree: Folder | None = None) -> None:
+        self.root = tree.path if tree else given if given.is_dir() else given.parent
+        self.tree = tree or walk(self.root)
+        if not tree and not given.is_dir() and not self.tree.holds_pictures:
             self.root = self.root.parent
             self.tree = walk(self.root)
         self._missed = 0
-        self.pictures = self.tree.all_pictures()
+        self._moved: list[str] = []
+        self.pictures = [path for path in self.tree.all_pictures() if path.parent.name not in aside]
         self._by_name: dict[str, list[Path]] = {}
         self._by_stem: dict[str, list[Path]] = {}
         for path in self.pictures:
-            self._by_name.setdefault(path.name, []).append(path)
-            self._by_stem.setdefault(path.stem, []).append(path)
-        self._splits = split_names(sorted({part for path in self.pictures for part in self._parts(path)[:-1]}))
+            self._by_name.setdefault(composed(path.name), []).append(path)
+            self._by_stem.setdefault(composed(path.stem), []).append(path)
+        folders = {part for path in self.pictures for part in self._parts(path)[:-1]}
+        self._splits = split_names(sorted(folders))
+        self._folders = set(map(composed, folders))
 
     def where(self, path: Path) -> str:
         """What reports call a file: its path below the folder."""
@@ -47,32 +53,61 @@ class PictureIndex:
     def find(self, name: str, near: Path) -> Path | None:
         """The picture that ``name`` means in the annotation file ``near``; None if there is none.
 
-        Of several with its last part those whose folders agree with more of it, else with where the file lies.
+        Of several with its last part the one that it leads to, from that file or from the folder of the data, then
+        those whose folders agree with more of it, else with where the file lies. `notices` say if it leads elsewhere.
 
         Raises:
             DataError: it may mean several.
         """
         parts = PurePosixPath(name.replace("\\", "/")).parts
-        return self._best(self._by_name.get(parts[-1], []), parts[:-1], near) if parts else None
+        if not parts:
+            return None
+        path = self._best(_called(self._by_name, parts[-1]), parts, near)
+        if path is not None and self._disagrees(path, parts[:-1]) and path not in self._led(parts, near):
+            self._moved.append(f"{self.where(near)} ({quoted(name)}, taken: {self.where(path)})")
+        return path
 
     def namesake(self, file: Path) -> Path | None:
         """The picture that is called like an annotation file but for the suffix; raises as `find`."""
-        return self._best(self._by_stem.get(file.stem, []), (), file)
+        return self._best(_called(self._by_stem, file.stem), (file.stem,), file)
 
-    def _best(self, found: list[Path], folders: Sequence[str], near: Path) -> Path | None:
+    def notices(self) -> list[str]:
+        """A sentence on names that were taken for pictures of other folders, if there are any."""
+        what = f"{counted(len(self._moved), 'path names', 'paths name')} a folder where no such picture is"
+        return [f"{what}, and one of that name elsewhere is taken: {listed(self._moved)}"] * bool(self._moved)
+
+    def _led(self, parts: Sequence[str], near: Path) -> list[Path]:
+        """Where a name leads to, from the file that it stands in and from the folder of the data."""
+        return [Path(os.path.normpath(start.joinpath(*parts))) for start in (near.parent, self.root)]
+
+    def _disagrees(self, path: Path, folders: Sequence[str]) -> bool:
+        """Whether the folders of a name are not the end of those of a picture, nor the other way round.
+
+        Of a name from another computer they may lie elsewhere, unless a folder of pictures is called so here, too.
+        """
+        own = self._parts(path)[:-1]
+        same = _same_end(own, folders)
+        if same == min(len(own), len(folders)):
+            return False
+        strange = folders[0] in ("/", "..") or folders[0].endswith(":")
+        return not strange or composed(folders[-1 - same]) in self._folders
+
+    def _best(self, found: list[Path], parts: Sequence[str], near: Path) -> Path | None:
         if len(found) < 2:
             return found[0] if found else None
+        exact = [path for path in self._led(parts, near) if path in found]
+        if exact and len(parts) > 1:
+            return exact[0]
         about = {word for part in self._parts(near.with_suffix("")) for word in (part, *part.split("_"))}
 
         def fit(path: Path) -> tuple[int, int]:
             own = self._parts(path)[:-1]
-            same = 0
-            while same < min(len(own), len(folders)) and own[-1 - same] == folders[-1 - same]:
-                same += 1
-            return same, sum(folder in about for folder in own)
+            return _same_end(own, parts[:-1]), sum(folder in about for folder in own)
 
         best = max(map(fit, found))
-        if len(found := [path for path in found if fit(path) == best]) > 1:
+        found = [path for path in found if fit(path) == best]
+        found = [path for path in exact if path in found][:1] or found
+        if len(found) > 1:
             raise DataError(
                 f"{self.where(near)}: its picture may be {listed([self.where(path) for path in found])}; give them "
                 "different names, or write the path from the folder of the data into the annotation"
@@ -95,7 +130,19 @@ class PictureIndex:
         return [path for each in self.tree.all_folders() for path in each.others if path.suffix.lower() in suffixes]
 
     def _parts(self, path: Path) -> tuple[str, ...]:
-        return path.relative_to(self.root).parts
+        return path.relative_to(self.root).parts if path.is_relative_to(self.root) else path.parts
+
+
+def _called(by: Mapping[str, list[Path]], word: str) -> list[Path]:
+    """The pictures of a name or stem: those written by the same characters, else by others that look alike."""
+    found = by.get(composed(word), [])
+    return [path for path in found if word in (path.name, path.stem)] or found
+
+
+def _same_end(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many of their last folders are the same."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((count for count, (a, b) in enumerate(pairs) if composed(a) != composed(b)), min(len(one), len(other)))
 
 
 def glimpse(path: Path, *suffixes: str) -> Iterator[Path]:
@@ -126,6 +173,8 @@ def start_of(path: Path, count: int = 1 << 16) -> str:
         if not path.is_file():  # a pipe would be waited for
             return ""
         with path.open("rb") as file:
-            return file.read(count).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+            start = file.read(count)
+            # What only its reader may refuse, with the reason, is to be recognised, too.
+            return start.decode(utf_16(start) or "utf-8", "replace").lstrip("\ufeff \t\r\n")
     except OSError:
         return ""

@@ -1,11 +1,13 @@
 """Text files of annotations: read whole, if they fit into memory, and taken apart without trusting them."""
 
+import codecs
 import csv
 import io
 import json
 import math
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +31,17 @@ YAML: Costs = {b"\n": 900, b"[": 900, b",": 900, b":": 900}
 
 _SMALL = 1 << 17  # so large a file takes no more than 60 MB, whatever it holds; how much is free takes long to ask
 _CHUNK = 1 << 24
+_LARGEST = 10**9  # no picture's side is longer
 _DEPTH = 32  # of elements in each other; the formats have five
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_AT_THE_END = (
+    expat.errors.XML_ERROR_NO_ELEMENTS,
+    expat.errors.XML_ERROR_UNCLOSED_TOKEN,
+    expat.errors.XML_ERROR_PARTIAL_CHAR,
+    expat.errors.XML_ERROR_UNCLOSED_CDATA_SECTION,
+)
+_CUT = "; it ends too soon, as if it had been cut: copy or download the file again, or annotate anew"
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # two of them are a character, one is none
 
 
 def read_text(path: Path, where: str, costs: Costs = LINES) -> str:
@@ -50,11 +61,24 @@ def read_text(path: Path, where: str, costs: Costs = LINES) -> str:
                 f"{where} has {status.st_size / 2**20:,.0f} MiB, which would take {memory / 2**20:,.0f} MiB of memory, "
                 f"and {free / 2**20:,.0f} MiB are free; close other programs, or cut the file into parts"
             )
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"{where} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{where} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        found = f"but {other}" if error.start == 0 and (other := utf_16(error.object)) else f"(byte {error.start})"
+        raise DataError(f"{where} is not UTF-8 text {found}; save it as UTF-8") from error
+    if "\0" in text:
+        raise DataError(
+            f"{where} is not UTF-8 text: it holds zeros, as UTF-16 and files of no text do; save it as UTF-8"
+        )
+    return text
+
+
+def utf_16(start: bytes) -> str:
+    """The name of the encoding by two bytes a character that a text begins as if it had; "" if none."""
+    marks = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+    zeros = {(True, False): "UTF-16-BE", (False, True): "UTF-16-LE"}
+    return marks.get(start[:2]) or zeros.get((start[:1] == b"\0", start[1:2] == b"\0"), "")
 
 
 def _memory_of(path: Path, costs: Costs) -> int:
@@ -66,19 +90,42 @@ def _memory_of(path: Path, costs: Costs) -> int:
     return memory
 
 
-def read_json(path: Path, where: str) -> Any:
-    """What a JSON file holds.
+def parsed_json(text: str) -> Any:
+    """What JSON says.
 
     Raises:
-        DataError: as `read_text`; it is not JSON, is nested too deeply, or holds NaN or Infinity.
+        RecursionError: it is nested too deeply.
+        ValueError: it is not JSON, or has NaN or Infinity, a key twice in an object, or half of a character.
     """
 
     def refuse(word: str) -> NoReturn:
         raise ValueError(f"{word} is no number of JSON")
 
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+            raise ValueError(f"an object has the key {quoted(key)} twice")
+        return found
+
+    content = json.loads(text, parse_constant=refuse, object_pairs_hook=once)
+    if _HALF.search(text):
+        try:
+            json.dumps(content, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{error.object[error.start]!a} is half of a character") from error
+    return content
+
+
+def read_json(path: Path, where: str) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        DataError: as `read_text`; it is not JSON, is nested too deeply, or holds what `parsed_json` refuses.
+    """
     text = read_text(path, where, JSON)
     try:
-        return json.loads(text, parse_constant=refuse)
+        return parsed_json(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{where}:{error.lineno}: is not JSON: {error.msg} (column {error.colno})") from error
     except RecursionError as error:
@@ -151,7 +198,8 @@ def read_xml(path: Path, where: str) -> Element:
         parser.Parse(read_text(path, where, XML), True)
     except expat.ExpatError as error:
         what = expat.ErrorString(error.code)
-        raise DataError(f"{where}:{error.lineno}: is not XML: {what} (column {error.offset + 1})") from error
+        cut = _CUT if what in _AT_THE_END else ""
+        raise DataError(f"{where}:{error.lineno}: is not XML: {what} (column {error.offset + 1}){cut}") from error
     return stack[0].children[0]
 
 
@@ -189,3 +237,11 @@ def number(word: object, where: str, what: str) -> float:
     if not math.isfinite(found):
         raise DataError(f"{where}: {what} is {quoted(word)}; expected a number")
     return found
+
+
+def whole(word: object, where: str, what: str) -> int:
+    """The same, of the side of a picture, which is a whole number of pixels."""
+    found = number(word, where, what)
+    if not found.is_integer() or abs(found) > _LARGEST:
+        raise DataError(f"{where}: {what} is {quoted(word)}; expected a whole number of pixels")
+    return int(found)

@@ -1,22 +1,23 @@
 """The VGG Image Annotator's files, version 1 and 2: a JSON project, its annotations alone, or its CSV.
 
-Regions are rectangles, left, top, width and height in pixels counted from 0; polygons, circles and ellipses are taken
-for the boxes around them. The class is the region's only attribute, or the one with a name for it. A picture without
-regions has no objects.
+Regions are rectangles, left, top, width and height in pixels counted from 0; polygons, circles and ellipses (turned by
+``theta``, in radians) are taken for the boxes around them. The class is the region's only attribute, or the one with a
+name for it. A picture without regions has no objects.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from striate.base.errors import DataError
-from striate.data.names import listed, printable, quoted
+from striate.data.names import counted, listed, printable, quoted
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxed, boxes_dataset, passed_over
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.text_files import number, read_json, read_rows, read_text
+from striate.data.sources.text_files import number, parsed_json, read_json, read_rows, read_text
 
 _PROJECT = "_via_img_metadata"
 _COLUMNS = ("filename", "region_count", "region_shape_attributes", "region_attributes")
@@ -51,61 +52,86 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         raise DataError(f"{printable(path)}: expected one file of the VGG Image Annotator, found {what}")
     where = index.where(files[0])
     entries = _rows(files[0], where) if files[0].suffix.lower() == ".csv" else _entries(files[0], where)
-    pictures: dict[str, Annotated] = {}
-    objects: dict[str, list[Annotation]] = {}
+    pictures: list[Annotated] = []
     outlines: list[str] = []
-    for place, name, shape, attributes in entries:
-        if name not in pictures:
-            found = index.find(name, files[0])
-            objects[name] = []
-            pictures[name] = Annotated(found, place if found else index.missing(place, name), objects[name])
-        if shape is not None:
-            box = _box(shape, place, outlines)
-            objects[name].append(Annotation(place, _label(attributes, place), box))
-    notices = passed_over(index, pictures.values())
+    for entry in entries:
+        found = index.find(entry.name, files[0])
+        objects = [
+            Annotation(place, _label(attributes, place), _box(shape, place, outlines))
+            for place, shape, attributes in entry.regions
+        ]
+        pictures.append(Annotated(found, entry.where if found else index.missing(entry.where, entry.name), objects))
+    notices = passed_over(index, pictures)
     notices += boxed(outlines)
-    return boxes_dataset(index, "via", list(pictures.values()), None, settings, workers, notices=notices)
+    return boxes_dataset(index, "via", pictures, None, settings, workers, notices=notices)
 
 
-def _entries(file: Path, where: str) -> Iterator[tuple[str, str, Any, Any]]:
-    """Place, picture, shape (None without) and attributes of each region of a JSON file."""
+@dataclass(slots=True)
+class _Entry:
+    """A picture as the file has it; ``regions`` are place, shape and attributes of each."""
+
+    where: str
+    name: str
+    regions: list[tuple[str, Any, Any]] = field(default_factory=list)
+
+
+def _entries(file: Path, where: str) -> list[_Entry]:
+    """The pictures of a JSON file."""
     content = read_json(file, where)
     if isinstance(content, dict) and _PROJECT in content:
         content = content[_PROJECT]
     if not isinstance(content, dict):
         raise DataError(f"{where}: is not of the VGG Image Annotator; expected an object with an entry a picture")
-    for key, entry in content.items():
+    entries = []
+    for key, each in content.items():
         place = f"{where}: {printable(key[:60])}"
-        regions = entry.get("regions") if isinstance(entry, dict) else None
-        if not isinstance(regions, dict | list) or not isinstance(name := entry.get("filename"), str) or not name:
+        regions = each.get("regions") if isinstance(each, dict) else None
+        if not isinstance(regions, dict | list) or not isinstance(name := each.get("filename"), str) or not name:
             raise DataError(f"{place}: expected a filename and regions")
-        yield place, name, None, None
+        entries.append(entry := _Entry(place, name))
         for number_, region in enumerate(regions.values() if isinstance(regions, dict) else regions):
             if not isinstance(region, dict):
                 raise DataError(f"{place}: region {number_} is no object with shape_attributes and region_attributes")
-            yield f"{place}, region {number_}", name, region.get("shape_attributes"), region.get("region_attributes")
+            shape, attributes = region.get("shape_attributes"), region.get("region_attributes")
+            entry.regions.append((f"{place}, region {number_}", shape, attributes))
+    return entries
 
 
-def _rows(file: Path, where: str) -> Iterator[tuple[str, str, Any, Any]]:
-    """The same of a CSV file, whose shapes and attributes are JSON in their columns."""
+def _rows(file: Path, where: str) -> list[_Entry]:
+    """The same of a CSV file, a row a region, whose shapes and attributes are JSON in their columns."""
     lines = read_rows(read_text(file, where), where, ",")
     _, columns = next(lines, ("", []))
     if missing := [column for column in _COLUMNS if column not in columns]:
         raise DataError(f"{where}:1: has no columns {', '.join(missing)}")
+    entries: dict[tuple[str, str], _Entry] = {}
+    counts: dict[tuple[str, str], str] = {}
     for place, words in lines:
         row = dict(zip(columns, words, strict=False))
         if not row.get("filename") or "region_attributes" not in row:
             raise DataError(f"{place}: has fewer columns than the first line, or no filename")
-        yield place, row["filename"], None, None
-        if row["region_count"].strip() != "0":
-            yield place, row["filename"], _json(row, _COLUMNS[2], place), _json(row, _COLUMNS[3], place)
+        key = (row["filename"], row.get("file_size", "").strip())  # two files of one name differ in size, as in JSON
+        entry = entries.setdefault(key, _Entry(place, row["filename"]))
+        count = row["region_count"].strip()
+        if (first := counts.setdefault(key, count)) != count:
+            raise DataError(f"{place}: region_count is {quoted(count)}, and {quoted(first)} in {entry.where}")
+        shape = _json(row, _COLUMNS[2], place)
+        if count != "0" or shape:
+            entry.regions.append((place, shape, _json(row, _COLUMNS[3], place)))
+    for key, entry in entries.items():
+        if counts[key] != str(len(entry.regions)):
+            has = counted(len(entry.regions), "row with a shape", "rows with a shape")
+            raise DataError(
+                f"{entry.where}: region_count of {quoted(entry.name)} is {quoted(counts[key])}, and there "
+                f"{'is' if len(entry.regions) == 1 else 'are'} {has}; correct the count, or add what is missing"
+            )
+    return list(entries.values())
 
 
 def _json(row: Mapping[str, str], column: str, place: str) -> Any:
     try:
-        return json.loads(row[column])
+        return parsed_json(row[column])
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: {column} is not JSON") from error
+        raise DataError(f"{place}: {column} is not JSON that can be read") from error
 
 
 def _box(shape: object, place: str, outlines: list[str]) -> _Box:
@@ -119,6 +145,10 @@ def _box(shape: object, place: str, outlines: list[str]) -> _Box:
     if kind in ("circle", "ellipse"):
         x, y = (number(shape.get(key), place, key) for key in ("cx", "cy"))
         across, down = (number(shape.get(key, shape.get("r")), place, key) for key in ("rx", "ry"))
+        if kind == "ellipse" and shape.get("theta"):
+            turned = number(shape["theta"], place, "theta")
+            cosine, sine = math.cos(turned), math.sin(turned)
+            across, down = math.hypot(across * cosine, down * sine), math.hypot(across * sine, down * cosine)
         return x - across, y - down, x + across, y + down
     across_, down_ = shape.get("all_points_x"), shape.get("all_points_y")
     if not isinstance(across_, list) or not isinstance(down_, list) or not across_ or len(across_) != len(down_):

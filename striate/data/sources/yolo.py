@@ -1,36 +1,46 @@
 """YOLO's text: a line for each object, ``class centre-x centre-y width height``, in parts of the picture's sides.
 
 The file of ``images/a.jpg`` is ``labels/a.txt``, or ``a.txt`` beside it; classes count from 0, and their names stand in
-a YAML file, or one a line in ``classes.txt``. A picture with an empty file has no objects. A line of more points is an
-outline (``class x y x y ...``), which is taken for the box around it.
+a YAML file, or one a line in ``classes.txt``. Splits are those of the YAML file, of darknet's ``obj.data``, or of lists
+of pictures that are called so. A picture with an empty file has no objects. A line of more points is an
+outline (``class x y x y ...``), which is taken for the box around it; but where the YAML file has ``kpt_shape``, points
+follow the box, and are passed over.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, quoted
+from striate.data.names import composed, counted, listed, printable, quoted
 from striate.data.records import Classes, Dataset, Split
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, boxed, boxes_dataset, passed_over
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
 from striate.data.sources.text_files import number, read_text
-from striate.data.sources.yolo_config import YoloConfig, read_config
+from striate.data.sources.yolo_config import YoloConfig, read_config, says_places
+from striate.data.sources.yolo_lists import NAMES, class_list, listed_parts
 
 ROUNDING = 7.6e-7
 """By so much may a box end beyond the border, in parts of a side: six decimals of the centre and of half the width."""
 
-_NAMES = ("classes.txt", "obj.names", "_darknet.labels")
-_LINE = re.compile(r"\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*(\n|$)", re.IGNORECASE)
+# One way alone to take a number apart: of two, a line of n numbers that is none has 2^n.
+_LINE = re.compile(r"\d+(\s+-?(\d+(\.\d*)?|\.\d+)(e-?\d+)?){4,}\s*(\n|$)", re.IGNORECASE | re.ASCII)
 _FAR = 2.0
 """Beyond this a number is no part of a side: pixels, most likely."""
 
 
 def recognises(path: Path) -> bool:
-    """Whether a text file in the folder, or in one of its folders, begins with a class and four numbers."""
-    return (path.is_dir() or path.suffix.lower() in (".yaml", ".yml")) and any(
-        file.name not in _NAMES and _LINE.match(start_of(file, 400))
+    """Whether a text file in the folder, or in one of its folders, begins with a class and four numbers.
+
+    Or it is a YAML file that names classes and pictures, or that such a text lies beside.
+    """
+    if not path.is_dir() and path.suffix.lower() not in (".yaml", ".yml"):
+        return False
+    if not path.is_dir() and says_places(start_of(path)):
+        return True
+    return any(
+        file.name not in NAMES and _LINE.match(start_of(file, 400))
         for file in glimpse(path if path.is_dir() else path.parent, ".txt")
     )
 
@@ -40,29 +50,42 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
 
     Raises:
         DataError: no list of classes, or two that differ; a line that is not as the format has it; a text without a
-            picture, and what `boxes_dataset` refuses.
+            picture or of two, and what `boxes_dataset` refuses.
     """
-    index = PictureIndex(path)
-    config = _config(index, path)
-    names = _names(index, config)
+    index, config = _opened(path)
+    there = index.files(".txt")
+    beside = {composed(str(file)): file for file in there} | {str(file): file for file in there}
     texts = {
         file
-        for file in index.files(".txt")
-        if file.name not in _NAMES and ("labels" in file.parts[:-1] or _LINE.match(start_of(file, 400)))
+        for file in there
+        if file.name not in NAMES and ("labels" in file.parts[:-1] or _LINE.match(start_of(file, 400)))
     }
-    members = _members(index, config)
+    configs = [config] if config and config.parts else [config, listed_parts(index, texts)]
+    said = [each for each in configs if each is not None]
+    names = _names(index, said)
+    members = _members(index, next((each.parts for each in said if each.parts), {}))
     pictures: list[Annotated] = []
     outlines: list[str] = []
+    keypoints = config.keypoints if config else 0
+    owners: dict[Path, Path] = {}
     for picture in index.pictures:
-        file = next((each for each in _places(index, picture) if each.is_file()), None)
+        places = [str(place) for place in _places(index, picture)]
+        file = next((beside[each] for each in (*places, *map(composed, places)) if each in beside), None)
         texts.discard(file or picture)
         if picture not in members:
             continue
-        objects = None if file is None else list(_objects(index.where(file), file, names, outlines))
+        if file and (other := owners.setdefault(file, picture)) != picture:
+            raise DataError(
+                f"{index.where(file)} is the text of two pictures, {index.where(other)} and {index.where(picture)}, "
+                "which differ in their suffix alone; rename one, and give it a text of its own, or remove it"
+            )
+        objects = None if file is None else list(_objects(index.where(file), file, names, keypoints, outlines))
         where = index.where(file or picture)
         pictures.append(Annotated(picture, where, objects, split=members[picture]))
     pictures += [Annotated(None, index.where(file), []) for file in sorted(texts)]
     notices = [*boxed(outlines), *passed_over(index, pictures)]
+    if config and keypoints:
+        notices.append(f"keypoints passed over, the boxes before them taken (kpt_shape in {config.where})")
     return boxes_dataset(
         index, "yolo", pictures, Classes(names), settings, workers, notices=notices, tolerance=ROUNDING, relative=True
     )
@@ -76,33 +99,32 @@ def _places(index: PictureIndex, picture: Path) -> Iterator[Path]:
         yield index.root.joinpath(*parts[:position], "labels", *parts[position + 1 :]).with_suffix(".txt")
 
 
-def _config(index: PictureIndex, path: Path) -> YoloConfig | None:
-    """The only YAML file there is that has names."""
-    files = [path] if path.is_file() else [*index.files(".yaml", ".yml")]
-    found = [config for file in files if (config := read_config(file, index.where(file))) is not None]
+def _opened(path: Path) -> tuple[PictureIndex, YoloConfig | None]:
+    """The pictures, and the only YAML file there is that has names; the pictures are where that says."""
+    if not path.is_dir():
+        config = read_config(path, printable(path.name))
+        return PictureIndex(path, tree=config.elsewhere(path.parent) if config else None), config
+    index = PictureIndex(path)
+    found = [
+        config for file in index.files(".yaml", ".yml") if (config := read_config(file, index.where(file))) is not None
+    ]
     if len(found) > 1:
         shown = listed([config.where for config in found])
         raise DataError(f"{printable(index.root)} holds several YAML files with names ({shown}); give one of them")
-    return found[0] if found else None
+    if found and (tree := found[0].elsewhere(index.root)):
+        index = PictureIndex(path, tree=tree)
+    return index, found[0] if found else None
 
 
-def _names(index: PictureIndex, config: YoloConfig | None) -> tuple[str, ...]:
-    """The classes, by the YAML file or a list of names; where there are several, they must agree."""
-    found = [(config.where, config.names)] if config else []
-    for file in index.files(".txt", ".names", ".labels"):
-        if file.name in _NAMES:
-            lines = read_text(file, index.where(file)).rstrip().splitlines()
-            named: dict[str, None] = {}
-            for position, name in enumerate(map(str.strip, lines), start=1):
-                if not name or name in named:
-                    what = f"{quoted(name)} once more" if name else "an empty name"
-                    raise DataError(f"{index.where(file)}:{position}: {what}; expected another class in each line")
-                named[name] = None
-            found.append((index.where(file), tuple(named)))
+def _names(index: PictureIndex, configs: Sequence[YoloConfig]) -> tuple[str, ...]:
+    """The classes, by the YAML file, ``obj.data`` or a list of names; where there are several, they must agree."""
+    found = [(config.where, config.names) for config in configs if config.names]
+    lists = [file for file in index.files(".txt", ".names", ".labels") if file.name in NAMES]
+    found += [(index.where(file), class_list(file, index.where(file))) for file in lists]
     if not found:
         raise DataError(
             f"{printable(index.root)}: what its classes are called is not said; write their names into a file "
-            "classes.txt there, one a line, in the order of their numbers"
+            "classes.txt there, one a line, in the order of their numbers, or give the YAML file that has them"
         )
     (where, names), *others = found
     for other, theirs in others:
@@ -111,12 +133,12 @@ def _names(index: PictureIndex, config: YoloConfig | None) -> tuple[str, ...]:
     return names
 
 
-def _members(index: PictureIndex, config: YoloConfig | None) -> dict[Path, Split | None]:
-    """The pictures that belong to the data, and their splits: by the YAML file, or all of them."""
-    if config is None or not config.parts:
+def _members(index: PictureIndex, parts: Mapping[Split, Sequence[tuple[str, Path]]]) -> dict[Path, Split | None]:
+    """The pictures that belong to the data, and their splits: by what names these, or all of them."""
+    if not parts:
         return dict.fromkeys(index.pictures)
     members: dict[Path, Split | None] = {}
-    for split, places in config.parts.items():
+    for split, places in parts.items():
         for where, place in places:
             found = [*_listed(index, where, place)]
             if not found:
@@ -136,6 +158,8 @@ def _listed(index: PictureIndex, where: str, place: Path) -> Iterator[Path]:
             if folder.path.resolve().is_relative_to(place):
                 yield from folder.pictures
         return
+    if place.is_relative_to(root := index.root.resolve()):
+        place = index.root / place.relative_to(root)
     for line, words in enumerate(read_text(place, where).splitlines(), start=1):
         if name := words.strip():
             if (picture := index.find(name, place)) is None:
@@ -143,11 +167,20 @@ def _listed(index: PictureIndex, where: str, place: Path) -> Iterator[Path]:
             yield picture
 
 
-def _objects(where: str, file: Path, names: tuple[str, ...], outlines: list[str]) -> Iterator[Annotation]:
+def _objects(
+    where: str, file: Path, names: tuple[str, ...], keypoints: int, outlines: list[str]
+) -> Iterator[Annotation]:
+    """The objects of a text; places of outlines are added to ``outlines``."""
     for line, text in enumerate(read_text(file, where).splitlines(), start=1):
         words, place = text.split(), f"{where}:{line}"
         if not words:
             continue
+        if keypoints and len(words) != 5 + keypoints:
+            raise DataError(
+                f"{place}: has {counted(len(words), 'word')}; expected a class, four numbers and {keypoints} of "
+                "points, as kpt_shape says"
+            )
+        words = words[:5] if keypoints else words
         if len(words) < 5 or len(words) == 6 or (len(words) > 5 and len(words) % 2 == 0):
             hint = " (the sixth may be a score: these would be answers of a network)" if len(words) == 6 else ""
             raise DataError(f"{place}: has {counted(len(words), 'word')}{hint}; expected a class and four numbers")

@@ -1,5 +1,8 @@
 """The YAML file of YOLO's data: the classes' names, and where the pictures of each split are."""
 
+import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import yaml
 from striate.base.errors import DataError
 from striate.data.names import quoted
 from striate.data.records import Split
+from striate.data.sources.folder_tree import Folder, walk
 from striate.data.sources.text_files import YAML, read_text
 
 _PARTS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
@@ -15,11 +19,34 @@ _PARTS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "tes
 
 @dataclass(frozen=True, slots=True)
 class YoloConfig:
-    """``names`` in the order of their numbers; ``parts`` are folders or lists of pictures, with their ``path:line``."""
+    """``names`` in the order of their numbers; ``parts`` are folders or lists of pictures, with their ``path:line``.
+
+    ``keypoints`` is how many numbers of points follow each box.
+    """
 
     where: str
     names: tuple[str, ...]
     parts: dict[Split, list[tuple[str, Path]]]
+    keypoints: int = 0
+
+    def elsewhere(self, root: Path) -> Folder | None:
+        """The folders of ``parts``, with those of their texts, if some are not below ``root``."""
+        places = [place for each in self.parts.values() for _, place in each]
+        if all(place.is_relative_to(root.resolve()) for place in places):
+            return None
+        folders = {place if place.is_dir() else place.parent for place in places}
+        for parts in [folder.parts for folder in folders]:
+            for position in [position for position, part in enumerate(parts) if part == "images"]:
+                texts = Path(*parts[:position], "labels", *parts[position + 1 :])
+                folders |= {texts} if texts.is_dir() else set()
+        tops = sorted(each for each in folders if not folders & {*each.parents})
+        trees = [walk(top) for top in tops]
+        return trees[0] if len(trees) == 1 else Folder(Path(os.path.commonpath(tops)), folders=trees)
+
+
+def says_places(start: str) -> bool:
+    """Whether a YAML file begins with names of classes and a place of pictures; it is not read for that."""
+    return all(re.search(rf"^[\"']?({keys})[\"']?[ \t]*:", start, re.MULTILINE) for keys in ("names", "|".join(_PARTS)))
 
 
 def read_config(path: Path, where: str) -> YoloConfig | None:
@@ -29,7 +56,8 @@ def read_config(path: Path, where: str) -> YoloConfig | None:
     begins with, which data that were moved have.
 
     Raises:
-        DataError: it is not YAML, its names are not a list or numbered from 0, or a place does not exist.
+        DataError: it is not YAML, its names are not a list or numbered from 0, its points are of no shape, or a place
+            does not exist.
     """
     try:
         # Words alone: a class may be called "no".
@@ -57,7 +85,17 @@ def read_config(path: Path, where: str) -> YoloConfig | None:
             parts.setdefault(split, []).extend(
                 (_place(each, where), _existing(_word(each, where), folders, _place(each, where))) for each in nodes
             )
-    return YoloConfig(where, names, parts)
+    return YoloConfig(where, names, parts, _keypoints(entries, where))
+
+
+def _keypoints(entries: Mapping[str, yaml.Node], where: str) -> int:
+    """How many numbers ``kpt_shape``, of points and of numbers for each, says."""
+    if (node := entries.get("kpt_shape")) is None:
+        return 0
+    sides = [_word(each, where) for each in node.value] if isinstance(node, yaml.SequenceNode) else []
+    if len(sides) != 2 or sides[1] not in ("2", "3") or not re.fullmatch("[1-9][0-9]{0,3}", sides[0]):
+        raise DataError(f"{_place(node, where)}: kpt_shape is no list of how many points, and 2 or 3 numbers for each")
+    return int(sides[0]) * int(sides[1])
 
 
 def _place(node: yaml.Node, where: str) -> str:
@@ -71,7 +109,10 @@ def _empty(node: yaml.Node) -> bool:
 def _word(node: yaml.Node, where: str) -> str:
     if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
         raise DataError(f"{_place(node, where)}: expected one word or path here")
-    return str(node.value).strip()
+    word = str(node.value).strip()
+    if any("\ud800" <= character <= "\udfff" for character in word):
+        raise DataError(f"{_place(node, where)}: {quoted(word)} has half of a character")
+    return word
 
 
 def _entries(node: yaml.MappingNode, where: str) -> dict[str, yaml.Node]:

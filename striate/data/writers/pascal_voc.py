@@ -3,14 +3,20 @@
 Coordinates count from 1 and both ends belong to the box; to a millionth of a pixel, whole ones are written as such.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from striate.data.names import counted, listed
+from striate.base.errors import DataError
+from striate.data.names import counted, listed, quoted
 from striate.data.records import Classes
 from striate.data.writers.converting import Picture
 from striate.data.writers.numbers import word
+
+_NO_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_RETURN = {"\r": "&#13;"}
+"""What would be read as the end of a line."""
 
 
 def place(picture: Picture) -> str:
@@ -20,6 +26,12 @@ def place(picture: Picture) -> str:
 
 def write(folder: Path, pictures: Sequence[Picture], classes: Classes) -> list[str]:
     """An XML file a picture. A crowd becomes difficult; classes without objects, outlines and areas are lost."""
+    for name in classes.names:
+        if sign := _NO_XML.search(name):
+            raise DataError(
+                f"the class {quoted(name)} cannot be written as Pascal VOC: XML knows no {quoted(sign[0])}; rename the "
+                "class, or write another format"
+            )
     (folder / "Annotations").mkdir()
     for picture in pictures:
         lines = "\n".join(_lines(picture, classes.names))
@@ -49,7 +61,7 @@ def _lines(picture: Picture, names: Sequence[str]) -> Iterator[str]:
     for box, index, hard in zip(boxes.xyxy.tolist(), boxes.classes, boxes.difficult | boxes.crowd, strict=True):
         edges = (word(each) for each in (box[0] + 1, box[1] + 1, box[2], box[3]))
         yield "  <object>"
-        yield f"    <name>{escape(names[index])}</name>"
+        yield f"    <name>{escape(names[index], _RETURN)}</name>"
         yield f"    <difficult>{int(hard)}</difficult>"
         tags = zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True)
         yield f"    <bndbox>{''.join(f'<{tag}>{edge}</{tag}>' for tag, edge in tags)}</bndbox>"

@@ -27,7 +27,7 @@ def write(folder: Path, pictures: Sequence[Picture], classes: Classes) -> list[s
         text.parent.mkdir(parents=True, exist_ok=True)
         text.write_text("".join(_lines(picture)), encoding="utf-8", newline="")
     splits = [split for split in ("train", "val", "test") if any(picture.split == split for picture in pictures)]
-    names = [f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in enumerate(classes.names)]
+    names = [f"  {number}: {_quoted(name)}\n" for number, name in enumerate(classes.names)]
     text_ = "".join(["path: .\n", *[f"{split}: images/{split}\n" for split in splits], "names:\n", *names])
     (folder / "data.yaml").write_text(text_, encoding="utf-8", newline="")
     notices = []
@@ -40,6 +40,13 @@ def write(folder: Path, pictures: Sequence[Picture], classes: Classes) -> list[s
     if any(picture.boxes.outlines for picture in pictures):
         notices.append("outlines not written, only the boxes around them")
     return notices
+
+
+def _quoted(name: str) -> str:
+    """The name between quotation marks as YAML has it, where what is no sign to be seen must be told by its number."""
+    return "".join(
+        each if each.isprintable() else f"\\U{ord(each):08x}" for each in json.dumps(name, ensure_ascii=False)
+    )
 
 
 def _lines(picture: Picture) -> list[str]:

@@ -51,7 +51,7 @@ def recognise(path: Path, config: Path | None) -> Origin:
         if config is None and not beside.exists():
             raise WeightsError(
                 "is a darknet file, which holds numbers alone; the .cfg that names its layers is needed. Put it beside "
-                f"as {beside.name}, or say where it is"
+                f'as {beside.name}, or say where it is: --config FILE.cfg, or config="FILE.cfg"'
             )
         return "darknet"
     if path.suffix == ".caffemodel" or caffe_file.recognises(path):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from striate.base.errors import WeightsError
 from striate.models.building import NO_ARGUMENTS, build
 from striate.models.table import architecture
+from striate.weights.class_lists import lists_of
 from striate.weights.fitting import Misfits, head_parameters, misfits
 from striate.weights.foreign import Foreign
 from striate.weights.schemes.table import SCHEMES, Described, Scheme, function_at
@@ -230,7 +231,7 @@ def _complaint(attempt: _Attempt, foreign: Foreign, model: str) -> str:
                 )
             return (
                 f"{foreign.path}: the file answers with {found} classes, {network.classes} were asked for; "
-                f"give --classes {found}"
+                f"give --classes {''.join(f'{name}, or ' for name in lists_of(found))}{found}"
             )
     hint = _hint(attempt, foreign, model)
     return f"{foreign.path}: does not fit {meant} of {network.classes} classes, {read}: {attempt.misfits}{hint}"

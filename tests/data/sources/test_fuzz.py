@@ -9,6 +9,7 @@ from striate.base.errors import DataError
 from striate.data import open_data
 from striate.data.settings import DataSettings
 from tests.data.sources.annotated import coco, instance, picture, voc, voc_object
+from tests.data.sources.masked import pairs, png, rows
 from tests.data.sources.test_other_formats import WRITTEN
 
 MENDING = {"clip": True, "drop_degenerate": True, "drop_duplicates": True, "unlabelled": "background"}
@@ -39,6 +40,18 @@ def sound(folder, name):
         file, content = WRITTEN[name]
         (folder / file).write_text(content)
         return folder / file, name.partition(" ")[0].replace("csv", "boxes-csv"), {}
+    if name in SHAPES:
+        file, content = SHAPES[name]
+        (folder / file).write_text(content)
+        return folder / file, name.partition(" ")[0], {}
+    if name == "table":
+        pairs(folder, rows(0, 1), classes="sky\n1 road\n2 void\n")
+        (folder / "a.png").unlink()
+        return folder / "classes.txt", "masks", {}
+    if name == "mask":
+        pairs(folder, rows(0, 1))
+        (folder / "a.png").unlink()
+        return folder / "masks" / "0.png", "masks", {}
     if name == "coco":
         outline = {"segmentation": [[0, 0, 4, 0, 4, 4]]}
         annotations = [instance(), instance(id=8, bbox=[1, 1, 2, 2], iscrowd=1, **outline)]
@@ -60,9 +73,53 @@ def sound(folder, name):
     return folder / name, "yolo", {"group": str(folder / name)} if name == "groups.csv" else {}
 
 
+CVAT = """<annotations><meta><task><labels><label><name>cat</name></label></labels></task></meta>
+<image name="a.png" width="20" height="10"><polygon label="cat" points="1,1;5,1;5,5" z_order="1"/>
+<mask label="cat" rle="1, 2, 3" left="1" top="2" width="3" height="2"/>
+<ellipse label="cat" cx="5" cy="5" rx="2" ry="1"/>
+<box label="cat" xtl="1" ytl="1" xbr="5" ybr="5" rotation="30"/></image></annotations>"""
+SHAPES = {
+    "cvat": ("annotations.xml", CVAT),
+    "labelme": (
+        "a.json",
+        json.dumps(
+            {
+                "shapes": [
+                    {"label": "cat", "points": [[1, 1], [5, 1], [5, 5]], "group_id": 1, "shape_type": "polygon"},
+                    {"label": "dog", "points": [[4, 4], [6, 4]], "group_id": None, "shape_type": "circle"},
+                    {"label": "dog", "points": [[4, 4], [6, 4]], "shape_type": "mask", "mask": png([[1, 0], [0, 1]])},
+                ],
+                "imagePath": "a.png",
+                "imageHeight": 10,
+                "imageWidth": 20,
+            }
+        ),
+    ),
+    "coco masks": (
+        "a.json",
+        json.dumps(
+            {
+                "images": [{"id": 1, "file_name": "a.png", "width": 20, "height": 10}],
+                "categories": [{"id": 1, "name": "cat"}],
+                "annotations": [
+                    instance(segmentation=[[0, 0, 4, 0, 4, 4]]),
+                    instance(id=8, segmentation={"size": [10, 20], "counts": [3, 9, 188]}, iscrowd=1),
+                    instance(id=9, segmentation={"size": [10, 20], "counts": "39l5"}),
+                ],
+            }
+        ),
+    ),
+}
+TASKS = {"coco masks": "segment"}
+OTHER_MENDING = {
+    **{key: {"clip": True, "unlabelled": "background"} for key in SHAPES},
+    **{key: {"unlabelled": "skip"} for key in ("table", "mask")},
+}
+
 READERS = (
     *("coco", "voc", "voc list", "a.txt", "a.yaml", "classes.txt"),
     *("via project", "via csv", "dlib", "csv", "groups.csv"),
+    *("coco masks", "cvat", "labelme", "table", "mask"),
 )
 
 
@@ -107,14 +164,17 @@ def check(folder, name, count, seed):
     draw = random.Random(seed)
     path, kind, more = sound(folder, name)
     content = path.read_bytes()
-    open_data(folder, format=kind, settings=DataSettings(**more), workers=1)
+    task = TASKS.get(name)
+    open_data(folder, format=kind, settings=DataSettings(**more), task=task, workers=1)
     for _ in range(count):
         change = json_mutant if path.suffix == ".json" and draw.random() < 0.5 else mutant
         path.write_bytes(change(content, draw))
-        for settings in ({}, MENDING):
+        for settings in ({}, OTHER_MENDING.get(name, MENDING)):
             said = ""
             try:
-                open_data(folder, format=kind, settings=DataSettings(**settings, **more), workers=1)
+                data = open_data(folder, format=kind, settings=DataSettings(**settings, **more), task=task, workers=1)
+                for record in data.records if data.task == "segment" else ():
+                    record.target.indices()
             except DataError as error:
                 said = str(error)
             assert "\n" not in said and len(said) < 3000

@@ -50,7 +50,14 @@ MALFORMED = {
     "xml/empty": (raw("a.xml", ""), "a.xml:1: is not XML: no element found"),
     "xml/latin": (raw("a.xml", b"<annotation>\xe9</annotation>"), "a.xml is not UTF-8 text"),
     "xml/utf-16": (raw("a.xml", "<annotation/>".encode("utf-16")), "a.xml is not UTF-8 text"),
-    "xml/cut": (raw("a.xml", "<annotation>\n<object>\n<name>cat"), "a.xml:3: is not XML: no element found"),
+    "xml/cut": (
+        raw("a.xml", "<annotation>\n<object>\n<name>cat"),
+        "a.xml:3: is not XML: no element found (column 10); it ends too soon",
+    ),
+    "xml/cut in a tag": (
+        raw("a.xml", "<annotation>\n<obj"),
+        "a.xml:2: is not XML: unclosed token (column 1); it ends too",
+    ),
     "xml/other": (raw("a.xml", "\n<dataset/>"), "a.xml:2: holds <dataset>; expected <annotation>"),
     "xml/entities": (raw("a.xml", DOCUMENT.format(BOMB, "&e9;")), "a.xml:2: declares a document type"),
     "xml/external entity": (
@@ -77,6 +84,7 @@ MALFORMED = {
     "xml/twice": (xml(CAT, CAT), "1 box repeats another of its class: Annotations/a.xml:14"),
     "xml/difficult": (xml(voc_object("cat", 1, 1, 5, 5, "<difficult>yes</difficult>")), "a.xml:4: difficult is 'yes'"),
     "xml/turned": (xml(CAT, size=(10, 20)), "Annotations/a.xml (20 x 10, and it says 10 x 20)"),
+    "xml/half a pixel": (xml(CAT, size=(20, 10.5)), "Annotations/a.xml: height is '10.5'; expected a whole number"),
     "xml/spelling": (
         xml(CAT, voc_object("Cat", 1, 1, 6, 6)),
         "'cat' (Annotations/a.xml:4) and 'Cat' (Annotations/a.xml:14)",
@@ -138,6 +146,30 @@ MALFORMED = {
     "json/flat": (instances(instance(bbox=[1, 2, 3, 0])), "1 box has no area: a.json: annotation 7"),
     "json/beyond": (instances(instance(bbox=[1, 2, 19.02, 3])), "a.json: annotation 7 (1, 2 to 20.02, 5 in 20 x 10)"),
     "json/crowd": (instances(instance(iscrowd=2)), "annotation 7: iscrowd is 2; expected 0 or 1"),
+    "json/area": (instances(instance(area=-5)), "a.json: annotation 7: area is -5; expected pixels, 0 or more"),
+    "json/half a pixel": (
+        instances(images=[IMAGE | {"height": 10.9}]),
+        "a.json: image 1: height is 10.9; expected a whole number of pixels",
+    ),
+    "json/a huge side": (
+        instances(images=[IMAGE | {"width": 1e299}]),
+        "a.json: image 1: width is 1e+299; expected a w",
+    ),
+    "json/key twice": (
+        raw("a.json", '{"images": [], "annotations": [], "annotations": [], "categories": []}'),
+        "a.json: is not JSON that can be read: an object has the key 'annotations' twice",
+    ),
+    "json/half a character": (
+        instances(categories=[{"id": 1, "name": "\ud800cat"}]),
+        r"a.json: is not JSON that can be read: '\ud800' is half of a character",
+    ),
+    **{
+        f"json/mask of {size}": (
+            instances(instance(segmentation={"counts": [4], "size": size})),
+            "annotation 7: segmentation is neither a list of polygons",
+        )
+        for size in ([], [2], [2, 0], [2, 2.5], [True, 4])
+    },
     "json/outline": (instances(instance(segmentation=[[1, 2, 3]])), "annotation 7: segmentation is neither"),
     "json/outline of words": (instances(instance(segmentation=[["a"] * 6])), "annotation 7: segmentation is neither"),
     "json/other categories": (
@@ -167,6 +199,10 @@ MALFORMED = {
     "txt/no names": (text("0 0.5 0.5 1 1", classes=None), "what its classes are called is not said"),
     "txt/empty name": (text("0 0.5 0.5 1 1", classes="cat\n\ndog"), "classes.txt:2: an empty name"),
     "txt/same name": (text("0 0.5 0.5 1 1", classes="cat\ndog\ncat"), "classes.txt:3: 'cat' once more"),
+    "txt/two pictures": (
+        lambda folder: [picture(folder / "a.jpg", seed=1), text("0 0.5 0.5 1 1")(folder)],
+        "a.txt is the text of two pictures, a.jpg and a.png, which differ in their suffix alone",
+    ),
     "txt/no picture": (text("0 0.5 0.5 1 1", **{"b.txt": "0 0.5 0.5 1 1"}), "of a picture that is not there: b.txt"),
     "yaml/no yaml": (yaml("names: [cat\nnc: 1"), "data.yaml:2: is not YAML"),
     "yaml/deep": (yaml("names: " + "[" * 20_000), "data.yaml: is not YAML that can be read"),
@@ -191,6 +227,12 @@ MALFORMED = {
         ),
         "data.yaml:3: a.png is in train, too; expected one split",
     ),
+    "yaml/points": (yaml("names: [cat, dog]\nkpt_shape: 17"), "data.yaml:2: kpt_shape is no list of how many points"),
+    "yaml/other points": (
+        text("0 .5 .5 1 1 .5 .5\n", None, **{"data.yaml": "names: [cat]\nkpt_shape: [2, 2]"}),
+        "a.txt:1: has 7 words; expected a class, four numbers and 4 of points, as kpt_shape says",
+    ),
+    "yaml/half a character": (yaml('names: [cat, "\\ud83d"]'), r"data.yaml:1: '\ud83d' has half of a character"),
     "yaml/gap": (yaml("names:\n  0: cat\n  2: dog"), "data.yaml:2: names are not a list, or not numbered from 0"),
     "yaml/same name": (yaml("names:\n- cat\n- cat"), "data.yaml:3: classes 0 and 1 are both called 'cat'"),
     "yaml/same number": (yaml("names:\n  0: cat\n  0: dog"), "data.yaml:3: '0' is there twice"),

@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from striate.base.errors import DataError
@@ -71,6 +72,23 @@ def test_two_objects(tmp_path, name, content):
     assert open_data(tmp_path / name).records[0].target.xyxy.tolist() == record.target.xyxy.tolist()
 
 
+@pytest.mark.parametrize(
+    ("theta", "box"),
+    [(0, [8, 13, 32, 17]), (np.pi / 2, [18, 3, 22, 27]), (np.pi / 6, [9.56, 8.75, 30.44, 21.25])],
+)
+def test_an_ellipse_that_is_turned(tmp_path, theta, box):
+    """Against the points of its outline, and by hand."""
+    picture(tmp_path / "a.png", 40, 30)
+    oval = {"name": "ellipse", "cx": 20, "cy": 15, "rx": 12, "ry": 2, "theta": theta}
+    (tmp_path / "a.json").write_text(json.dumps(via(region(oval))))
+    (found,) = open_data(tmp_path).records[0].target.xyxy.tolist()
+    turns = np.linspace(0, 2 * np.pi, 100_001)
+    x, y = 12 * np.cos(turns), 2 * np.sin(turns)
+    across, down = 20 + x * np.cos(theta) - y * np.sin(theta), 15 + x * np.sin(theta) + y * np.cos(theta)
+    assert np.allclose(found, [across.min(), down.min(), across.max(), down.max()], atol=1e-6)
+    assert np.allclose(found, box, atol=0.01)
+
+
 def test_what_is_listed_without_objects_has_none(tmp_path):
     """And what is not listed is passed over, but in a CSV, which cannot say that there are none."""
     for seed, name in enumerate("abc"):
@@ -100,6 +118,23 @@ def test_flags_and_missing_labels_of_dlib(tmp_path):
     (record,) = (dataset := open_data(tmp_path)).records
     assert dataset.classes.names == ("object",)
     assert (record.target.crowd.tolist(), record.target.difficult.tolist()) == ([True, False], [False, True])
+    (tmp_path / "a.xml").write_text(dlib(BOX, DOG.replace("dog", "object")))
+    assert open_data(tmp_path).classes.names == ("cat", "object")
+
+
+def test_dlibs_files_may_be_called_as_splits(tmp_path):
+    for seed, name in enumerate("abc"):
+        picture(tmp_path / f"{name}.png", seed=seed)
+    for name, file in {"a": "labels_train", "b": "labels_test"}.items():
+        (tmp_path / f"{file}.xml").write_text(dlib(BOX, name=f"{name}.png"))
+    assert [record.split for record in open_data(tmp_path).records] == ["test", "train"]
+    assert open_data(tmp_path / "labels_test.xml").records[0].split is None
+    (tmp_path / "more.xml").write_text(dlib(BOX, name="c.png"))
+    with pytest.raises(DataError, match=r"several XML files \(labels_test\.xml, .*, whose names do not say one split"):
+        open_data(tmp_path)
+    for name in ("labels_train", "labels_test"):
+        (tmp_path / f"{name}.xml").rename(tmp_path / f"{len(name)}.xml")
+    assert [record.split for record in open_data(tmp_path).records] == [None] * 3
 
 
 MALFORMED = {
@@ -114,6 +149,54 @@ MALFORMED = {
         "a.json",
         json.dumps(via(region(RECT, name={"cat": True, "dog": True}))),
         "region 0: name is",
+    ),
+    "via/null": ("a.json", json.dumps(via(region(None))), "a.json: a.png123, region 0: its shape is None"),
+    "via/half a character": (
+        "a.json",
+        json.dumps(via(region(RECT, name="\ud83d"))),
+        r"a.json: is not JSON that can be read: '\ud83d' is half of a character",
+    ),
+    "via/csv half": (
+        "a.csv",
+        via_csv((RECT, {"class": r"\ud83d"})).replace("\\\\", "\\"),
+        "a.csv:2: region_attributes is not JSON that can be read",
+    ),
+    "via/key twice": (
+        "a.json",
+        json.dumps(via(region(RECT)) | {"b": 3}).replace('"b"', '"a.png123"'),
+        "a.json: is not JSON that can be read: an object has the key 'a.png123' twice",
+    ),
+    "via/no shape": (
+        "a.json",
+        json.dumps(via({"region_attributes": {"class": "cat"}})),
+        "a.png123, region 0: its shape is None",
+    ),
+    "via/twice": (
+        "a.json",
+        json.dumps(via(region(RECT)) | {"a.png9": via(region(OVAL))["a.png123"]}),
+        "1 picture is annotated in two places: a.png in a.json: a.png123 and a.json: a.png9",
+    ),
+    "via/turn": ("a.json", json.dumps(via(region(OVAL | {"theta": "x"}))), "region 0: theta is 'x'; expected a number"),
+    "via/csv null": ("a.csv", via_csv((None, {"class": "cat"})), "a.csv:2: its shape is None"),
+    "via/csv none": (
+        "a.csv",
+        via_csv((RECT, {"class": "cat"})).replace(",1,0,", ",0,0,"),
+        "a.csv:2: region_count of 'a.png' is '0', and there is 1 row with a shape",
+    ),
+    "via/csv five": (
+        "a.csv",
+        via_csv((RECT, {"class": "cat"})).replace(",1,0,", ",5,0,"),
+        "a.csv:2: region_count of 'a.png' is '5', and there is 1 row with a shape",
+    ),
+    "via/csv counts": (
+        "a.csv",
+        via_csv(*[(shape, {"class": "cat"}) for shape in (RECT, OVAL)]).replace(",2,1,", ",1,1,"),
+        "a.csv:3: region_count is '1', and '2' in a.csv:2",
+    ),
+    "via/csv twice": (
+        "a.csv",
+        via_csv(*[(shape, {"class": "cat"}) for shape in (RECT, OVAL)]).replace(",2,", ",1,").replace("123", "9", 1),
+        "1 picture is annotated in two places: a.png in a.csv:2 and a.csv:3",
     ),
     "via/no width": ("a.json", json.dumps(via(region({"name": "rect", "x": 1, "y": 1}))), "region 0: width is None"),
     "via/points": ("a.json", json.dumps(via(region(SHAPE | {"all_points_x": [1]}))), "two lists of equal length"),
@@ -154,6 +237,11 @@ MALFORMED = {
     "dlib/some labels": ("a.xml", dlib(BOX, BOX.replace("<label>cat</label>", "")), "a.xml:6: a box without <label>"),
     "dlib/flag": ("a.xml", dlib(BOX.replace("<box", "<box ignore='yes'")), "a.xml:5: ignore is 'yes'; expected 0 or 1"),
     "dlib/size": ("a.xml", dlib(BOX, more=" width='10' height='20'"), "a.xml:4 (20 x 10, and it says 10 x 20)"),
+    "dlib/half a pixel": (
+        "a.xml",
+        dlib(BOX, more=" width='20' height='10.5'"),
+        "a.xml:4: height is '10.5'; expected a",
+    ),
     "dlib/entities": (
         "a.xml",
         dlib(BOX).replace("<dataset>", "<!DOCTYPE d [<!ENTITY e 'x'>]><dataset>"),
@@ -174,6 +262,16 @@ MALFORMED = {
         "a.csv",
         "image,label,x1,y1,x2,y2,width,height\na.png,cat,1,2,3,4,10,20\n",
         "a.csv:2 (20 x 10, and it says 10 x 20)",
+    ),
+    "boxes-csv/two sizes": (
+        "a.csv",
+        "image,label,x1,y1,x2,y2,width,height\na.png,cat,1,2,3,4,20,10\na.png,cat,1,2,3,5,10,20\n",
+        "a.csv:3: 'a.png' is 10 x 20, and 20 x 10 by a.csv:2",
+    ),
+    "boxes-csv/half a pixel": (
+        "a.csv",
+        "image,label,x1,y1,x2,y2,width,height\na.png,cat,1,2,3,4,20,10.5\n",
+        "a.csv:2: height is '10.5'; expected a whole number of pixels",
     ),
     "boxes-csv/outside": (
         "a.csv",

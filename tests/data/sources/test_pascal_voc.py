@@ -8,7 +8,7 @@ import pytest
 from striate.base.errors import DataError
 from striate.data import folds, open_data, split
 from striate.data.settings import DataSettings
-from tests.data.sources.annotated import picture, voc, voc_object
+from tests.data.sources.annotated import coco, instance, picture, voc, voc_object
 
 
 def test_coordinates_begin_at_one_and_both_ends_belong_to_the_box(tmp_path):
@@ -32,6 +32,13 @@ def test_coordinates_that_begin_at_zero_are_edges_if_that_is_said(tmp_path):
     voc(tmp_path, "a", voc_object("cat", 1, 1, 21, 10))
     with pytest.raises(DataError, match=r"with --clip$"):
         open_data(tmp_path)
+
+
+def test_which_pixel_is_the_first_is_not_said_of_other_formats(tmp_path):
+    picture(tmp_path / "a.png", 20, 10)
+    coco(tmp_path / "instances.json", [instance()])
+    with pytest.raises(DataError, match="--first-pixel is about the pixels of voc data, and these are coco; leave it"):
+        open_data(tmp_path, settings=DataSettings(first_pixel=0))
 
 
 def test_an_annotation_without_objects_is_a_background_and_names_may_be_of_another_computer(tmp_path):
@@ -74,7 +81,21 @@ def test_lists_say_which_pictures_belong_and_to_which_split(tmp_path):
     with pytest.raises(DataError, match=r"ImageSets/Main/val\.txt:2: 'a' is in ImageSets/Main/train\.txt:1, too"):
         open_data(tmp_path)
     (lists / "val.txt").write_text("e\n")
-    with pytest.raises(DataError, match=r"val\.txt:1: there is neither a picture nor an XML file called 'e'"):
+    with pytest.raises(DataError, match=r"val\.txt:1: there is no picture and no annotation called 'e'"):
+        open_data(tmp_path)
+
+
+def test_a_name_in_a_list_may_hold_spaces_and_have_a_mark_behind_it(tmp_path):
+    for name in ("a b", "a", "c"):
+        picture(tmp_path / "JPEGImages" / f"{name}.png", seed=len(name) + ord(name[0]))
+        voc(tmp_path, name, voc_object("cat", 1, 1, 5, 5))
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("a b\na  1\n")
+    (tmp_path / "ImageSets" / "Main" / "test.txt").write_text(" c -1\n")
+    found = {record.handle.stem: record.split for record in open_data(tmp_path).records}
+    assert found == {"a b": "train", "a": "train", "c": "test"}
+    (tmp_path / "ImageSets" / "Main" / "test.txt").write_text("d e\n")
+    with pytest.raises(DataError, match=r"test\.txt:1: there is no picture and no annotation called 'd e'"):
         open_data(tmp_path)
 
 
@@ -107,6 +128,21 @@ def test_raccoons(shared_data):
         sides = {record.handle.stem: record.split for record in parts.records}
         for one, other in ((11, 116), (52, 74), (65, 98), (83, 120)):
             assert sides[f"raccoon-{one}"] == sides[f"raccoon-{other}"]
+
+
+def test_what_becomes_of_copies_is_said_where_it_is_not_decided(tmp_path):
+    for name, right in (("a", 5), ("b", 6)):
+        picture(tmp_path / f"{name}.png")
+        voc(tmp_path, name, voc_object("cat", 1, 1, right, 5))
+    said = "1 copy differs from the first picture in what is said of it: a.png = b.png"
+    (notice,) = open_data(tmp_path).notices
+    assert notice.startswith(f"{said}; of equal bytes, they stay on one side of a split (striate train --group near ")
+    for name, side in (("a", "train"), ("b", "val")):
+        lists = tmp_path / "ImageSets" / "Main" / f"{side}.txt"
+        lists.parent.mkdir(parents=True, exist_ok=True)
+        lists.write_text(name)
+    flattering, notice = open_data(tmp_path).notices
+    assert "so the figures will flatter" in flattering and notice == said
 
 
 def test_pictures_without_a_file(tmp_path):

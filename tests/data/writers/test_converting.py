@@ -24,7 +24,8 @@ FORMATS = tuple(WRITERS)
 
 def written(dataset, format, out):
     module = import_module(WRITERS[format])
-    return convert(dataset, out, module.place, module.write)
+    notices = convert(dataset, out, module.place, module.write).notices
+    return list(notices[len(dataset.notices) :])
 
 
 def said(dataset):
@@ -152,6 +153,42 @@ def test_pictures_of_one_name_get_names_of_their_own(tmp_path):
         assert {record.content: record.target.xyxy.tolist() for record in back.records} == contents
 
 
+def test_names_that_a_format_takes_for_something_else(tmp_path):
+    """YOLO's list of classes, a folder, spaces at the ends of a list's line; and names that others have already."""
+    stems = ("classes", "a_b", "a\\b", "a\x85", "classes-2", " c ")
+    files = [picture(tmp_path / "data" / f"{stem}.png", seed=seed) for seed, stem in enumerate(stems)]
+    records = tuple(
+        Record(file, Boxes.of([[0, 0, n + 1, 5]], [0]), bytes([n]) * 32, file.name, "train" if n else "val")
+        for n, file in enumerate(files)
+    )
+    dataset = Dataset(tmp_path / "data", "any", Classes(("cat",)), records, 3, True, "detect")
+    for kind in FORMATS:
+        written(dataset, kind, tmp_path / kind)
+        assert sorted(each.stem for each in (tmp_path / kind).rglob("*.png")) == sorted(
+            ["classes-3", "a_b", "a_b-2", "a_x85", "classes-2", "c"]
+        )
+        back = open_data(tmp_path / kind, format=kind)
+        assert sorted(record.target.xyxy.tolist()[0][2] for record in back.records) == [1, 2, 3, 4, 5, 6]
+
+
+SIGNS = ("\x01", "\ufffe", "\x7f", "a\x85b", "a\rb", "a\nb", "a\u2028b", "\U0001f600", 'a"\\b', "<&>", "\u0301")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("name", SIGNS, ids=ascii)
+def test_any_signs_of_a_class_come_back_or_are_refused(tmp_path, format, name):
+    file = picture(tmp_path / "data" / "a.png")
+    record = Record(file, Boxes.of([[0, 0, 5, 5]], [0]), bytes(32), "a.png", None)
+    dataset = Dataset(file.parent, "any", Classes((name,)), (record,), 3, False, "detect")
+    if format == "voc" and name in SIGNS[:2]:
+        with pytest.raises(DataError, match="cannot be written as Pascal VOC: XML knows no"):
+            written(dataset, format, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+        return
+    written(dataset, format, tmp_path / "out")
+    assert open_data(tmp_path / "out").classes.names == (name,)
+
+
 def test_nothing_is_half_written(tmp_path, monkeypatch, photo_folder):
     data = tmp_path / "data"
     picture(data / "a.png")
@@ -165,7 +202,7 @@ def test_nothing_is_half_written(tmp_path, monkeypatch, photo_folder):
         with pytest.raises(OutputError, match="out: the disk is full"):
             written(dataset, "coco", tmp_path / "out")
     (data / "a.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"pictures that cannot be read: a\.png"):
+    with pytest.raises(DataError, match=r"1 of 1 pictures in .* cannot be read; mend (?s:.)*a\.png: not a picture"):
         written(dataset, "coco", tmp_path / "out")
     with pytest.raises(DataError, match="holds no boxes"):
         written(open_data(photo_folder(tmp_path / "photos", per_class=1)), "coco", tmp_path / "out")

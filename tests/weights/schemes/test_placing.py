@@ -60,6 +60,11 @@ def test_half_an_auxiliary_head_is_refused(googlenet: dict[str, np.ndarray], for
         place(foreign_of(kept), "googlenet", classes=3)
 
 
+def test_a_list_of_so_many_classes_is_named(arrays_of, foreign_of) -> None:
+    with pytest.raises(WeightsError, match=r"; give --classes cifar10, or digits, or 10$"):
+        place(foreign_of(arrays_of("resnet20", classes=10)), "resnet20", classes=20)
+
+
 def test_the_file_answers_with_other_classes(arrays_of, foreign_of) -> None:
     foreign = foreign_of(arrays_of("resnet20", classes=19))
     with pytest.raises(

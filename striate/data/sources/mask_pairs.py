@@ -1,0 +1,148 @@
+"""Which pictures and masks belong together: told by the names of folders and of files.
+
+Folders for masks are called so (``masks``, ``labels``, ...) or as the pictures' with a word behind (``trainannot``,
+``train_masks``); a mask has its picture's name, perhaps with a suffix. Without such folders masks lie beside their
+pictures and have the suffix.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from striate.data.names import printable
+from striate.data.records import Split
+from striate.data.sources.folder_tree import Folder, is_picture
+from striate.data.sources.layouts import MASK_WORDS, PICTURE_WORDS, split_names
+
+SUFFIXES = ("_gt", "_mask", "_label")
+"""What a mask's name may have behind its picture's, where nothing else is said."""
+
+_MASKS_BEHIND = re.compile(r"(.+?)(?:annot|[-_ ](?:masks?|labels?|annotations?|annot|gt))", re.IGNORECASE)
+_PICTURES_BEHIND = re.compile(r"(.+?)[-_ ](?:images?|imgs?|pictures|photos)", re.IGNORECASE)
+_ENTRIES, _FOLDERS, _DEEP = 1000, 100, 3  # of a folder, of a level, and levels that recognising looks at
+
+
+@dataclass(slots=True)
+class Pairs:
+    """Pictures with their masks, in the pictures' order, and what has no partner or several."""
+
+    pairs: list[tuple[Path, Path]] = field(default_factory=list)
+    splits: list[Split | None] = field(default_factory=list)
+    without_mask: list[Path] = field(default_factory=list)
+    without_picture: list[Path] = field(default_factory=list)
+    several: list[str] = field(default_factory=list)
+    passed_over: list[Path] = field(default_factory=list)
+
+
+_Key = tuple[tuple[str, ...], str]
+
+
+def role(name: str) -> tuple[bool, str]:
+    """Whether a folder's name says masks, and what it says beside its word for masks or pictures.
+
+    Example:
+        >>> role("masks"), role("trainannot"), role("train_images"), role("train")
+        ((True, ''), (True, 'train'), (False, 'train'), (False, 'train'))
+    """
+    if name.lower() in MASK_WORDS | PICTURE_WORDS:
+        return name.lower() in MASK_WORDS, ""
+    for of_masks, pattern in ((True, _MASKS_BEHIND), (False, _PICTURES_BEHIND)):
+        if behind := pattern.fullmatch(name):
+            return of_masks, behind[1]
+    return False, name
+
+
+def pairs_in(tree: Folder, suffix: str | None) -> Pairs:
+    """The pairs below a folder; with ``suffix`` all masks have it, and other files among masks are passed over."""
+    found = Pairs()
+    suffixes = SUFFIXES if suffix is None else (suffix,)
+    paths = tree.all_pictures()
+    roles = {path: [role(part) for part in path.relative_to(tree.path).parts[:-1]] for path in paths}
+    masks = [path for path in paths if any(of_masks for of_masks, _ in roles[path])]
+    if not masks:
+        stems = {(path.parent, path.stem) for path in paths}
+        masks = [path for path in paths if _bare(path, suffixes, stems)]
+    of_masks = set(masks)
+    keys = {path: tuple(rest for _, rest in roles[path] if rest) for path in paths}
+    pictures: dict[_Key, list[Path]] = {}
+    for path in paths:
+        if path not in of_masks:
+            pictures.setdefault((keys[path], path.stem), []).append(path)
+    partners: dict[_Key, list[Path]] = {}
+    for path in masks:
+        stems_meant = [path.stem] * (suffix is None) + [
+            path.stem.removesuffix(each) for each in suffixes if path.stem.endswith(each)
+        ]
+        meant = [(keys[path], stem) for stem in stems_meant if (keys[path], stem) in pictures]
+        if meant:
+            partners.setdefault(meant[0], []).append(path)
+        else:
+            (found.without_picture if stems_meant else found.passed_over).append(path)
+    splits = split_names(sorted({part for path in paths if path not in of_masks for part in keys[path]}))
+    for key, same in pictures.items():
+        several = partners.get(key, [])
+        if not several:
+            found.without_mask += same
+        elif len(same) > 1 or len(several) > 1:
+            found.several.append(" = ".join(printable(path.relative_to(tree.path)) for path in (*same, *several)))
+        else:
+            found.pairs.append((same[0], several[0]))
+            found.splits.append(next((splits[part] for part in key[0] if part in splits), None))
+    return found
+
+
+def _bare(path: Path, suffixes: Sequence[str], stems: Set[tuple[Path, str]]) -> bool:
+    """Whether a file beside its picture is a mask: it has a suffix behind the name of another file."""
+    return any(path.stem.endswith(each) and (path.parent, path.stem.removesuffix(each)) in stems for each in suffixes)
+
+
+def looks_like_pairs(path: Path) -> bool:
+    """Whether a folder, or one of those in the levels below it, has pictures and masks in one of these ways."""
+    level = [path]
+    for _ in range(_DEEP):
+        below: list[Path] = []
+        for folder in level[:_FOLDERS]:
+            pictures, folders = glimpsed(folder)
+            below += folders
+            if _side_by_side(folders) or _in_one_folder(pictures):
+                return True
+        level = sorted(below)
+    return False
+
+
+def glimpsed(folder: Path) -> tuple[list[str], list[Path]]:
+    """The names of some pictures in a folder, and its visible folders."""
+    pictures: list[str] = []
+    folders: list[Path] = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in islice(entries, _ENTRIES):
+            if is_picture(entry.name):
+                pictures.append(entry.name)
+            elif not entry.name.startswith(".") and entry.is_dir():
+                folders.append(folder / entry.name)
+    return pictures, folders
+
+
+def _side_by_side(folders: Sequence[Path]) -> bool:
+    """Folders of pictures beside folders of masks, and beside no others: classes may be called so, too."""
+    roles = [role(folder.name) for folder in folders if _holds(folder)]
+    masks = {rest for of_masks, rest in roles if of_masks}
+    pictures = {rest for of_masks, rest in roles if not of_masks}
+    return masks == pictures if "" in masks else bool(masks) and masks <= pictures
+
+
+def _in_one_folder(names: Sequence[str]) -> bool:
+    """At least half of the pictures have a mask beside them."""
+    stems = {os.path.splitext(name)[0] for name in names}  # noqa: PTH122 (there may be many)
+    masked = {stem for stem in stems for each in SUFFIXES if f"{stem}{each}" in stems}
+    return 0 < len(stems) <= 3 * len(masked)
+
+
+def _holds(folder: Path) -> bool:
+    """Whether a picture lies in a folder or in one of those below it, as far as is looked."""
+    pictures, folders = glimpsed(folder)
+    return bool(pictures) or any(map(_holds, folders[:_FOLDERS]))

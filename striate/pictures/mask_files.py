@@ -1,0 +1,140 @@
+"""Masks as files: what stands for each pixel, as it is stored, before it is known what that means.
+
+Numbers may be grey values, places in a palette or colours. Files are turned upright like any picture.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from striate.base.errors import DataError
+from striate.pictures.decode import checked, explained, open_picture, orientation_of
+
+Kind = Literal["grey", "palette", "colour"]
+Numbers = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SCALED = {"L;2": 85, "L;4": 17}  # PNG's grey of 2 and 4 bits, which Pillow spreads over 0 to 255
+_WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredMask:
+    """``numbers`` ``[H, W]``: uint8 or uint16 grey values, uint8 places in ``palette``, or uint32 0xRRGGBB.
+
+    ``lossy`` says that compression may have changed them, ``see_through`` that some pixels are not opaque,
+    ``turned`` that EXIF turned it.
+    """
+
+    numbers: Numbers
+    kind: Kind
+    palette: tuple[int, ...] = ()
+    lossy: bool = False
+    see_through: bool = False
+    turned: bool = False
+
+    def colours(self) -> NDArray[np.uint32]:
+        """The colour of each pixel, 0xRRGGBB.
+
+        Raises:
+            DataError: its grey values are more than colours have.
+        """
+        if self.kind == "colour":
+            return self.numbers.astype(np.uint32, copy=False)
+        if self.kind == "grey":
+            if self.numbers.dtype != np.uint8:
+                raise DataError("its grey has 16 bits, where colours were expected")
+            return self.numbers.astype(np.uint32) * 0x010101
+        return np.array([*self.palette, *[0] * (256 - len(self.palette))], np.uint32)[self.numbers]
+
+    def values(self) -> Numbers:
+        """What numbers classes where no colours do: grey values, also of colours that are all grey, or places.
+
+        Raises:
+            DataError: some colours are no grey.
+        """
+        if self.kind != "colour":
+            return self.numbers
+        grey = (self.numbers & np.uint32(0xFF)).astype(np.uint8)
+        if not np.array_equal(self.numbers, grey.astype(np.uint32) * 0x010101):
+            raise DataError("it is in colours, where a mask has one number a pixel")
+        return grey
+
+
+def read_mask(source: Path, name: str | None = None) -> StoredMask:
+    """Read a mask as it is stored, upright.
+
+    Raises:
+        DecodeError: it cannot be read, has several pages, or no kind of pixels that a mask may have.
+    """
+    with explained(source, name), open_picture(checked(source)) as image:
+        if (pages := getattr(image, "n_frames", 1)) > 1:
+            raise DataError(f"it has {pages} pages or frames, where a mask has one")
+        # Asking for the orientation of a PNG reads its pixels, after which nothing says how they were stored.
+        scale = max((_SCALED.get(str(tile.args), 1) for tile in getattr(image, "tile", ())), default=1)
+        lossy = image.format in ("JPEG", "MPO")
+        turn = _TURNS.get(orientation_of(image))
+        upright = image.transpose(turn) if turn is not None else image
+        numbers, kind, palette, see_through = _numbers(upright)
+        if scale > 1:
+            numbers = (numbers // scale).astype(np.uint8)
+        return StoredMask(numbers, kind, palette, lossy, see_through, turn is not None)
+
+
+def _numbers(image: Image.Image) -> tuple[Numbers, Kind, tuple[int, ...], bool]:
+    """The first three fields of a `StoredMask`, and whether some pixels are not opaque."""
+    if image.mode in ("L", "1"):
+        return np.array(image, dtype=np.uint8), "grey", (), False
+    if image.mode == "P":
+        table = np.array(image.getpalette("RGB"), np.uint32).reshape(-1, 3)
+        return np.array(image, dtype=np.uint8), "palette", tuple(_packed(table).tolist()), False
+    pixels = np.array(image)
+    if image.mode in ("LA", "RGBA", "RGBa"):
+        see_through = bool((pixels[..., -1] < 255).any())
+        if image.mode == "LA":
+            return pixels[..., 0], "grey", (), see_through
+        return _packed(pixels), "colour", (), see_through
+    if image.mode in ("RGB", "RGBX"):
+        return _packed(pixels), "colour", (), False
+    if image.mode in _WIDE:
+        return _wide(pixels), "grey", (), False
+    raise DataError(f"it is a picture of mode {image.mode}, where a mask has grey values, a palette or colours")
+
+
+def read_indices(source: Path, name: str | None = None) -> NDArray[np.uint8]:
+    """A picture of class indices, of one byte a pixel (a palette's places count, not its colours): uint8 ``[H, W]``.
+
+    Raises:
+        DecodeError: it cannot be read, has colours, or values over 255.
+    """
+    stored = read_mask(source, name)
+    with explained(source, name):
+        values = stored.values()
+        if values.dtype != np.uint8 and (largest := int(values.max(initial=0))) > 255:
+            raise DataError(f"it has the value {largest}, where a mask of one byte a pixel was expected")
+        return values.astype(np.uint8, copy=False)
+
+
+def _packed(colours: NDArray[np.uint8] | NDArray[np.uint32]) -> NDArray[np.uint32]:
+    red, green, blue = (colours[..., band].astype(np.uint32) for band in range(3))
+    return np.asarray(red << 16 | green << 8 | blue, dtype=np.uint32)
+
+
+def _wide(numbers: NDArray[Any]) -> NDArray[np.uint16]:
+    """16 bits of what Pillow may keep in 32."""
+    low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
+    if low < 0 or high > 65535:
+        raise DataError(f"its numbers are integers from {low} to {high}, where at most 16 bits were expected")
+    return numbers.astype(np.uint16)

@@ -1,0 +1,72 @@
+"""From a detector's raw outputs to what it found, in the photographs' own pixels: what answers and figures share."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from striate.base.errors import ModelError
+from striate.data.names import counted
+from striate.ops.suppression import multiclass_nms
+from striate.pictures.geometry import Geometry
+from striate.tasks.coco_figures import MOST
+from striate.tasks.detect_form import Form
+
+Found = tuple[NDArray[np.float64], NDArray[np.floating], NDArray[np.int64]]
+"""Of one picture, the surest first: xyxy ``[K, 4]`` inside the photograph, scores ``[K]`` and class indices ``[K]``."""
+
+
+def found_in_photographs(
+    form: Form,
+    outputs: Tensor,
+    geometries: Sequence[Geometry],
+    *,
+    classes: int,
+    iou_threshold: float,
+    score_threshold: float,
+) -> list[Found]:
+    """What each picture's raw outputs say; its boxes end at the photograph's border, and all have an area.
+
+    A box that lies beside the photograph, as in what a letterbox adds, is about nothing that anybody sees: it neither
+    suppresses another nor counts among the most answers that a picture has.
+
+    Raises:
+        ModelError: these are no outputs of the form.
+    """
+    size = geometries[0].output_size
+    _refuse_others(form, outputs, size, classes)
+    boxes = form.boxes(outputs, size)
+    found = multiclass_nms(
+        boxes.masked_fill(~_seen(boxes, geometries)[..., None], torch.inf),
+        form.scores(outputs),
+        iou_threshold=iou_threshold,
+        score_threshold=score_threshold,
+        max_detections=MOST,
+    )
+    answers = []
+    for each, geometry in zip(found, geometries, strict=True):
+        there = geometry.undo_boxes(each.boxes.cpu().numpy())
+        there = np.clip(there, 0, [geometry.width, geometry.height] * 2)
+        whole = (there[:, :2] < there[:, 2:]).all(axis=1)  # also where rounding took the little that was seen
+        answers.append((there[whole], each.scores.cpu().numpy()[whole], each.classes.cpu().numpy()[whole]))
+    return answers
+
+
+def _refuse_others(form: Form, outputs: Tensor, size: tuple[int, int], classes: int) -> None:
+    said, expected = tuple(outputs.shape[1:]), form.shape(size, classes)
+    if said != expected:
+        raise ModelError(
+            f"for a picture of {size[0]}x{size[1]} the network answers {' x '.join(map(str, said))} numbers, and its "
+            f"form, {form.name} of {counted(classes, 'class', 'classes')}, means {' x '.join(map(str, expected))}; "
+            "they belong to another network"
+        )
+
+
+def _seen(boxes: Tensor, geometries: Sequence[Geometry]) -> Tensor:
+    """Of which boxes ``[N, P, 4]`` in the network's input a part lies on the photograph, ``[N, P]``."""
+    whole = [geometry.boxes(np.array([[0.0, 0.0, geometry.width, geometry.height]])) for geometry in geometries]
+    frames = torch.from_numpy(np.stack(whole).astype(np.float32)).to(boxes.device)
+    low, high = torch.maximum(boxes[..., :2], frames[..., :2]), torch.minimum(boxes[..., 2:], frames[..., 2:])
+    return (low < high).all(-1)

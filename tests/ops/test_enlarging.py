@@ -1,0 +1,47 @@
+"""Maps made larger, against weights written out as their definition has them."""
+
+import pytest
+import torch
+
+from striate.ops.enlarging import add_enlarged, enlarge_bilinear, size_of
+
+
+def between_middles(places: int, side: int, stride: int) -> torch.Tensor:
+    """``[side, places]``: how much of each place a pixel has, which lies between the middles of two."""
+    pixels = torch.arange(side, dtype=torch.float64)
+    at = ((pixels + 0.5) / stride - 0.5).clamp(0, places - 1)
+    return (1 - (at[:, None] - torch.arange(places)).abs()).clamp(min=0)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 8])
+@pytest.mark.parametrize(("places", "lost"), [((3, 4), (0, 0)), ((1, 2), (0, 1)), ((4, 3), (-1, -1)), ((2, 2), (2, 0))])
+def test_each_pixel_lies_between_the_middles_of_places(stride, places, lost):
+    sides = [count * stride + more for count, more in zip(places, lost, strict=True)]
+    coarse = torch.randn(2, 5, *places, dtype=torch.float64)
+    found = enlarge_bilinear(coarse, torch.zeros(2, 0, *sides), stride)
+    down, across = (between_middles(*each, stride) for each in zip(places, sides, strict=True))
+    torch.testing.assert_close(found, torch.einsum("hi,ncij,wj->nchw", down, coarse, across))
+
+
+@pytest.mark.parametrize("size", [(4, 6), (3, 5)])
+def test_maps_stay_channels_last(size):
+    coarse = torch.randn(2, 3, 2, 3).contiguous(memory_format=torch.channels_last)
+    assert enlarge_bilinear(coarse, torch.zeros(2, 0, *size), 2).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_size_costs_nothing():
+    size = size_of(torch.zeros(2, 3, 5, 7))
+    assert size.shape == (2, 0, 5, 7) and size.numel() == 0
+    assert torch.cat([size, size]).shape == (4, 0, 5, 7)
+
+
+@pytest.mark.parametrize("sides", [(4, 6), (5, 7), (7, 5)])
+def test_added_is_the_nearest_place(sides):
+    fine, coarse = torch.randn(1, 2, *sides), torch.randn(1, 2, *[-(-side // 2) for side in sides])
+    rows, columns = (torch.arange(side) // 2 for side in sides)
+    torch.testing.assert_close(add_enlarged(fine, coarse), fine + coarse[:, :, rows][:, :, :, columns])
+
+
+def test_a_picture_of_one_place_is_everywhere_the_same():
+    found = enlarge_bilinear(torch.tensor([[[[2.5]]]]), torch.zeros(1, 0, 3, 2), 4)
+    assert torch.equal(found, torch.full((1, 1, 3, 2), 2.5))
