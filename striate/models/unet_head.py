@@ -4,15 +4,17 @@ Ronneberger, Fischer and Brox, "U-Net: convolutional networks for biomedical ima
 contracting path is here the backbone. Two things are made for processors. Where the paper concatenates and convolves,
 both sides are first brought to one width by 1x1 convolutions and added: of a concatenation a convolution makes the sum
 of what it makes of its parts, and the coarse part's can be made before it is enlarged, at a quarter of the places. And
-windows are depthwise. Of EfficientNet-Lite0, the head costs about a quarter of its backbone.
+windows are depthwise, unless they are asked to be whole 3x3 as the paper's. Of EfficientNet-Lite0, the head has about a
+quarter of its backbone's multiply-adds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 from torch import Tensor, nn
 
-from striate.layers import Conv2d, begin_he_
+from striate.layers import BatchNormAct2d, Conv2d, ConvNormAct, begin_he_
 from striate.models.network import FeatureInfo
 from striate.models.task_aligned import Separable, point
 from striate.ops.enlarging import add_enlarged, enlarge_bilinear
@@ -29,13 +31,20 @@ class UNetHead(nn.Module):
     """
 
     def __init__(
-        self, in_channels: Sequence[int], stride: int, classes: int, channels: Sequence[int], depth: int
+        self,
+        in_channels: Sequence[int],
+        stride: int,
+        classes: int,
+        channels: Sequence[int],
+        depth: int,
+        depthwise: bool,
     ) -> None:
         super().__init__()
         self.stride = stride
         self.lateral = nn.ModuleList([point(count, wide) for count, wide in zip(in_channels, channels, strict=True)])
         ways = zip(channels, [channels[0], *channels[:-1]], strict=True)
-        self.windows = nn.ModuleList([_windows(wide, finer, depth) for wide, finer in ways])
+        kind = Separable if depthwise else _whole
+        self.windows = nn.ModuleList([_windows(kind, wide, finer, depth) for wide, finer in ways])
         begin_he_(self)
         self.classes = Conv2d(channels[0], classes, 1)
         nn.init.normal_(self.classes.weight, std=0.01)
@@ -52,9 +61,16 @@ class UNetHead(nn.Module):
 
 
 def unet_head(
-    features: Sequence[FeatureInfo], *, classes: int, channels: tuple[int, ...] = WIDTHS, depth: int = 2
+    features: Sequence[FeatureInfo],
+    *,
+    classes: int,
+    channels: tuple[int, ...] = WIDTHS,
+    depth: int = 2,
+    depthwise: bool = True,
 ) -> UNetHead:
     """The head for a backbone's maps; ``channels`` are its widths, finest first, ``depth`` the windows at each map.
+
+    These are depthwise 5x5 with a 1x1 convolution behind, or convolutions of 3x3.
 
     Raises:
         ValueError: there are no widths, or no windows.
@@ -62,8 +78,13 @@ def unet_head(
     if not channels or depth < 1:
         raise ValueError(f"channels {channels} and depth {depth}: a U-Net has widths, and windows at each map")
     widths = [channels[min(place, len(channels) - 1)] for place in range(len(features))]
-    return UNetHead([info.channels for info in features], features[0].stride, classes, widths, depth)
+    return UNetHead([info.channels for info in features], features[0].stride, classes, widths, depth, depthwise)
 
 
-def _windows(channels: int, finer: int, depth: int) -> nn.Sequential:
-    return nn.Sequential(*[Separable(channels, channels if at < depth - 1 else finer) for at in range(depth)])
+def _whole(in_channels: int, channels: int) -> nn.Module:
+    norm = partial(BatchNormAct2d, act="relu")
+    return ConvNormAct(in_channels, channels, 3, padding="same", norm=norm, act=None)
+
+
+def _windows(kind: Callable[[int, int], nn.Module], channels: int, finer: int, depth: int) -> nn.Sequential:
+    return nn.Sequential(*[kind(channels, channels if at < depth - 1 else finer) for at in range(depth)])

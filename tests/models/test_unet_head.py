@@ -74,10 +74,12 @@ def test_every_parameter_learns() -> None:
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, path
 
 
-def test_its_width_can_be_chosen() -> None:
+def test_its_width_and_windows_can_be_chosen() -> None:
     network = build("unet/resnet18", classes=2, arguments={"channels": [8, 16], "depth": 1})
     assert network(torch.zeros(1, 3, 33, 34)).shape == (1, 2, 33, 34)
     assert [lateral.conv.out_channels for lateral in network.head.lateral] == [8, 16, 16, 16, 16]
+    whole = build("unet/resnet18", classes=2, arguments={"depthwise": False}).head
+    assert {tuple(window.conv.kernel_size) for windows in whole.windows for window in windows} == {(3, 3)}
     for wrong in ({"channels": []}, {"depth": 0}):
         with pytest.raises(ModelError, match="a U-Net has widths, and windows at each map"):
             build("unet/resnet18", classes=2, arguments=wrong)

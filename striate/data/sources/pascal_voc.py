@@ -24,7 +24,7 @@ _FROM_0 = (
     "where a coordinate is 0, the file does not count pixels from 1, as Pascal VOC does, and its boxes lie a pixel "
     "off: say so with --first-pixel 0"
 )
-_ANNOTATION = re.compile(r"<annotation[\s>]")
+_ANNOTATION = re.compile(r"<annotation[\s/>]")
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
