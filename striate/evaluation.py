@@ -86,7 +86,7 @@ def evaluate(
     """
     started = time.monotonic()
     network, description = modelfile.open_model(model, on_notice=on_notice)
-    task = task_of(description)
+    task = task_of(description, model)
     whole = task.checked(_opened(Path(data), format, description, changes or {}))
     dataset, cache = readable(whole, description.preprocess, skip=skip_unreadable, every_class=task.every_class)
     if on_notice:

@@ -7,6 +7,7 @@ In float32 always, so that a model file answers alike wherever it is loaded. On 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -143,17 +144,21 @@ def prepared(picture: Picture, preprocess: Preprocess) -> tuple[NDArray[np.uint8
     return geometry.image(decoded.pixels), geometry, decoded.remark
 
 
-def task_of(description: Description) -> Task:
-    """The task that a model file describes.
+def task_of(description: Description, source: str | Path = "") -> Task:
+    """The task that a model file describes; ``source`` is what errors call the file.
 
     Raises:
         ModelFileError: there is no such task, it cannot be had so, or the network is made for another.
     """
-    task = task_named(description.task, description.classes, description.task_arguments)
+    said = f"{printable(source)}: " if source else ""
+    try:
+        task = task_named(description.task, description.classes, description.task_arguments)
+    except ModelFileError as error:
+        raise ModelFileError(f"{said}{error}") from None
     if (made_for := architecture(description.model).task) != task.network_task:
         raise ModelFileError(
-            f"its description does not hold together: {description.model} is made for {made_for}, and the task is "
-            f"{task.name}"
+            f"{said}its description does not hold together: {description.model} is made for {made_for}, and the task "
+            f"is {task.name}"
         )
     return task
 

@@ -63,6 +63,7 @@ def load(
     """
     with own_draws(), own_modes():
         network, description = modelfile.open_model(model, on_notice=on_notice)
+        task_of(description, model)
         if score_threshold is not None:
             description = _scoring(description, score_threshold)
         return Predictor(network, description, device=device, on_notice=on_notice)

@@ -70,13 +70,18 @@ class DetectSettings:
         ),
     ] = 0.1
     iou_threshold: Annotated[
-        float, Field(gt=0.0, le=1.0, description="boxes of a class that overlap by more are one object, IoU 0 to 1")
+        float,
+        Field(
+            gt=0.0,
+            le=1.0,
+            description="boxes of a class that overlap by more are one object: an IoU above 0, 1 at most",
+        ),
     ] = 0.6
     score_threshold: Annotated[
         Share | None,
         Field(
-            description="least probability of an object that an answer names, 0 to 1; without it, the one of best F1 "
-            "in the validation of the epoch that is kept"
+            description="least probability of an object that an answer names, between 0 and 1; without it, the one of "
+            "best F1 in the validation of the epoch that is kept"
         ),
     ] = None
 

@@ -12,6 +12,7 @@ from striate import evaluation
 from striate.base.atomic import write_text
 from striate.cli import recipe_flags
 from striate.cli.console import answer, answer_json, say
+from striate.data.names import counted
 
 
 def evaluate(
@@ -52,7 +53,7 @@ def evaluate(
         answer_json(result.as_json())
         return
     which = {"all": "all pictures"}.get(result.split, f"the {result.split} split")
-    answer(f"{which}, {result.images} pictures: {result.summary}")
+    answer(f"{which}, {counted(result.images, 'picture')}: {result.summary}")
     for line in result.details:
         answer(line)
 

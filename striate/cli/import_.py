@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 from striate.base.errors import ModelError
 from striate.cli.console import answer, answer_json, say
 from striate.cli.sizes import SIZE, sides
-from striate.data.names import printable
+from striate.data.names import counted, printable
 from striate.importing import Imported, import_weights
 from striate.importing.trial import Trial
 
@@ -154,6 +154,6 @@ def _lines(result: Imported) -> list[str]:
     if not result.classes.names:
         pictures = f"pictures of any size, {decision.preprocess.channels} ({decision.chosen})"
     return [
-        f"wrote {out}: {result.model}, {len(result.classes)} classes, {pictures}{taken}",
+        f"wrote {out}: {result.model}, {counted(len(result.classes), 'class', 'classes')}, {pictures}{taken}",
         f"next: striate predict {out} PICTURE",
     ]

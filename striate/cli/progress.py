@@ -14,6 +14,7 @@ from rich.text import Text
 
 from striate.cli.console import printable, say
 from striate.data.names import counted, listed
+from striate.data.names import printable as one_line
 from striate.recipe import Stage
 from striate.training.events import EpochDone, Event, KernelsBuilding, Notice, RunStarted, Saved, StepDone
 from striate.weights.pretrained import has_pretrained
@@ -110,7 +111,8 @@ class TrainingProgress:
             f"{counted(event.recipe.epochs, 'epoch')} {_beginning(event)}, in {event.run}"
         )
         if event.classes:
-            self._line(f"{counted(len(event.classes), 'class', 'classes')}: {listed(event.classes, most=10)}")
+            names = listed([one_line(name) for name in event.classes], most=10)
+            self._line(f"{counted(len(event.classes), 'class', 'classes')}: {names}")
         self._line(f"{event.precision} on {event.device} with {counted(event.threads, 'thread')}: {event.reason}")
         self._line(CACHE.format(event.cache_budget / 2**30))
         if any(stage.freeze for stage in event.recipe.stages):

@@ -9,6 +9,7 @@ from cyclopts.validators import Number
 from striate.cli import recipe_flags
 from striate.cli.console import answer, answer_json
 from striate.cli.progress import TrainingProgress
+from striate.data.names import counted
 from striate.training.result import Result
 from striate.training.run import train as train_run
 
@@ -80,7 +81,7 @@ def _lines(result: Result, *, again: bool) -> list[str]:
         lines.append(f"validation: {said['best']}")
     if result.test:
         used = "that were looked at before the run was extended" if again else "never used before"
-        lines.append(f"test, {result.test['images']} pictures {used}: {said['test']}")
+        lines.append(f"test, {counted(result.test['images'], 'picture')} {used}: {said['test']}")
     else:
         lines.append("no pictures were left for a test; the figure above chose the epoch, and flatters")
     model = result.run / "model.safetensors"

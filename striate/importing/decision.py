@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 
 from striate.base.errors import ModelError, WeightsError
+from striate.data.names import counted
 from striate.importing.constants import KINDS, changed, described, for_channels, of_kind
 from striate.importing.trial import Trial, distinct
 from striate.models.network import Network
@@ -129,7 +130,7 @@ def undecided(where: str) -> WeightsError:
 def _verdict(trials: tuple[Trial, ...], ways: Ways, classes: int) -> list[str]:
     """The best, whether that may be chance, whether the way that is taken is another."""
     best, *others = trials
-    sentences = [f"best: {best.kind}, top-1 {best.top1:.3f} of {best.images} pictures"]
+    sentences = [f"best: {best.kind}, top-1 {best.top1:.3f} of {counted(best.images, 'picture')}"]
     if others:
         second = others[0]
         sure = "is worse" if distinct(best, second) else "cannot be told from it"

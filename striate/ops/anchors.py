@@ -51,7 +51,7 @@ def anchors_by_kmeans(sizes: Tensor, count: int, seed: int = 0) -> Tensor:
 
     Raises:
         ModelError: ``count`` is below 1, or ``sizes`` are not ``[K, 2]``.
-        DataError: there are fewer different sizes than anchors, or one is not positive.
+        DataError: there are fewer different sizes than anchors, or one is not positive and finite.
 
     Example:
         >>> anchors_by_kmeans(torch.tensor([[10, 20], [12, 20], [80, 60], [80, 64]]), 2)
@@ -62,8 +62,9 @@ def anchors_by_kmeans(sizes: Tensor, count: int, seed: int = 0) -> Tensor:
         raise ModelError(
             f"anchors_by_kmeans: takes sizes [K, 2] and a count from 1; got {list(sizes.shape)} and {count}"
         )
-    if not (sizes > 0).all():
-        raise DataError(f"anchors: {int((~(sizes > 0)).any(1).sum())} of {len(sizes)} boxes have no size")
+    usable = ((sizes > 0) & sizes.isfinite()).all(1)
+    if not usable.all():
+        raise DataError(f"anchors: {int((~usable).sum())} of {len(sizes)} boxes have no size, or none that is finite")
     points, weights = torch.unique(sizes.detach().cpu().double(), dim=0, return_counts=True)
     if len(points) < count:
         raise DataError(f"{count} anchors need boxes of {count} different sizes; there are {len(points)}")

@@ -7,7 +7,8 @@ to the left, top, right and bottom side).
 All is computed in float32, also of narrower numbers and under autocast; float64 stays float64. The overlaps take any
 leading dimensions that broadcast: ``iou(a, b)`` of two ``[N, 4]`` is ``[N]``, each with its own, and
 ``iou(a[:, None], b)`` is ``[N, M]``, each with each. Shapes depend on shapes alone. Values and gradients of finite
-boxes are finite, also of boxes without an area, whose overlap is 0.
+boxes are finite, also of boxes without an area, whose overlap is 0; what lies farther away than the square of a side
+can be held, 1e18 pixels in float32, counts as being there.
 """
 
 import math
@@ -17,6 +18,9 @@ from torch import Tensor
 
 _NOTHING = 1e-12  # px^2: what is less is no area, for its reciprocal would be a gradient that wrecks a step
 _THIN = 1e-6  # px: what is thinner is as thin when sides are compared
+
+_FAR = {dtype: math.sqrt(torch.finfo(dtype).max) / 16 for dtype in (torch.float32, torch.float64)}
+"""Coordinates whose squared distances, and sums of a few of them, are still finite."""
 
 _Sides = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -34,7 +38,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
         tensor([[1.0000, 0.5000],
                 [0.5000, 1.0000]])
     """
-    shared, union = _areas(_sides(a), _sides(b))
+    shared, union = _areas(_near(a), _near(b))
     return _ratio(shared, union)
 
 
@@ -48,7 +52,7 @@ def giou(a: Tensor, b: Tensor) -> Tensor:
         >>> giou(torch.tensor([0.0, 0, 1, 1]), torch.tensor([2.0, 0, 3, 1]))
         tensor(-0.3333)
     """
-    one, other = _sides(a), _sides(b)
+    one, other = _near(a), _near(b)
     shared, union = _areas(one, other)
     width, height = _around(one, other)
     around = width * height
@@ -66,7 +70,7 @@ def ciou(a: Tensor, b: Tensor) -> Tensor:
         >>> ciou(torch.tensor([0.0, 0, 1, 1]), torch.tensor([2.0, 0, 3, 1]))  # alike: 2 apart, on a diagonal of 10
         tensor(-0.4000)
     """
-    one, other = _sides(a), _sides(b)
+    one, other = _near(a), _near(b)
     overlap = _ratio(*_areas(one, other))
     width, height = _around(one, other)
     across = one[0] + one[2] - other[0] - other[2]
@@ -119,6 +123,11 @@ def wide(numbers: Tensor) -> Tensor:
 def _sides(boxes: Tensor) -> _Sides:
     first, second, third, fourth = wide(boxes).unbind(-1)
     return first, second, third, fourth
+
+
+def _near(boxes: Tensor) -> _Sides:
+    numbers = wide(boxes)
+    return _sides(numbers.clamp(-_FAR[numbers.dtype], _FAR[numbers.dtype]))
 
 
 def _size(box: _Sides) -> tuple[Tensor, Tensor]:

@@ -57,12 +57,13 @@ def cell_centres(
     """
     if min(*size, *strides, len(strides)) < 1:
         raise ModelError(f"cell_centres: takes a size and strides from 1; got {tuple(size)} and {tuple(strides)}")
-    # Computed once a size; a tensor is made of it each time, also a fake one where tensors are.
-    centres, steps = (torch.tensor(each, device=device, dtype=dtype) for each in _places(tuple(size), tuple(strides)))
+    # Computed once a size (compilers keep what they have traced); a tensor is made of it each time, a fake one where
+    # tensors are.
+    places = (_places if torch.compiler.is_compiling() else _kept_places)(tuple(size), tuple(strides))
+    centres, steps = (torch.tensor(each, device=device, dtype=dtype) for each in places)
     return centres, steps
 
 
-@lru_cache(maxsize=32)
 def _places(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     centres, steps = [], []
     for stride in strides:
@@ -70,6 +71,9 @@ def _places(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[NDArray[np
         centres.append(np.stack(np.meshgrid(columns, rows), -1).reshape(-1, 2))
         steps.append(np.full(len(rows) * len(columns), stride, np.float32))
     return np.concatenate(centres), np.concatenate(steps)
+
+
+_kept_places = lru_cache(maxsize=32)(_places)
 
 
 def decode_distances(numbers: Tensor, centres: Tensor, strides: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def nms(
         >>> nms(boxes, torch.tensor([0.8, 0.9, 0.3]), torch.tensor([0, 1, 0]), score_threshold=0.5)
         tensor([1, 0])
     """
-    _check("nms", iou_threshold, max_detections)
+    _check("nms", iou_threshold, score_threshold, max_detections)
     xyxy, numbers, groups = _arrays("nms", boxes, scores, classes)
     kept = _suppress(xyxy, numbers, groups, iou_threshold, score_threshold, max_detections)
     return torch.from_numpy(kept).to(boxes.device)
@@ -87,7 +87,7 @@ def multiclass_nms(
         >>> found.classes
         tensor([0, 2])
     """
-    _check("multiclass_nms", iou_threshold, max_detections)
+    _check("multiclass_nms", iou_threshold, score_threshold, max_detections)
     if boxes.shape != (*scores.shape[:2], 4) or scores.dim() != 3:
         raise ModelError(
             "multiclass_nms: takes boxes [N, P, 4] and scores [N, P, C]; got "
@@ -128,7 +128,7 @@ def soft_nms(
         >>> soft_nms(boxes, torch.tensor([0.9, 0.8, 0.7]))
         (tensor([0, 2, 1]), tensor([0.9000, 0.7000, 0.4000]))
     """
-    _check("soft_nms", iou_threshold, max_detections)
+    _check("soft_nms", iou_threshold, score_threshold, max_detections)
     if decay not in ("linear", "gaussian") or not sigma > 0:
         raise ModelError(f"soft_nms: decay is 'linear' or 'gaussian', sigma positive; got {decay!r} and {sigma}")
     xyxy, numbers, groups = _arrays("soft_nms", boxes, scores, classes)
@@ -151,9 +151,11 @@ def soft_nms(
     return picked, torch.tensor(lowered, dtype=wide(scores).dtype, device=boxes.device)
 
 
-def _check(name: str, iou_threshold: float, max_detections: int | None) -> None:
+def _check(name: str, iou_threshold: float, score_threshold: float, max_detections: int | None) -> None:
     if not 0 <= iou_threshold <= 1:
         raise ModelError(f"{name}: iou_threshold is {iou_threshold}; an IoU is 0 to 1")
+    if not 0 <= score_threshold <= 1:
+        raise ModelError(f"{name}: score_threshold is {score_threshold}; a score is a probability, 0 to 1")
     if max_detections is not None and max_detections < 1:
         raise ModelError(f"{name}: max_detections is {max_detections}; the least is 1, and None keeps all")
 

@@ -40,15 +40,26 @@ def task_named(name: str, classes: "Classes", arguments: Mapping[str, Any] = NO_
     """
     if name not in TASKS:
         raise ModelFileError(f"there is no task {name!r}.{did_you_mean(name, TASKS)} Tasks: {', '.join(TASKS)}")
-    from pydantic import ValidationError
-
     module, _, attribute = TASKS[name].partition(":")
     try:
         task: Task = getattr(importlib.import_module(module), attribute).of(classes, arguments)
     except (KeyError, TypeError, ValueError) as error:
-        said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        raise ModelFileError(f"the task {name} cannot be had with the arguments {dict(arguments)}: {said}") from None
+        given = ", ".join(map(str, arguments)) or "none"
+        raise ModelFileError(f"the task {name} cannot be had with the arguments {given}: {_why(error)}") from None
     return task
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with arguments; of several the first."""
+    from pydantic import ValidationError
+
+    from striate.data.names import quoted
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where} is {quoted(first['input'])}: {first['msg']}" if where else first["msg"]
 
 
 def __getattr__(name: str) -> Any:

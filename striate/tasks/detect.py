@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from striate.data.names import counted
+from striate.data.names import counted, quoted
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Boxes
 from striate.models.table import architecture
@@ -60,7 +60,11 @@ class Detect:
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "Detect":
         thresholds = dict(arguments)
-        form = dict(thresholds.pop("form", {"name": TaskAligned.name}))
+        form = thresholds.pop("form", {"name": TaskAligned.name})
+        name = form.get("name") if isinstance(form, Mapping) else form
+        if not (isinstance(form, Mapping) and isinstance(name, str) and name in FORMS):
+            raise ValueError(f"its form is {quoted(name)}; expected one with a name of {', '.join(FORMS)}")
+        form = dict(form)
         return cls(classes, FORMS[form.pop("name")](**form), **in_range(DetectSettings, thresholds))
 
     @property

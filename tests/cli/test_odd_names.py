@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 HOSTILE = "two\nlines\x1b[2J\u202e"
@@ -40,6 +41,14 @@ def test_names_that_are_not_utf8_in_refusals(train, striate, latin):
     train(latin).refuses("d\\xefsc/\\xfe.jpg: not a picture")
     striate("predict", os.fsdecode(b"m\xf6del"), latin).refuses("m\\xf6del: there is no such file")
     train(os.fsdecode(b"n\xf6")).refuses("n\\xf6: no such file or folder")
+
+
+def test_classes_are_said_in_one_line(train, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 28, 28), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", x=pixels, y=np.array(["a\nb", "c"] * 10))
+    answer = train(tmp_path / "data.npz")
+    assert answer.code == 0 and "2 classes: a\\nb, c\n" in answer.err
+    assert "test, 2 pictures" in answer.out
 
 
 def test_names_that_would_move_the_cursor(train, striate, photos):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import random
 from pathlib import Path
 
@@ -127,6 +128,7 @@ def test_own_anchors_fit_better_than_those_of_another_data_set(shared_data: Path
     [
         (lambda: anchors_by_kmeans(torch.ones(5, 2), 2), DataError, "different sizes; there are 1"),
         (lambda: anchors_by_kmeans(torch.tensor([[1.0, 2], [0, 3], [2, float("nan")]]), 1), DataError, "2 of 3 boxes"),
+        (lambda: anchors_by_kmeans(torch.tensor([[1.0, math.inf], [3, 3]]), 1), DataError, "1 of 2 boxes have no size"),
         (lambda: anchors_by_kmeans(torch.ones(5, 4), 2), ModelError, r"sizes \[K, 2\]"),
         (lambda: anchors_by_kmeans(torch.ones(5, 2), 0), ModelError, "a count from 1"),
         (lambda: anchor_report([torch.ones(1, 4)], torch.ones(4, 2), [8, 16, 32]), ModelError, "4 anchors"),

@@ -148,6 +148,9 @@ ODD = torch.tensor(
         [1e-30, 0, 1e-20, 1e-25],
         [-1e6, -1e6, 1e6, 1e6],
         [1e6, 1e6, 1e6 + 1, 1e6 + 1],
+        [0, 0, 1e20, 1e20],
+        [1e20, -1e20, 3e20, 2e20],
+        [-3e38, -3e38, 3e38, 3e38],
     ]
 )
 
@@ -163,6 +166,7 @@ def test_odd_boxes_give_finite_values_and_gradients(name: str, dtype: torch.dtyp
     assert (inside <= 1 + 1e-6).all() and (inside >= LEAST[name] - 1e-6).all()
     for gradient in torch.autograd.grad(found.sum(), (a, b)):
         assert gradient.isfinite().all()
+    assert OVERLAPS[name](ODD[[5, 8, 10, 12]], ODD[[5, 8, 10, 12]]).tolist() == [1, 1, 1, 1]
     assert not iou(ODD[:4, None], ODD).any()  # no area, no overlap, not with itself either
 
 

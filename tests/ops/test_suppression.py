@@ -209,6 +209,9 @@ def test_soft_suppression_on_a_worked_example() -> None:
         (multiclass_nms, (torch.zeros(1, 3, 4), torch.zeros(1, 2, 7)), {}, r"scores \[N, P, C\]"),
         (nms, (torch.zeros(3, 4), torch.zeros(3)), {"iou_threshold": 60}, "an IoU is 0 to 1"),
         (nms, (torch.zeros(3, 4), torch.zeros(3)), {"max_detections": 0}, "the least is 1"),
+        (nms, (torch.zeros(3, 4), torch.zeros(3)), {"score_threshold": 5}, "nms: score_threshold is 5; .* 0 to 1"),
+        (soft_nms, (torch.zeros(3, 4), torch.zeros(3)), {"score_threshold": float("nan")}, "score_threshold is nan"),
+        (multiclass_nms, (torch.zeros(1, 3, 4), torch.zeros(1, 3, 7)), {"score_threshold": -1}, "score_threshold is"),
     ],
 )
 def test_wrong_arguments(function, arguments, options, said: str) -> None:

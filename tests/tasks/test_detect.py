@@ -15,9 +15,13 @@ from PIL import Image
 from striate.base.errors import ModelFileError
 from striate.data.records import Classes
 from striate.data.targets import Boxes
+from striate.evaluation import evaluate
+from striate.modelfile import Description, save
 from striate.models import build
 from striate.ops.grids import cell_centres, encode_distances
 from striate.pictures.geometry import Crop, Flip, Geometry, Pad, Resize
+from striate.pictures.preprocess import Preprocess
+from striate.predictor import load
 from striate.tasks import detect_figures, task_named
 from striate.tasks.detect import Detect
 from striate.tasks.detect_objects import Objects
@@ -244,6 +248,27 @@ def test_the_road_from_boxes_to_drawn_answers(tmp_path, monkeypatch, capsys, squ
 def test_a_model_file_of_wrong_arguments_is_refused(wrong):
     with pytest.raises(ModelFileError, match="the task detect cannot be had with the arguments"):
         task_named("detect", CLASSES, wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"iou_threshold": 0.5, "score_threshold": -1}, "iou_threshold, score_threshold: score_threshold is -1: Input"),
+        ({"form": {"name": "yolo_gird"}}, "form: its form is 'yolo_gird'; expected one with a name of task_aligned, "),
+        ({"form": None}, "form: its form is None; expected"),
+        ({"form": {"name": "yolov3", "strides": [0, 8, 16]}}, "form: strides.0 is 0: Input should be greater"),
+    ],
+)
+def test_what_is_wrong_of_arguments_is_said_and_of_which_file(tmp_path, wrong, said):
+    description = Description(
+        "tood/resnet18", {"classes": 3, "in_channels": 3}, "detect", CLASSES, Preprocess(), task_arguments=wrong
+    )
+    save(tmp_path / "odd.safetensors", build("tood/resnet18", classes=3, seed=0).state_dict(), description)
+    for verb in (load, lambda path: evaluate(path, tmp_path)):
+        with pytest.raises(ModelFileError) as error:
+            verb(tmp_path / "odd.safetensors")
+        told = f"{tmp_path}/odd.safetensors: the task detect cannot be had with the arguments {said}"
+        assert str(error.value).startswith(told)
 
 
 def test_a_model_file_keeps_what_the_loss_is_measured_by():

@@ -238,7 +238,7 @@ class _Mending:
         objects = picture.objects or []
         if size and picture.size and size != picture.size:
             (height, width), (theirs, other) = size, picture.size
-            self.report.add(RESIZED, f"{picture.where} ({width} x {height}, and it says {other} x {theirs})")
+            self.report.add(RESIZED, f"{picture.where} ({width} x {height}, and it says {other:.12g} x {theirs:.12g})")
             return Boxes.of([], [])
         # That a picture cannot be read is for others to say; parts of its sides stay what they are.
         size = size or picture.size or ((1, 1) if self.relative else None)

@@ -3,6 +3,7 @@
 It says ``train = data/train.txt``, ``valid = ...`` and ``names = ...``, from darknet's own folder.
 """
 
+import os
 from collections.abc import Sequence, Set
 from pathlib import Path, PurePosixPath
 
@@ -105,6 +106,6 @@ def _found(entry: tuple[str, str], folders: Sequence[Path]) -> Path:
     parts = PurePosixPath(word.replace("\\", "/")).parts
     for first in range(len(parts)):
         for folder in folders:
-            if (path := folder.joinpath(*parts[first:])).is_file():
+            if os.path.isfile(path := folder.joinpath(*parts[first:])):  # noqa: PTH113 (too long a name is none)
                 return path
     raise DataError(f"{where}: there is no {quoted(word)}, neither beside the file nor below {printable(folders[-1])}")

@@ -67,8 +67,10 @@ def sound(folder, name):
         "a.txt": "0 0.5 0.5 0.5 0.5\n1 0.1 0.1 0.2 0.3 0.4 0.5\n",
         "a.yaml": "path: .\ntrain: .\nnames:\n  0: cat\n  1: dog\nnc: 2\n",
         "groups.csv": "picture,group\na.png,one\n",
+        "obj.data": "classes = 2\ntrain = data/train.txt\nnames = data/classes.txt\n",
+        "train.txt": "data/a.png\n",
     }.items():
-        if (name, file) != ("classes.txt", "a.yaml"):  # whose names would decide
+        if file != "a.yaml" or name not in ("classes.txt", "obj.data", "train.txt"):  # it would decide
             (folder / file).write_text(content)
     return folder / name, "yolo", {"group": str(folder / name)} if name == "groups.csv" else {}
 
@@ -117,7 +119,7 @@ OTHER_MENDING = {
 }
 
 READERS = (
-    *("coco", "voc", "voc list", "a.txt", "a.yaml", "classes.txt"),
+    *("coco", "voc", "voc list", "a.txt", "a.yaml", "classes.txt", "obj.data", "train.txt"),
     *("via project", "via csv", "dlib", "csv", "groups.csv"),
     *("coco masks", "cvat", "labelme", "table", "mask"),
 )
@@ -183,10 +185,10 @@ def check(folder, name, count, seed):
 
 @pytest.mark.parametrize("name", READERS)
 def test_some_mutants(tmp_path, name):
-    assert any(check(tmp_path, name, 12, 0))
+    assert any([*check(tmp_path, name, 12, 0)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_many_mutants(tmp_path, name):
-    assert any(check(tmp_path, name, 500, 1))
+    assert any([*check(tmp_path, name, 500, 1)])

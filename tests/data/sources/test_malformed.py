@@ -116,6 +116,7 @@ MALFORMED = {
         instances(images=[IMAGE | {"file_name": "b.png"}]),
         "a.json: image 1 ('b.png'. Did you mean 'a.png'?)",
     ),
+    "json/height": (instances(instance(), images=[{**IMAGE, "height": 1e299}]), "and it says 20 x 1e+299)"),
     "json/size": (
         instances(instance(), images=[IMAGE | {"width": 21}]),
         "a.json: image 1 (20 x 10, and it says 21 x 10)",
@@ -236,6 +237,11 @@ MALFORMED = {
     "yaml/gap": (yaml("names:\n  0: cat\n  2: dog"), "data.yaml:2: names are not a list, or not numbered from 0"),
     "yaml/same name": (yaml("names:\n- cat\n- cat"), "data.yaml:3: classes 0 and 1 are both called 'cat'"),
     "yaml/same number": (yaml("names:\n  0: cat\n  0: dog"), "data.yaml:3: '0' is there twice"),
+    "yaml/long": (yaml(f"names: [cat]\nval: {'x' * 5000}"), "data.yaml:2: there is no 'xxx"),
+    "txt/long": (
+        text("0 .5 .5 1 1", **{"obj.data": "train = " + "x" * 5000}),
+        "obj.data:1: there is no 'xxx",
+    ),
     "yaml/no folder": (yaml("names: [cat]\nval: photos"), "data.yaml:2: there is no 'photos', neither from"),
 }
 
