@@ -59,7 +59,7 @@ def cell_centres(
         raise ModelError(f"cell_centres: takes a size and strides from 1; got {tuple(size)} and {tuple(strides)}")
     # Computed once a size (compilers keep what they have traced); a tensor is made of it each time, a fake one where
     # tensors are.
-    places = (_places if torch.compiler.is_compiling() else _kept_places)(tuple(size), tuple(strides))
+    places = (_places if torch.compiler.is_compiling() else _kept_places)((size[0], size[1]), tuple(strides))
     centres, steps = (torch.tensor(each, device=device, dtype=dtype) for each in places)
     return centres, steps
 

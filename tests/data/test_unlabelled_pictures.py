@@ -9,8 +9,11 @@ from PIL import Image
 from striate.base.errors import DataError
 from striate.data import open_data, split
 from striate.data.records import Classes
+from striate.data.sources import SOURCES
 from striate.data.targets import LARGER
 from striate.pictures.geometry import Geometry
+from tests.data.sources.annotated import picture
+from tests.data.sources.masked import mask, pairs, rows
 
 
 def photographs(folder: Path, *names: str) -> Path:
@@ -58,6 +61,25 @@ def test_annotated_pictures_are_read_by_their_format(tmp_path: Path) -> None:
     assert open_data(tmp_path, task="upscale").format == open_data(tmp_path).format == "yolo"
 
 
+def test_masks_are_no_pictures_to_learn_from(tmp_path: Path) -> None:
+    pairs(tmp_path / "a", rows(0, 1), rows(1, 0))
+    picture(tmp_path / "b" / "JPEGImages" / "0.png", 20, 10)
+    mask(tmp_path / "b" / "SegmentationClass" / "0.png", rows(0, 1))
+    for folder, kind, names in (
+        ("a", "masks", ["images/0.png", "images/1.png"]),
+        ("b", "voc", ["JPEGImages/0.png"]),
+    ):
+        found = open_data(tmp_path / folder, task="upscale")
+        assert (found.format, [record.name for record in found.records]) == (kind, names)
+
+
+def test_a_source_of_one_task_is_met_by_that_task_alone(tmp_path: Path) -> None:
+    source = SOURCES["pictures"]
+    flat = photographs(tmp_path, "1.png")
+    assert [source.recognises(flat, task) for task in ("upscale", "classify", None)] == [True, False, False]
+    assert {source.reader(flat, task) for task in ("upscale", "classify", None)} == {source.readers["upscale"]}
+
+
 def test_nothing_to_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no pictures"):
@@ -69,6 +91,6 @@ def test_nothing_to_read_is_said(tmp_path: Path) -> None:
 
 def test_what_is_its_own_target_has_no_class_and_no_place() -> None:
     assert LARGER.occurring() == () and LARGER.renumbered({}) is LARGER and LARGER.moved(Geometry(3, 4)) is LARGER
-    assert LARGER.as_bytes([b"cat"]) == LARGER.as_bytes([])
+    assert LARGER.as_bytes([b"cat"]) == LARGER.as_bytes([]) and LARGER.place(0.5, 0.5) is None
     with pytest.raises(DataError, match="give mosaic 0"):
         LARGER.joined(LARGER)

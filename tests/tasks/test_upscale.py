@@ -169,6 +169,11 @@ def test_large_pictures_are_tiled_unasked_and_never_looked_at_as_a_whole(vdsr: P
     assert {*sizes} == {(32, 32), (20, 30)}
 
 
+def test_an_enlarged_picture_has_no_most_probable_parts(vdsr: Predictor) -> None:
+    with pytest.raises(ModelError, match="upscale gives each picture one answer; leave top out"):
+        vdsr(waves(20, 30, 1), top=1)
+
+
 def test_tiles_that_would_see_too_little_are_refused(vdsr: Predictor) -> None:
     with pytest.raises(ModelError, match="expected a side of 25"):
         vdsr(waves(50, 70, 4), tile=24)
