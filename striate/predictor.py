@@ -30,10 +30,12 @@ from striate.ops.own_state import own_draws, own_modes
 from striate.pictures.decode import decode, path_of
 from striate.pictures.geometry import Geometry
 from striate.pictures.remarks import Remark, Remarks
-from striate.pictures.tiles import Tiling
+from striate.pictures.tiles import OVERLAP, Tiling
 from striate.tasks.task import Merged, MostProbable, Task
 
 BATCH_SIZE = 16
+SIDE = 256
+"""Of tiles where a network answers them as it would the whole picture, which then takes less memory."""
 
 _Prepared = tuple[NDArray[np.uint8], Geometry, Remark]
 
@@ -212,16 +214,18 @@ class Predictor:
             return self._answer(self.description.preprocess.normalise(images.to(self.device))).float()
 
     def _tiling(self, tile: int | None, overlap: float | None) -> Tiling | None:
+        margin = self.network.margin
         if tile is None:
             if overlap is not None:
                 raise ModelError(f"overlap is {overlap!r}, which is how far tiles overlap, but no tile is given")
-            return None
+            return None if margin is None else Tiling(SIDE, 0.0, margin)
         if self.task.merged is None:
             raise ModelError(
                 f"tile is {tile!r}, but {self.task.name} answers a picture as a whole: what parts of it show cannot be "
                 "merged; leave tile out"
             )
-        return Tiling(tile) if overlap is None else Tiling(tile, overlap)
+        usual = OVERLAP if margin is None else 0.0
+        return Tiling(tile, usual if overlap is None else overlap, margin or 0)
 
     def _prepared(
         self, pool: ThreadPoolExecutor | None, pictures: list[Picture]
@@ -243,13 +247,15 @@ class Predictor:
     ) -> Iterator[tuple[Picture, Any]]:
         if not batch:
             return
-        pictures, images, geometries = zip(*batch, strict=True)
-        for picture, geometry, prediction in zip(
-            pictures, geometries, self._predictions(images, geometries), strict=True
-        ):
-            if tiling is not None and tiling.cuts(geometry.height, geometry.width):
+        cut = [tiling is not None and tiling.cuts(geometry.height, geometry.width) for _, _, geometry in batch]
+        at_once = [each[1:] for each, tiled in zip(batch, cut, strict=True) if not tiled]
+        whole = iter(self._predictions(at_once))
+        for (picture, image, geometry), tiled in zip(batch, cut, strict=True):
+            if tiling is None or not tiled:
+                prediction = next(whole)
+            else:
                 try:
-                    prediction = self._by_tiles(pool, picture, prediction, tiling)
+                    prediction = self._by_tiles(pool, picture, (image, geometry), tiling)
                 except DecodeError as error:  # it must be decoded again, and does not fit into memory, say
                     if on_unreadable is None:
                         raise
@@ -257,11 +263,19 @@ class Predictor:
                     continue
             yield picture, prediction if top is None else cast("MostProbable", self.task.most_probable)(prediction, top)
 
-    def _predictions(self, images: Sequence[NDArray[np.uint8]], geometries: Sequence[Geometry]) -> Sequence[Any]:
+    def _predictions(self, prepared: Sequence[tuple[NDArray[np.uint8], Geometry]]) -> Sequence[Any]:
+        """Those of prepared pictures, in their order; pictures of one size that follow each other at once."""
+        answers: list[Any] = []
         with own_modes():  # not around a yield: whoever consumes must find his own
-            return self.task.decode(self.outputs(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)), geometries)
+            for _, group in itertools.groupby(prepared, key=lambda each: each[0].shape):
+                images, geometries = zip(*group, strict=True)
+                outputs = self.outputs(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))
+                answers += self.task.decode(outputs, geometries)
+        return answers
 
-    def _by_tiles(self, pool: ThreadPoolExecutor, picture: Picture, whole: Any, tiling: Tiling) -> Any:
+    def _by_tiles(
+        self, pool: ThreadPoolExecutor, picture: Picture, whole: tuple[NDArray[np.uint8], Geometry], tiling: Tiling
+    ) -> Any:
         """A photograph's prediction, merged of those for its tiles, which are cut batch by batch, and for the whole."""
         preprocess = self.description.preprocess
         pixels = opened(picture, preprocess, reduced=False).pixels
@@ -274,9 +288,8 @@ class Predictor:
         def parts() -> Iterator[tuple[Geometry, Any]]:
             for start in range(0, len(places), BATCH_SIZE):
                 batch = places[start : start + BATCH_SIZE]
-                images, geometries = zip(*pool.map(cut, batch), strict=True)
-                yield from zip(batch, self._predictions(images, geometries), strict=True)
-            yield Geometry(*pixels.shape[:2]), whole
+                yield from zip(batch, self._predictions(list(pool.map(cut, batch))), strict=True)
+            yield Geometry(*pixels.shape[:2]), *self._predictions([whole])
 
         merged = cast("Merged", self.task.merged)  # `_tiling` has seen to it that there is one
         return merged(parts(), tiling)
@@ -323,7 +336,7 @@ def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from None
-    files = dict(task.write(prediction, folder, name))
+    files = dict(task.write(prediction, folder, name, picture))
     drawn = task.draw(prediction, lambda: decode(picture, "rgb", name=printable(picture)).pixels)
     if drawn is not None:
         files["drawn"] = f"{name}.drawn.png"

@@ -72,7 +72,7 @@ class Recipe:
         tuple[Side, Side] | None, Field(description="height and width in pixels of what the network gets")
     ] = None
     fit: Annotated[
-        Literal["crop", "stretch", "letterbox"] | None,
+        Literal["crop", "stretch", "letterbox", "none"] | None,
         Field(description="how a picture of another shape is made to fit that size"),
     ] = None
     seed: Annotated[Seed, Field(description="seed of the weights, the order and the augmentation")] = 0

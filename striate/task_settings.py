@@ -120,10 +120,21 @@ class SegmentSettings:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class UpscaleSettings:
+    """What the task "upscale" asks of a recipe."""
+
+    factor: Annotated[Literal[2, 3, 4], Field(description="how many times as high and wide pictures become")] = 2
+    loss: Annotated[
+        Literal["l1", "mse"], Field(description='of luma: its distance, "l1", or squared, "mse", as the papers have it')
+    ] = "l1"
+
+
 SETTINGS: Mapping[str, type] = {
     "classify": ClassifySettings,
     "localize": LocalizeSettings,
     "detect": DetectSettings,
     "segment": SegmentSettings,
+    "upscale": UpscaleSettings,
 }
 """Task name to the dataclass of its settings, in which every field has a default."""

@@ -136,7 +136,7 @@ def test_a_published_file_is_known(bring, file: Path, monkeypatch: pytest.Monkey
 def test_another_network_that_is_meant_is_said(bring, monkeypatch: pytest.MonkeyPatch) -> None:
     from striate.importing import weights
 
-    def place(foreign, model, *, classes, fresh_head=False):
+    def place(foreign, model, *, classes, fresh_head=False, arguments):
         return dataclasses.replace(weights_place(foreign, "lenet5", classes=classes, fresh_head=fresh_head))
 
     weights_place = weights.place
@@ -473,3 +473,25 @@ def test_real_weights(shared_data: Path, tmp_path: Path, source, model, flags, d
     result = import_weights(file, model, tmp_path / "ours.safetensors", data=shared_data / data, **flags)
     assert result.decision.best == best and result.decision.trials[0].top1 >= at_least
     assert result.licence == "BSD-2-Clause"
+
+
+def test_weights_of_super_resolution_need_no_words(tmp_path: Path) -> None:
+    """Neither classes nor preprocessing are a question; the factor may be said."""
+    source, out = tmp_path / "theirs.safetensors", tmp_path / "vdsr.safetensors"
+    save_file(build("vdsr", seed=1).state_dict(), source)
+    result = import_weights(source, "vdsr", out, arguments={"factor": 3})
+    assert (result.decision.chosen, result.classes.names) == ("described", ())
+    network, description = modelfile.load(out)
+    assert (network.factor, description.task_arguments) == (3, {"factor": 3})
+    assert description.preprocess == MODELS["vdsr"].preprocess
+    with pytest.raises(WeightsError, match="is always the same"):
+        import_weights(source, "vdsr", out, data=tmp_path, force=True)
+    with pytest.raises(ModelError, match="has no argument 'scale'"):
+        import_weights(source, "vdsr", out, arguments={"scale": 3}, force=True)
+
+
+def test_the_real_vdsr(shared_data: Path, tmp_path: Path) -> None:
+    """Its file is known; at a window of a photograph that was shrunk it is better than bicubic interpolation."""
+    out = tmp_path / "vdsr.safetensors"
+    result = import_weights(shared_data / "weights" / "vdsr-epoch50-state-dict.pth", "vdsr", out)
+    assert (result.decision.chosen, result.licence, result.scheme) == ("known", "MIT", "own")

@@ -344,7 +344,10 @@ def test_settings_are_those_of_whatever_task_the_recipe_has(boxes):
         ({"settings": {"anchor": 3}}, ['task "boxes"', "Did you mean 'anchors'?"]),
         ({"settings": {"loss": "map"}}, ['boxes.loss is "map"', "'iou' or 'l1'"]),
         ({"boxes": {"anchors": 0}}, ["boxes.anchors is 0", "greater than or equal to 1"]),
-        ({"task": "box"}, ["no task 'box'", "Did you mean 'boxes'?", "classify, localize, detect, segment, boxes"]),
+        (
+            {"task": "box"},
+            ["no task 'box'", "Did you mean 'boxes'?", "classify, localize, detect, segment, upscale, boxes"],
+        ),
     ],
 )
 def test_what_is_another_tasks_is_refused_by_name(boxes, values, words):

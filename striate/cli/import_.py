@@ -1,6 +1,8 @@
 """``striate import``."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from json import loads
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -61,6 +63,10 @@ def import_(
         str | None, Parameter(help="which entry to take of a file that holds several sets of weights")
     ] = None,
     licence: Annotated[str | None, Parameter(help="of the weights, kept in the model file")] = None,
+    argument: Annotated[
+        tuple[str, ...],
+        Parameter(help="of the network's builder, NAME=VALUE, such as factor=3", negative_iterable=""),
+    ] = (),
     fresh_head: Annotated[
         bool, Parameter(help="random layers that answer, for other classes than the file's", negative="")
     ] = False,
@@ -82,6 +88,7 @@ def import_(
         config=config,
         state=state,
         licence=licence,
+        arguments=_arguments(argument),
         fresh_head=fresh_head,
         force=force,
         device=device,
@@ -103,6 +110,20 @@ def _changes(flags: PreprocessFlags) -> dict[str, Any]:
     if flags.size is not None:
         given["size"] = sides(flags.size)
     return given
+
+
+def _arguments(given: Iterable[str]) -> dict[str, Any]:
+    """Arguments by their names; values are JSON's, or texts."""
+    found: dict[str, Any] = {}
+    for each in given:
+        name, is_there, value = each.partition("=")
+        if not is_there:
+            raise ModelError(f"--argument is {each!r}, expected NAME=VALUE, such as factor=3")
+        try:
+            found[name] = loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def _numbers(flag: str, text: str) -> tuple[float, ...]:
@@ -130,6 +151,8 @@ def _lines(result: Imported) -> list[str]:
     (height, width), kind = decision.preprocess.size, decision.kind or "its own"
     pictures = f"pictures of {height}x{width} {decision.preprocess.channels}, preprocessing {kind} ({decision.chosen})"
     taken = "" if result.state is None else f", from the entry {printable(result.state)}"
+    if not result.classes.names:
+        pictures = f"pictures of any size, {decision.preprocess.channels} ({decision.chosen})"
     return [
         f"wrote {out}: {result.model}, {counted(len(result.classes), 'class', 'classes')}, {pictures}{taken}",
         f"next: striate predict {out} PICTURE",

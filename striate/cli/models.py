@@ -78,7 +78,7 @@ def _available(name: str) -> str | None:
         return None
     if comes_along(name):
         return "included"
-    return sets[0].kind if sets[0].sha256 else "by hand"
+    return sets[0].kind if has_pretrained(name) else "by hand"
 
 
 def _weights(row: Pretrained) -> dict[str, Any]:

@@ -194,7 +194,9 @@ class Augmentation:
         """
         rows, columns = start.output_size
         fits = (preprocess.size[0] / rows, preprocess.size[1] / columns)
-        if preprocess.resize != "stretch":
+        if preprocess.resize == "none":
+            fits = (1.0, 1.0)
+        elif preprocess.resize != "stretch":
             fits = (max(fits),) * 2 if preprocess.resize == "crop" else (min(fits),) * 2
         factor, aspect = (
             math.exp(math.log(low) + (math.log(high) - math.log(low)) * float(draws[draw]))
@@ -230,7 +232,12 @@ class Augmentation:
         draws: NDArray[np.float64],
         place: tuple[float, float] | None,
     ) -> Geometry:
-        """A random window, then what `preprocess` does with a picture that is all to be seen."""
+        """A random window, then what `preprocess` does with a picture that is all to be seen.
+
+        Of pictures that stay in their own pixels it has the network's size, whatever `crop` says.
+        """
+        if preprocess.resize == "none":
+            return self._in_frame(start, preprocess, preprocess.size, draws, place)
         rows, columns = start.output_size
         least, most = self.crop
         area = least + (most - least) * float(draws[_AREA])

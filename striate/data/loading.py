@@ -48,7 +48,8 @@ class Loader:
     together when it is asked for, which is for who uses all cores himself in between. With 0 workers whoever asks
     computes. Decoders, Pillow and torch work outside Python's lock. A remainder of one picture joins the batch before
     it, since a batch norm cannot train on one. ``size_of(epoch, batch)`` is the height and width of a batch where they
-    change, else they are those of ``preprocess``. ``mosaic_epochs`` is how many epochs have mosaics (None: all).
+    change, else they are those of ``preprocess``. Where pictures stay in their own pixels and are seen whole, each is a
+    batch. ``mosaic_epochs`` is how many epochs have mosaics (None: all).
 
     Example:
         >>> loader = Loader(dataset.of_split("train"), preprocess, batch_size=32, shuffle=True)  # doctest: +SKIP
@@ -73,14 +74,15 @@ class Loader:
     ) -> None:
         self.records = tuple(records)
         self.preprocess = preprocess
-        self.batch_size = batch_size
         self.seed = seed
         self.augmentation = augmentation or NO_AUGMENTATION
+        self._own_sizes = preprocess.resize == "none" and not self.augmentation.windows
+        self.batch_size = 1 if self._own_sizes else batch_size
         self.shuffle = shuffle
         self.workers = workers
         self.ahead = ahead
         self.cache = cache if cache is not None else PictureCache(0)
-        self.bounds = batch_bounds(len(self.records), batch_size)
+        self.bounds = batch_bounds(len(self.records), self.batch_size)
         heads = b"".join(record.content[:8].ljust(8, b"\0") for record in self.records)
         # From the content, so a renamed copy behaves the same.
         self._keys = np.frombuffer(heads, dtype="<u8").astype(np.uint64)
@@ -152,6 +154,9 @@ class Loader:
         pool: ThreadPoolExecutor | None,
     ) -> tuple[NDArray[np.uint8], tuple[Target, ...], tuple[Geometry, ...]]:
         positions, preprocess = part.positions.tolist(), part.preprocess
+        if self._own_sizes:
+            sample = self._seen(positions[0], epoch, preprocess, draws[0])
+            return sample.image[None].copy(), (sample.target,), (sample.geometry,)
         images = np.empty((len(positions), *self.augmentation.size(preprocess), preprocess.count), dtype=np.uint8)
 
         def place(rows: range) -> list[tuple[Target, Geometry]]:

@@ -288,3 +288,29 @@ class Mask:
 
 def _name_of(source: Path | Drawing) -> str:
     return printable(source) if isinstance(source, Path) else source.name
+
+
+@dataclass(frozen=True, slots=True)
+class Larger:
+    """Nothing but the picture itself, which is its own target: of a smaller one it is to be made again."""
+
+    def as_bytes(self, names: Sequence[bytes]) -> bytes:
+        return b"larger"
+
+    def occurring(self) -> tuple[int, ...]:
+        return ()
+
+    def renumbered(self, indices: Mapping[int, int]) -> "Larger":
+        return self
+
+    def place(self, class_draw: float, place_draw: float) -> None:
+        return
+
+    def moved(self, geometry: Geometry) -> "Larger":
+        return self
+
+    def joined(self, other: "Larger") -> "Larger":
+        raise DataError("a mosaic has borders inside that no photograph has; give mosaic 0 where pictures are enlarged")
+
+
+LARGER = Larger()

@@ -11,7 +11,7 @@ from striate.data.names import counted, printable
 from striate.data.records import Classes
 from striate.weights.class_lists import ClassList, class_list
 
-LISTS: tuple[ClassList, ...] = get_args(ClassList)
+LISTS: tuple[ClassList, ...] = tuple(name for name in get_args(ClassList) if name != "none")
 
 _EXPECTED = "expected one name a line, or id and name with a tab or comma between, or a .csv with a header"
 _COLUMNS = {"name": ("name", "class", "label"), "id": ("wnid", "id"), "index": ("class_index", "index")}

@@ -49,14 +49,17 @@ def ways(
 ) -> Ways:
     """The ways of preparing pictures for the weights of this network, each checked against it.
 
-    The user's goes before that of the published file, and this before what the file itself describes.
+    The user's goes before that of the published file, and this before what the file itself describes, or the network.
 
     Raises:
         ModelError: a change is out of range, or the network cannot take such pictures.
     """
     channels = network.in_channels
+    row_of_network = architecture(placed.model)
     itself = None if placed.described is None else placed.described.preprocess
-    own = itself or architecture(placed.model).preprocess
+    if not row_of_network.classes:  # it turns pictures into pictures, and the colours are its own affair
+        itself = for_channels(row_of_network.preprocess, channels)
+    own = itself or row_of_network.preprocess
     tried = {kind: changed(of_kind(kind, own, channels), changes) for kind in KINDS}
     fixed: Preprocess | None = None
     chosen: Fixed | None = None

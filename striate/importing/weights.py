@@ -13,6 +13,7 @@ import torch
 from striate import modelfile
 from striate.base.atomic import output_error
 from striate.base.errors import DataError, OutputError, WeightsError
+from striate.base.fields import annotated
 from striate.data.names import counted, listed, printable
 from striate.data.records import Classes
 from striate.importing.classes import LISTS, classes_from
@@ -23,6 +24,7 @@ from striate.models.building import NO_ARGUMENTS, build
 from striate.models.network import Network
 from striate.models.table import MODELS, architecture
 from striate.pictures.preprocess import Preprocess
+from striate.task_settings import SETTINGS
 from striate.weights.class_lists import class_list, lists_of
 from striate.weights.fitting import head_parameters, load_state
 from striate.weights.foreign import Foreign
@@ -96,6 +98,7 @@ def import_weights(
     config: str | Path | None = None,
     state: str | None = None,
     licence: str | None = None,
+    arguments: Mapping[str, Any] = NO_ARGUMENTS,
     fresh_head: bool = False,
     force: bool = False,
     device: str = "auto",
@@ -116,6 +119,7 @@ def import_weights(
         data: labelled pictures on which every kind of preprocessing is measured, on ``device``.
         config, state: the description that a darknet file needs; the entry of a file with several sets of weights.
         licence: of the weights, to be kept in the model file. None takes that of the published file.
+        arguments: further ones of the network's builder, such as ``{"factor": 3}``, where the file does not say them.
         fresh_head: begin the layers that answer afresh, for other classes than the file's.
         force: replace ``out`` if it exists.
 
@@ -131,7 +135,7 @@ def import_weights(
     model = describing_model(foreign) if model is None else model
     published, row = recognised(foreign.sha256, file.name) or (None, None)
     names = wanted or _published_classes(foreign, model, row)
-    placed = place(foreign, model, classes=len(names), fresh_head=fresh_head)
+    placed = place(foreign, model, classes=len(names), fresh_head=fresh_head, arguments=arguments)
     _check_trial(placed, data)
     network = _network(placed, file)
     possible = ways(network, placed, preprocess, row, changes)
@@ -177,13 +181,15 @@ def _description(result: Imported, placed: Placed) -> modelfile.Description:
     from striate import __version__
 
     row, described = architecture(placed.model), placed.described
-    usual = {"form": {"name": row.form, **row.form_arguments}} if row.form else {}
+    usual: dict[str, Any] = {"form": {"name": row.form, **row.form_arguments}} if row.form else {}
+    # What the network must know and the task has a setting for, both do.
+    usual |= {name: value for name, value in placed.arguments.items() if name in annotated(SETTINGS[row.task])}
     return modelfile.Description(
         model=placed.model,
         arguments={
             "classes": placed.classes,
             "in_channels": placed.in_channels,
-            **(described.arguments if described else {}),
+            **placed.arguments,
         },
         task=row.task,
         task_arguments=described.task_arguments if described else usual,
@@ -246,9 +252,11 @@ def _check_words(
 
 
 def _published_classes(foreign: Foreign, model: str, row: Pretrained | None) -> Classes:
-    """The classes of the published file; an error that says what to give if it is none."""
+    """The classes of the published file, or none; an error that says what to give if there are some."""
     if row is not None:
         return class_list(row.classes)
+    if not architecture(model).classes:
+        return Classes(())
     outputs = answered_classes(foreign, model)
     has = f"answers with {counted(outputs, 'class', 'classes')}" if outputs else "has no layers that answer"
     like = f"the number alone ({outputs})" if outputs else "a number, with --fresh-head"
@@ -260,18 +268,18 @@ def _published_classes(foreign: Foreign, model: str, row: Pretrained | None) -> 
 
 
 def _check_trial(placed: Placed, data: str | Path | None) -> None:
-    if data is not None and placed.described is not None:
-        raise WeightsError(
-            "--try measures networks that classify; how pictures are prepared for this one, its configuration says"
-        )
+    if data is not None and (placed.described is not None or not placed.classes):
+        by = "its configuration says" if placed.described else "is always the same"
+        raise WeightsError(f"--try measures networks that classify; how pictures are prepared for this one, {by}")
 
 
 def _network(placed: Placed, file: Path) -> Network:
     """The network with the weights in it, in evaluation mode."""
     if broken := [name for name, tensor in placed.tensors.items() if not torch.isfinite(tensor).all()]:
         raise WeightsError(f"{printable(file)}: {listed(broken)} hold numbers that are not finite")
-    arguments = placed.described.arguments if placed.described else NO_ARGUMENTS
-    network = build(placed.model, classes=placed.classes, in_channels=placed.in_channels, seed=0, arguments=arguments)
+    network = build(
+        placed.model, classes=placed.classes, in_channels=placed.in_channels, seed=0, arguments=placed.arguments
+    )
     load_state(network, placed.tensors, source=str(file))
     return network.eval()
 

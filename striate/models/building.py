@@ -74,7 +74,7 @@ def class_count(name: str, classes: object) -> int:
     """How many classes are meant by a number or by their names.
 
     Raises:
-        ModelError: ``classes`` is neither, or there are none.
+        ModelError: ``classes`` is neither, or there are none, though the network names some.
     """
     listed = isinstance(classes, Sized)  # an array of names has an index, too, by which it is none
     whole = not isinstance(classes, bool) and hasattr(classes, "__index__")
@@ -82,7 +82,7 @@ def class_count(name: str, classes: object) -> int:
         word = ", a single word" if isinstance(classes, str | bytes) else ""
         raise ModelError(f"classes is {classes!r}{word}; give the number of classes or a list of their names")
     count = len(cast("Sized", classes)) if listed else operator.index(cast("SupportsIndex", classes))
-    if count == 0:
+    if count == 0 < architecture(name).classes:
         raise ModelError(
             f"classes is 0: {name} always ends in layers that answer. What they read is "
             f"network.run(images, stop=BLOCK), where BLOCK is the one before 'head' in network.blocks, and the maps "

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -35,6 +35,8 @@ class Network(nn.Module):
     finest first. ``size`` is the (height, width) that the network needs, or None if it takes any from ``smallest`` on.
     ``built_as`` is the name by which `striate.models.build` made it, None if something else did, and ``built_with`` the
     further arguments of its builder.
+    ``margin`` says of a network that answers place by place how many pixels around each it looks at, so that a large
+    picture may be answered in tiles as it would be as a whole; None: it may look at all of it.
     ``auxiliary`` maps a block's name to the path of the auxiliary head that reads the output of its last module while
     training; such heads depend on the classes too and belong to no block.
 
@@ -49,6 +51,8 @@ class Network(nn.Module):
         ['stem', 'stage1', 'stage2', 'stage3', 'stage4', 'pool', 'head']
     """
 
+    fewest_classes: ClassVar[int] = 1
+    margin: int | None = None
     built_as: str | None = None
     built_with: Mapping[str, Any] = NO_ARGUMENTS
 
@@ -64,9 +68,9 @@ class Network(nn.Module):
         auxiliary: Mapping[str, str] = NO_AUXILIARY,
     ) -> None:
         super().__init__()
-        for name, value in (("classes", classes), ("in_channels", in_channels)):
-            if value < 1:
-                raise ModelError(f"{type(self).__name__}: {name} is {value}; it must be at least 1")
+        for name, value, least in (("classes", classes, self.fewest_classes), ("in_channels", in_channels, 1)):
+            if value < least:
+                raise ModelError(f"{type(self).__name__}: {name} is {value}; it must be at least {least}")
         self.classes, self.in_channels, self.size = classes, in_channels, size
         self.smallest = smallest if size is None else size
         self.blocks, self.feature_info, self.auxiliary = dict(blocks), feature_info, dict(auxiliary)

@@ -62,6 +62,9 @@ _INK = replace(_DIGITS, mean=(0.1 / 1.275,), scale=(1 / 1.275,))
 _CELLS = Preprocess(channels="grey", mean=(0.5,), scale=(0.25,), size=(388, 388), resize="stretch")
 _BYTES_256 = replace(_DIGITS, unit=256.0, mean=(0.0,), scale=(1.0,), size=(28, 28), border=0)
 
+# Networks that make pictures larger turn colours to luma themselves.
+_ENLARGED = Preprocess(mean=(0.0,), scale=(1.0,), size=(96, 96), resize="none", interpolation="bicubic")
+
 
 MODELS: Mapping[str, Architecture] = MappingProxyType(
     {
@@ -481,6 +484,36 @@ MODELS: Mapping[str, Architecture] = MappingProxyType(
             preprocess=_CELLS,
             classes=2,
             task="segment",
+            whole=True,
+        ),
+        "espcn": Architecture(
+            build="striate.models.espcn:espcn",
+            summary="super-resolution: three windows on the small picture, whose maps become pixels (ESPCN)",
+            parameters=21_284,
+            multiply_adds=229_126_144,
+            preprocess=_ENLARGED,
+            classes=0,
+            task="upscale",
+            whole=True,
+        ),
+        "fsrcnn": Architecture(
+            build="striate.models.fsrcnn:fsrcnn",
+            summary="super-resolution: windows on twelve maps, and a transposed convolution at the end (FSRCNN)",
+            parameters=12_809,
+            multiply_adds=156_348_416,
+            preprocess=_ENLARGED,
+            classes=0,
+            task="upscale",
+            whole=True,
+        ),
+        "vdsr": Architecture(
+            build="striate.models.vdsr:vdsr",
+            summary="super-resolution: twenty windows on the enlarged picture say what it lacks (VDSR)",
+            parameters=664_704,
+            multiply_adds=24_503_648_256,
+            preprocess=_ENLARGED,
+            classes=0,
+            task="upscale",
             whole=True,
         ),
     }

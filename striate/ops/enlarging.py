@@ -1,8 +1,9 @@
-"""Maps made larger, to meet finer ones or to be as large as the pictures."""
+"""Maps made larger, to meet finer ones or to be as large as the pictures; pictures made larger and smaller."""
 
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.base.errors import DataError
 from striate.ops.axes import memory_format
 
 NO_CHANNELS = (slice(None), slice(0))
@@ -45,3 +46,49 @@ def enlarge_bilinear(coarse: Tensor, size: Tensor, stride: int) -> Tensor:
     whole = F.pad(coarse, (0, lost[1], 0, lost[0]), mode="replicate") if any(lost) else coarse
     large = F.interpolate(whole, scale_factor=float(stride), mode="bilinear", align_corners=False)
     return large[:, :, :height, :width].contiguous(memory_format=memory_format(large))
+
+
+def bicubic(x: Tensor, factor: int) -> Tensor:
+    """Pictures ``[N, C, H, W]`` to ``[N, C, factor * H, factor * W]``, by Keys' cubic of a = -0.5 as Pillow's.
+
+    At borders weights are those of the pixels that there are. Pillow rounds and clips to bytes between columns and
+    rows, which this does not: where edges overshoot it may differ by a few bytes.
+
+    Example:
+        >>> import torch
+        >>> bicubic(torch.tensor([[[[0.0, 1.0, 1.0]]]]), 2).mul(128).round().int()[0, 0, 0].tolist()
+        [-11, 24, 100, 137, 131, 128]
+    """
+    return F.interpolate(x, scale_factor=float(factor), mode="bicubic", antialias=True)
+
+
+def continued(x: Tensor, margin: int) -> Tensor:
+    """Pictures ``[N, C, H, W]`` with ``margin`` pixels more on each side, which repeat those at the border.
+
+    Zeros there would be black; who says the picture itself would draw a frame around it.
+    """
+    return F.pad(x, (margin,) * 4, mode="replicate")
+
+
+def fitting(images: Tensor, factor: int) -> Tensor:
+    """Pictures ``[N, C, H, W]`` without the last rows and columns that ``factor`` does not divide; a view."""
+    height, width = (side - side % factor for side in images.shape[2:])
+    return images[:, :, :height, :width]
+
+
+def shrunk(images: Tensor, factor: int) -> Tensor:
+    """Bytes ``[N, C, H, W]`` to ``[N, C, H // factor, W // factor]``, as Pillow's bicubic filter does, to rounding.
+
+    What ``factor`` does not divide is cut off first.
+
+    Raises:
+        DataError: nothing would be left.
+    """
+    images = fitting(images, factor)
+    height, width = (side // factor for side in images.shape[2:])
+    if not height or not width:
+        raise DataError(f"a picture of less than {factor} x {factor} pixels cannot be shrunk by {factor}")
+    if images.device.type == "cpu":  # in integers
+        return F.interpolate(images, (height, width), mode="bicubic", antialias=True)
+    small = F.interpolate(images.float(), (height, width), mode="bicubic", antialias=True)
+    return small.round_().clamp_(0, 255).to(images.dtype)

@@ -95,7 +95,7 @@ def read_header(source: Path | bytes, name: str | None = None) -> Header:
     Raises:
         DecodeError: it cannot be read or is no picture.
     """
-    with explained(source, name), opened(checked(source)) as image:
+    with explained(source, name), open_picture(checked(source)) as image:
         refuse_integers(image)
         orientation = orientation_of(image)
         width, height = image.size
@@ -180,7 +180,7 @@ def shrink_factor(height: int, width: int, shorter_side: int | None) -> int:
 
 
 def _decode(data: bytes, channels: Channels, shorter_side: int | None) -> Decoded:
-    with opened(data) as image:
+    with open_picture(data) as image:
         factor = shrink_factor(image.height, image.width, shorter_side)
         pixels: Pixels | None = None
         remark: Remark = ""
@@ -326,7 +326,7 @@ def checked(source: Path | bytes) -> Path | bytes:
     return source
 
 
-def opened(data: Path | bytes) -> Image.Image:
+def open_picture(data: Path | bytes) -> Image.Image:
     """Read the header; the pixels come later."""
     try:
         image: Image.Image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_FORMATS)

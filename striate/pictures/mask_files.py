@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from striate.base.errors import DataError
-from striate.pictures.decode import checked, explained, opened, orientation_of
+from striate.pictures.decode import checked, explained, open_picture, orientation_of
 
 Kind = Literal["grey", "palette", "colour"]
 Numbers = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
@@ -79,7 +79,7 @@ def read_mask(source: Path, name: str | None = None) -> StoredMask:
     Raises:
         DecodeError: it cannot be read, has several pages, or no kind of pixels that a mask may have.
     """
-    with explained(source, name), opened(checked(source)) as image:
+    with explained(source, name), open_picture(checked(source)) as image:
         if (pages := getattr(image, "n_frames", 1)) > 1:
             raise DataError(f"it has {pages} pages or frames, where a mask has one")
         # Asking for the orientation of a PNG reads its pixels, after which nothing says how they were stored.

@@ -15,7 +15,7 @@ from striate.pictures.resampling import Interpolation
 if TYPE_CHECKING:
     from torch import Tensor
 
-ResizeRule = Literal["stretch", "crop", "letterbox"]
+ResizeRule = Literal["stretch", "crop", "letterbox", "none"]
 _WORDS = {
     "channels": ("grey", "rgb", "bgr", "luma"),
     "resize": get_args(ResizeRule),
@@ -33,7 +33,8 @@ class Preprocess:
         mean, scale: one number a channel, in the order of ``channels``, or a single one for all; scale is not 0.
         size: height and width of the network's input, border included, in pixels.
         resize: "stretch" ignores the aspect, "crop" takes the largest centred window of the target's aspect,
-            "letterbox" keeps all of the picture and fills the rest.
+            "letterbox" keeps all of the picture and fills the rest, "none" leaves it in its own pixels, so that `size`
+            is that of the windows alone that are learnt from.
         crop_fraction: the part of that window's sides that "crop" keeps, more than 0 and at most 1.
         border: pixels of ``fill`` on each side, inside ``size`` (LeNet-5's 28 in 32 is a border of 2).
         fill: the byte, 0..255, that borders and letterboxes are filled with.
@@ -64,8 +65,13 @@ class Preprocess:
         return channel_count(self.channels)
 
     @property
-    def shorter_side(self) -> int:
-        """How many pixels of a photograph's shorter side the decoder must keep, so that nothing has to be enlarged."""
+    def shorter_side(self) -> int | None:
+        """How many pixels of a photograph's shorter side the decoder must keep, so that nothing has to be enlarged.
+
+        None: all of them.
+        """
+        if self.resize == "none":
+            return None
         longest = max(self._inner)
         return math.ceil(longest / self.crop_fraction - 1e-9) if self.resize == "crop" else longest
 
@@ -130,6 +136,8 @@ class Preprocess:
 
     def _fitting(self, height: int, width: int) -> tuple[Step, ...]:
         """The steps from decoded pixels to the size without border."""
+        if self.resize == "none":
+            return ()
         target_height, target_width = self._inner
         resize = Resize(target_height, target_width, self.interpolation)
         if self.resize == "stretch":

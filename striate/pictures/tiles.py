@@ -16,10 +16,11 @@ MOST_OVERLAP = 0.9
 class Tiling:
     """Squares with sides of ``side`` of the photograph's pixels; neighbours share at least the part ``overlap`` of one.
 
-    What is at most `shared` pixels wide and high lies whole in one of them, wherever it is.
+    What is at most `shared` pixels wide and high lies whole in one of them, wherever it is. ``margin`` is how far a
+    network looks around each pixel, where what it answers nearer to a tile's border is not to be believed.
 
     Raises:
-        ModelError: ``side`` is no whole number from 16, or ``overlap`` is not from 0 to 0.9.
+        ModelError: ``side`` is no whole number from 16, or too small for ``margin``; ``overlap`` is not from 0 to 0.9.
 
     Example:
         >>> tiling = Tiling(100, overlap=0.25)
@@ -32,6 +33,7 @@ class Tiling:
 
     side: int
     overlap: float = OVERLAP
+    margin: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.side, bool) or not hasattr(self.side, "__index__") or self.side < LEAST:
@@ -42,11 +44,16 @@ class Tiling:
                 f"overlap is {self.overlap!r}; expected the part of a tile's side that neighbours share, 0 to "
                 f"{MOST_OVERLAP}"
             )
+        if self.side <= 2 * self.margin:
+            raise ModelError(
+                f"tile is {self.side}, but this network looks {self.margin} pixels around each; expected a side of "
+                f"{2 * self.margin + 1} or more"
+            )
 
     @property
     def shared(self) -> int:
         """How many pixels neighbours share at least."""
-        return math.floor(self.side * self.overlap)
+        return max(math.floor(self.side * self.overlap), 2 * self.margin)
 
     def cuts(self, height: int, width: int) -> bool:
         """Whether a photograph of this size has more tiles than one."""

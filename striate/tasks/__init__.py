@@ -25,6 +25,7 @@ TASKS: Mapping[str, str] = {
     "localize": "striate.tasks.localize:Localize",
     "detect": "striate.tasks.detect:Detect",
     "segment": "striate.tasks.segment:Segment",
+    "upscale": "striate.tasks.upscale:Upscale",
 }
 """Task name to ``module:class``."""
 

@@ -230,7 +230,7 @@ class Classify:
     def draw(self, prediction: Scores, photograph: Callable[[], NDArray[np.uint8]]) -> None:
         return None
 
-    def write(self, prediction: Scores, folder: Path, name: str) -> Mapping[str, str]:
+    def write(self, prediction: Scores, folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         return {}
 
     def margin(self, metric: str, figures: Mapping[str, Any]) -> float:

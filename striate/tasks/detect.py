@@ -184,7 +184,7 @@ class Detect:
     def draw(self, prediction: Sequence[Detection], photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         return drawn(photograph(), prediction, self.classes.names)
 
-    def write(self, prediction: Sequence[Detection], folder: Path, name: str) -> Mapping[str, str]:
+    def write(self, prediction: Sequence[Detection], folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         return {}
 
     def margin(self, metric: str, figures: Mapping[str, Any]) -> float:

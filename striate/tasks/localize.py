@@ -144,7 +144,7 @@ class Localize:
     def draw(self, prediction: Detection, photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         return drawn(photograph(), [prediction], self.classes.names)
 
-    def write(self, prediction: Detection, folder: Path, name: str) -> Mapping[str, str]:
+    def write(self, prediction: Detection, folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         return {}
 
     def margin(self, metric: str, figures: Mapping[str, Any]) -> float:

@@ -186,7 +186,7 @@ class Segment:
     def draw(self, prediction: Indices, photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         return overlaid(photograph(), prediction, self.classes.names, self._shares(prediction))
 
-    def write(self, prediction: Indices, folder: Path, name: str) -> Mapping[str, str]:
+    def write(self, prediction: Indices, folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         """``mask``: a picture of the classes' indices, with a palette."""
         file = f"{name}.mask.png"
         with replace_file(folder / file) as partial:

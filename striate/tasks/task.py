@@ -216,8 +216,10 @@ class Task(Protocol):
     def draw(self, prediction: Any, photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
         """What was found drawn on the photograph, uint8 ``[H, W, 3]``, which is asked for; None: nothing is drawn."""
 
-    def write(self, prediction: Any, folder: Path, name: str) -> Mapping[str, str]:
+    def write(self, prediction: Any, folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         """Write what of a prediction is a file, ``name.key.png`` for a JSON key such as ``mask``; keys to file names.
+
+        ``photograph`` is the file that was answered, for what it holds beside its pixels.
 
         Raises:
             OutputError: it cannot be written.

@@ -143,6 +143,11 @@ def network_for(
             f"size is {given_height}x{given_width}, but {recipe.model} takes pictures of {height}x{width} alone; "
             f"leave the size out, or take a network that fits any, such as resnet18"
         )
+    if network.size is not None and preprocess.resize == "none":
+        raise RecipeError(
+            f'fit is "none", which leaves pictures in their own pixels, but {recipe.model} takes pictures of '
+            f"{network.size[0]}x{network.size[1]} alone; take crop, stretch or letterbox"
+        )
     if recipe.batch_size == 1 and _norms_see_one_number(network, preprocess.size):
         height, width = preprocess.size
         raise RecipeError(

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 from striate.data.records import Classes
 from striate.weights.imagenet import imagenet_classes
 
-ClassList = Literal["imagenet", "cifar10", "digits", "coco", "voc"]
+ClassList = Literal["imagenet", "cifar10", "digits", "coco", "voc", "none"]
 
 # In the order of Krizhevsky's batches.meta
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -30,7 +30,7 @@ _VOC = (
 
 
 def class_list(name: ClassList) -> Classes:
-    """The classes of a list, in the order in which weights answer.
+    """The classes of a list, in the order in which weights answer; those of networks that make pictures are none.
 
     Example:
         >>> class_list("cifar10").names[9]
@@ -47,6 +47,8 @@ def class_list(name: ClassList) -> Classes:
             return Classes(_COCO)
         case "voc":
             return Classes(_VOC)
+        case "none":
+            return Classes(())
 
 
 def lists_of(count: int) -> list[ClassList]:

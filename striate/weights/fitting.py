@@ -83,13 +83,15 @@ def as_window(tensor: "Tensor", wanted: "Tensor") -> "Tensor":
 
 
 def fit_channels(network: "Network", tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
-    """The tensors with the first convolution made for the network's ``in_channels``, if it is for others.
+    """The tensors with the first convolution made for as many channels as the network's reads, if it is for others.
 
     Each channel gets the sum over the old ones, divided by their new number: a picture whose channels are all alike
     gives the same answer as before, so a grey one what it would give as RGB.
     """
     name = f"{next(iter(network.blocks.values()))[0]}.weight"
-    if name not in tensors or tensors[name].dim() != 4 or tensors[name].shape[1] == network.in_channels:
+    wanted = network.state_dict().get(name)
+    if wanted is None or name not in tensors or tensors[name].dim() != 4 or tensors[name].shape[1] == wanted.shape[1]:
         return dict(tensors)
-    together = tensors[name].sum(dim=1, keepdim=True) / network.in_channels
-    return {**tensors, name: together.repeat(1, network.in_channels, 1, 1)}
+    channels = wanted.shape[1]
+    together = tensors[name].sum(dim=1, keepdim=True) / channels
+    return {**tensors, name: together.repeat(1, channels, 1, 1)}

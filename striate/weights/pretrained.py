@@ -116,6 +116,7 @@ _IMAGENET = PREPROCESSING["imagenet"]
 _LITE = PREPROCESSING["lite"]
 _CAFFE = PREPROCESSING["caffe"]
 _TF = PREPROCESSING["tf"]
+_ENLARGED = Preprocess(mean=(0.0,), scale=(1.0,), size=(96, 96), resize="none", interpolation="bicubic")
 # timm's A1 recipe trains at 224 and is measured at 288, without a margin.
 _A1 = replace(_IMAGENET, size=(288, 288), crop_fraction=1.0, interpolation="bicubic")
 # torchvision's second weights: 224 out of 232
@@ -325,6 +326,18 @@ FURTHER: Mapping[str, tuple[Pretrained, ...]] = MappingProxyType(
                 preprocess=_CAFFE,
                 sha256="d45fcbd31b3ba6b66ae381ff3de46cb9bb0529cf94602be6d3f92726fee41ba1",
                 megabytes=4.8,
+            ),
+        ),
+        "vdsr": (
+            Pretrained(
+                origin="twtygqyy/pytorch-vdsr on GitHub, commit 514b021, epoch 50, as a state dict",
+                licence="MIT",
+                file="vdsr-epoch50-state-dict.pth",
+                source=Download(""),
+                preprocess=_ENLARGED,
+                classes="none",
+                sha256="99ec715f9ba6d38e4f3ae80e1d7f35a819eb4c9a5c7e685b7dc73a57ce4821ca",
+                megabytes=2.5,
             ),
         ),
         "vgg11": (_torchvision("vgg11-8a719046.pth", 0.6902, 506.8),),

@@ -202,7 +202,7 @@ def test_arrays_that_cannot_be_taken(train, tmp_path, leftovers):
 
 
 def test_an_unknown_model(train, photos, tmp_path, leftovers):
-    train(photos, "--model", "resnt18").refuses("'resnt18'", "Did you mean 'resnet18'?", "striate models lists the 56")
+    train(photos, "--model", "resnt18").refuses("'resnt18'", "Did you mean 'resnet18'?", "striate models lists the 59")
     assert leftovers(tmp_path) == []
 
 

@@ -59,7 +59,7 @@ def test_a_flag_of_two_tasks_stands_there_once_with_both_meanings(striate, guess
     assert "classify: " in said["--loss"] and "guess: how guesses are punished" in said["--loss"]
     assert all(word in said["--loss"] for word in ("cross_entropy", "map", "hinge"))
     assert "guesses a picture" in said["--guesses"] and "label" not in said["--guesses"]
-    assert "classify, localize, detect, segment, guess" in said["--task"] and "[choices" in said["--task"]
+    assert "classify, localize, detect, segment, upscale, guess" in said["--task"] and "[choices" in said["--task"]
 
 
 def test_a_flag_of_one_task_says_whose_it_is(striate, guess):
@@ -70,9 +70,8 @@ def test_a_flag_of_one_task_says_whose_it_is(striate, guess):
 
 
 def test_flags_whose_values_a_table_decides_list_them(striate, monkeypatch):
-    assert ": coco, yolo, voc, cvat, labelme, via, dlib, boxes-csv, masks, folders, classes, idx, arrays" in " ".join(
-        help_of(striate)["--format"].split()
-    )
+    formats = "coco, yolo, voc, cvat, labelme, via, dlib, boxes-csv, masks, folders, classes, pictures, idx, arrays"
+    assert f": {formats}" in " ".join(help_of(striate)["--format"].split())
     assert ": top1 top5 loss ece (classify), mean_iou top1 accuracy_iou50 loss (localize), ap ap50 " in " ".join(
         help_of(striate)["--metric"].split()
     )
@@ -80,7 +79,7 @@ def test_flags_whose_values_a_table_decides_list_them(striate, monkeypatch):
         patch.setitem(TASKS, "guess", f"{__name__}:Guess")
         patch.setitem(SETTINGS, "guess", GuessSettings)
         said = " ".join(help_of(striate)["--metric"].split())
-        assert "top1 top5 loss ece (classify), mean_iou " in said and "(segment), top1 top5 loss ece (guess)" in said
+        assert "top1 top5 loss ece (classify), mean_iou " in said and "(upscale), top1 top5 loss ece (guess)" in said
 
 
 def test_flags_are_those_of_the_tasks_that_there_are(striate, monkeypatch):

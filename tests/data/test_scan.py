@@ -199,7 +199,7 @@ FAULTS = {
 def failing(monkeypatch: pytest.MonkeyPatch, fault: BaseException, times: int) -> None:
     """So often, and for each file, an attempt to open a picture comes to nothing."""
     left: Counter[object] = Counter()
-    real = decode.opened
+    real = decode.open_picture
 
     def opened(data: Path | bytes) -> Image.Image:
         left[data] += 1
@@ -207,7 +207,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, fault: BaseException, times: int) -
             raise fault
         return real(data)
 
-    monkeypatch.setattr(decode, "opened", opened)
+    monkeypatch.setattr(decode, "open_picture", opened)
 
 
 @pytest.mark.parametrize("budget", [1 << 30, 0], ids=["pixels", "headers"])

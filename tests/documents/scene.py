@@ -16,6 +16,8 @@ def set_scene(folder: Path) -> Path:
     draw_photo_folder(folder / "photographs", ("n02123045", "n02123159"), 2, 96)
     for name in ("unknown.jpg", "dog.jpg"):
         shutil.copy(folder / "flowers" / "tulips" / "0003.jpg", folder / name)
+    draw_photo_folder(folder / "holidays", ("sea",), 10, 48)
+    shutil.copy(folder / "unknown.jpg", folder / "small.jpg")
     (folder / "objects").mkdir()
     shutil.copy(folder / "unknown.jpg", folder / "objects")
     (folder / "objects" / "boxes.csv").write_text("image,xmin,ymin,xmax,ymax,class\nunknown.jpg,5,6,50,60,tulip\n")

@@ -14,7 +14,7 @@ import pytest
 
 from accept import __main__ as acceptance
 from striate.cli import main
-from striate.tasks import classify_defaults
+from striate.tasks import classify_defaults, upscale_defaults
 from tests.documents import reading
 from tests.documents.reading import REPOSITORY, Command, commands, documented, outputs, reason
 from tests.documents.scene import with_examples
@@ -59,6 +59,7 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     """One after the other, as a reader would; runs are shorter than by default, which changes no word of a command."""
     monkeypatch.chdir(with_examples(tmp_path))
     monkeypatch.setattr(classify_defaults, "TRANSFER_IMAGES", 0)
+    monkeypatch.setattr(upscale_defaults, "OTHERS", 0)
     said: dict[str, str] = {}
     for command in documented():
         if reason(reading.NOT_IN_THE_TESTS, command) is None:
@@ -88,7 +89,7 @@ def test_acceptance_names_its_topics(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setattr(sys, "argv", ["accept"])
     assert acceptance.main() == 2
     listed = capsys.readouterr().out.splitlines()[1:]
-    topics = ["classics", "detect", "kernels", "memory", "road", "room", "segment", "speed", "windows"]
+    topics = ["classics", "detect", "kernels", "memory", "road", "room", "segment", "speed", "upscale", "windows"]
     assert [line.split()[0] for line in listed] == topics
     assert all(len(line.split()) > 4 for line in listed)
 

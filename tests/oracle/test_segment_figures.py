@@ -15,8 +15,10 @@ from striate.pictures.geometry import UNKNOWN, Geometry
 from striate.tasks.segment import Segment
 
 ORACLE = """
-import json, sys
+import json, sys, types
 import numpy as np, torch
+# Where torchvision's compiled operators cannot be loaded this module of it fails, and torchmetrics imports it, too.
+sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 figures = []
 for path, classes in json.load(open(sys.argv[1])):

@@ -316,7 +316,7 @@ def test_a_fault_of_the_system_is_said_and_no_look_of_the_file(tmp_path, monkeyp
     def failing(*words, **named):
         raise fault
 
-    monkeypatch.setattr(decoding, "opened", unidentified)
+    monkeypatch.setattr(decoding, "open_picture", unidentified)
     with pytest.raises(DecodeError, match="Too many open files") as caught:
         read_header(path)
     assert caught.value.__cause__ is fault

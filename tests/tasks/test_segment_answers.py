@@ -182,7 +182,7 @@ def test_an_answer_as_json_and_words():
 
 def test_a_mask_is_a_picture_of_a_palette(tmp_path):
     mask = np.random.default_rng(0).integers(0, 3, (10, 20)).astype(np.uint8)
-    assert TASK.write(mask, tmp_path, "a") == {"mask": "a.mask.png"}
+    assert TASK.write(mask, tmp_path, "a", tmp_path / "a.jpg") == {"mask": "a.mask.png"}
     with Image.open(tmp_path / "a.mask.png") as picture:
         assert np.array_equal(np.asarray(picture), mask) and picture.mode == "P"
         assert np.array_equal(np.asarray(picture.convert("RGB")), palette(CLASSES.names)[mask])

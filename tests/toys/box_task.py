@@ -161,7 +161,7 @@ class FindBoxes:
             drawn[top:bottom, left:right, 1] = 255
         return drawn
 
-    def write(self, prediction: Sequence[Found], folder: Path, name: str) -> Mapping[str, str]:
+    def write(self, prediction: Sequence[Found], folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         return {}
 
     def margin(self, metric: str, figures: Mapping[str, Any]) -> float:

@@ -21,8 +21,8 @@ def add_rows() -> None:
     from toys.box_task import BoxSettings
     from toys.mask_task import MaskSettings
 
-    SOURCES["toy-boxes"] = Source("toys.box_source", "toy boxes")
-    SOURCES["toy-masks"] = Source("toys.mask_source", "toy masks", instead_of=("folders", "masks"))
+    SOURCES["toy-boxes"] = Source({None: ("toys.box_source", "boxes")}, "toy boxes")
+    SOURCES["toy-masks"] = Source({None: ("toys.mask_source", "masks")}, "toy masks", instead_of=("folders", "masks"))
     HEADS["toy_boxes"] = Head("toys.box_head:box_head", "toy boxes", task="toy_boxes", classes=2)
     HEADS["toy_masks"] = Head("toys.mask_head:mask_head", "toy masks", task="toy_masks", classes=2)
     TASKS["toy_boxes"] = "toys.box_task:FindBoxes"

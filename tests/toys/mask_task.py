@@ -122,7 +122,7 @@ class CutOut:
     def draw(self, prediction: NDArray[np.uint8], photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         return (photograph() // 2 + COLOURS[prediction] // 2).astype(np.uint8)
 
-    def write(self, prediction: NDArray[np.uint8], folder: Path, name: str) -> Mapping[str, str]:
+    def write(self, prediction: NDArray[np.uint8], folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         with replace_file(folder / f"{name}.mask.png") as partial:
             Image.fromarray(prediction).save(partial, "png")
         return {"mask": f"{name}.mask.png"}

@@ -7,7 +7,7 @@ To add a format, write a module with ``recognises(path) -> bool`` (cheap; raises
 import errno
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -20,115 +20,118 @@ if TYPE_CHECKING:
     from striate.data.records import Dataset
     from striate.data.settings import DataSettings
 
-Has: TypeAlias = Literal["classes", "boxes", "masks", "shapes"]
+Has: TypeAlias = Literal["classes", "boxes", "masks", "shapes", "nothing"]
+Reader: TypeAlias = tuple[str, Has]
+"""The module that reads data (named, so that the table itself loads nothing), and what it finds of each picture: its
+class, boxes, a mask, shapes of which one is drawn, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One format: the module that reads it (named, so that the table itself loads nothing) and what it looks like.
+    """One format: who reads it for which task, and what it looks like.
 
-    ``instead_of`` names formats that data of this one may look like, too: a folder of pictures beside a folder of masks
-    could be two classes. They are not meant where this one is recognised. ``has`` says what of each picture: its class,
-    boxes, a mask, or shapes of which one is drawn, and ``first_pixel`` that the setting of that name means something
-    for it. ``for_tasks`` are modules that read the same data for other tasks than ``module`` does, with what they have.
+    ``readers`` are by the task that asks; None is for all that have none of their own here, and without it a format is
+    met by those tasks alone. ``instead_of`` names formats that data of this one may look like, too: a folder of
+    pictures beside a folder of masks could be two classes. They are not meant where this one is recognised.
+    ``first_pixel`` says that the setting of that name means something for it.
     """
 
-    module: str
+    readers: Mapping[str | None, Reader]
     summary: str
     instead_of: tuple[str, ...] = ()
-    has: Has = "classes"
     first_pixel: bool = False
-    for_tasks: Mapping[str, tuple[str, Has]] = field(default_factory=dict)
 
-    def recognises(self, path: Path) -> bool:
-        """Whether ``path`` looks like this format."""
-        return any(import_module(module).recognises(path) for module, _ in self._modules())
+    def recognises(self, path: Path, task: str | None) -> bool:
+        """Whether ``path`` looks like this format, for whichever task, to one that may meet it."""
+        return bool(self.readers.keys() & {task, None}) and self._first(path) is not None
 
-    def reader(self, path: Path, task: str | None) -> tuple[str, Has]:
-        """The module that reads ``path`` for a task, and what it has; None is the first that recognises it."""
-        if task is not None and task in self.for_tasks:
-            return self.for_tasks[task]
-        if not self.for_tasks:
-            return self.module, self.has
-        found = [each for each in self._modules() if import_module(each[0]).recognises(path)]
-        return found[0] if found and task is None else (self.module, self.has)
+    def reader(self, path: Path, task: str | None) -> Reader:
+        """Who reads ``path`` for a task: its own reader, or the first that recognises the path."""
+        if task is not None and task in self.readers:
+            return self.readers[task]
+        usual, *others = self.readers.values()
+        return (self._first(path) if others else None) or usual
 
-    def _modules(self) -> list[tuple[str, Has]]:
-        return [(self.module, self.has), *self.for_tasks.values()]
+    def _first(self, path: Path) -> Reader | None:
+        return next((each for each in self.readers.values() if import_module(each[0]).recognises(path)), None)
 
+
+_ANNOTATED = ("folders", "pictures")
+"""What pictures look like, too, of which more is known."""
 
 SOURCES: Mapping[str, Source] = {
     "coco": Source(
-        "striate.data.sources.coco",
+        {
+            None: ("striate.data.sources.coco", "boxes"),
+            "segment": ("striate.data.sources.coco_masks", "shapes"),
+        },
         "COCO's JSON of instances, beside its pictures",
-        instead_of=("folders",),
-        has="boxes",
-        for_tasks={"segment": ("striate.data.sources.coco_masks", "shapes")},
+        instead_of=_ANNOTATED,
     ),
     "yolo": Source(
-        "striate.data.sources.yolo",
+        {None: ("striate.data.sources.yolo", "boxes")},
         "YOLO's text, class and box in parts of the sides, in labels/ beside images/ or beside each picture",
-        instead_of=("folders",),
-        has="boxes",
+        instead_of=_ANNOTATED,
     ),
     "voc": Source(
-        "striate.data.sources.pascal_voc",
+        {
+            None: ("striate.data.sources.pascal_voc", "boxes"),
+            "segment": ("striate.data.sources.pascal_masks", "masks"),
+        },
         "Pascal VOC, an XML file of boxes for each picture, or masks in SegmentationClass",
-        instead_of=("folders", "masks"),
-        has="boxes",
+        instead_of=(*_ANNOTATED, "masks"),
         first_pixel=True,
-        for_tasks={"segment": ("striate.data.sources.pascal_masks", "masks")},
     ),
     "cvat": Source(
-        "striate.data.sources.cvat",
+        {None: ("striate.data.sources.cvat", "shapes")},
         "CVAT's XML for images, of polygons and masks",
-        instead_of=("folders",),
-        has="shapes",
+        instead_of=_ANNOTATED,
     ),
     "labelme": Source(
-        "striate.data.sources.labelme",
+        {None: ("striate.data.sources.labelme", "shapes")},
         "Labelme's JSON of polygons, a file for each picture",
-        instead_of=("folders",),
-        has="shapes",
+        instead_of=_ANNOTATED,
     ),
     "via": Source(
-        "striate.data.sources.via",
+        {None: ("striate.data.sources.via", "boxes")},
         "the VGG Image Annotator's JSON or CSV, beside its pictures",
-        instead_of=("folders",),
-        has="boxes",
+        instead_of=_ANNOTATED,
     ),
     "dlib": Source(
-        "striate.data.sources.dlib",
+        {None: ("striate.data.sources.dlib", "boxes")},
         "dlib's XML, as ImgLab writes it, beside its pictures",
-        instead_of=("folders",),
-        has="boxes",
+        instead_of=_ANNOTATED,
     ),
     "boxes-csv": Source(
-        "striate.data.sources.boxes_csv",
+        {None: ("striate.data.sources.boxes_csv", "boxes")},
         "a CSV file, a line a box: filename, class, xmin, ymin, xmax, ymax, beside its pictures",
-        instead_of=("folders",),
-        has="boxes",
+        instead_of=_ANNOTATED,
     ),
     "masks": Source(
-        "striate.data.sources.masks",
+        {None: ("striate.data.sources.masks", "masks")},
         "a mask for each picture, images/a.jpg beside masks/a.png, also in train, val and test; classes.txt",
-        instead_of=("folders",),
-        has="masks",
+        instead_of=_ANNOTATED,
     ),
     "folders": Source(
-        "striate.data.sources.class_folders",
+        {None: ("striate.data.sources.class_folders", "classes")},
         "a folder for each class, DATA/<class>/*.jpg or DATA/{train,val,test}/<class>/*.jpg",
     ),
     "classes": Source(
-        "striate.data.sources.classes_alone",
+        {None: ("striate.data.sources.classes_alone", "classes")},
         "class folders, DATA/<class>/**/*.jpg, although a name reads as a split; only where it is asked for",
     ),
+    "pictures": Source(
+        {"upscale": ("striate.data.sources.pictures", "nothing")},
+        "pictures without labels, in a folder and all below it; for super-resolution (--task upscale)",
+        instead_of=("folders",),
+    ),
     "idx": Source(
-        "striate.data.sources.idx",
+        {None: ("striate.data.sources.idx", "classes")},
         "the files of MNIST and its kin, train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",
+        instead_of=("pictures",),
     ),
     "arrays": Source(
-        "striate.data.sources.arrays",
+        {None: ("striate.data.sources.arrays", "classes")},
         "one .npz file with x and y, or x_train, y_train, x_test and y_test",
     ),
 }
@@ -146,8 +149,8 @@ def open_data(
 
     ``format`` is a key of `SOURCES` and overrides the recognition; that of ``settings``, which say how data are read,
     decides where several are recognised. ``task`` chooses where data serve several: COCO's objects are boxes for one
-    and masks for another. ``workers`` threads hash the files (by default one a core), and look at the
-    pictures where ``settings`` group those that are alike.
+    and masks for another, and class folders are pictures for one that needs no labels. ``workers`` threads hash the
+    files (by default one a core), and look at the pictures where ``settings`` group those that are alike.
 
     Raises:
         DataError: no such path, no format or more than one recognised, settings that mean nothing for it, or the data
@@ -162,7 +165,7 @@ def open_data(
 
     path, settings = Path(path), settings or USUAL
     workers = cores() if workers is None else workers
-    name = format_of(path, format=format, settings=settings)
+    name = format_of(path, format=format, settings=settings, task=task)
     module, has = SOURCES[name].reader(path, task)
     about = meaningless(name, has)
     if vain := [each for each in about if getattr(settings, each) != getattr(USUAL, each)]:
@@ -177,14 +180,14 @@ def open_data(
     return grouped(dataset, settings.group, workers)
 
 
-def format_of(path: Path, *, format: str | None, settings: "DataSettings") -> str:
+def format_of(path: Path, *, format: str | None, settings: "DataSettings", task: str | None) -> str:
     """The key of `SOURCES` by which `open_data` reads a path; raises as it does."""
     if format is not None and format not in SOURCES:
         raise DataError(
             f"--format {format} is not a format of data;{did_you_mean(format, SOURCES)} the formats are {_described()}"
         )
     _check_exists(path)
-    return format or _recognised(path, settings)
+    return format or _recognised(path, settings, task)
 
 
 def meaningless(name: str, has: Has) -> Mapping[str, str]:
@@ -199,9 +202,9 @@ def meaningless(name: str, has: Has) -> Mapping[str, str]:
     return found
 
 
-def _recognised(path: Path, settings: "DataSettings") -> str:
+def _recognised(path: Path, settings: "DataSettings", task: str | None) -> str:
     """The one format that ``path`` is in."""
-    found = [name for name, source in SOURCES.items() if source.recognises(path)]
+    found = [name for name, source in SOURCES.items() if source.recognises(path, task)]
     found = [name for name in found if not any(name in SOURCES[other].instead_of for other in found)]
     if settings.format in found:
         found = [settings.format]

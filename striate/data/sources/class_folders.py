@@ -69,7 +69,7 @@ def read_as(path: Path, workers: int, layout: Callable[[Folder], Tops]) -> Datas
     )
     classes = Classes(tuple(printable(name) for name in names))
     return assemble(
-        path, "folders", classes, columns, channels=_channels(files), notices=_notices(tree, tops), task="classify"
+        path, "folders", classes, columns, channels=channels_of(files), notices=_notices(tree, tops), task="classify"
     )
 
 
@@ -103,7 +103,7 @@ def _class_names(tops: Tops) -> list[str]:
     return sorted(set().union(*held.values()))
 
 
-def _channels(files: Sequence[Path]) -> int:
+def channels_of(files: Sequence[Path]) -> int:
     """3, but the number of pages where all files are TIFFs of several pages: pictures of so many bands."""
     if any(file.suffix.lower() not in _TIFF for file in files):
         return 3

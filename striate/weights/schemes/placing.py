@@ -1,8 +1,9 @@
 """Foreign arrays to a network of ours: the scheme that leaves nothing over, or a list of what is left."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from striate.base.errors import WeightsError
 from striate.models.building import NO_ARGUMENTS, build
@@ -37,14 +38,23 @@ class Placed:
     tensors: "dict[str, Tensor]"
     fresh: tuple[str, ...] = ()
     described: Described | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-def place(foreign: Foreign, model: str, *, classes: int, fresh_head: bool = False) -> Placed:
+def place(
+    foreign: Foreign,
+    model: str,
+    *,
+    classes: int,
+    fresh_head: bool = False,
+    arguments: Mapping[str, Any] = NO_ARGUMENTS,
+) -> Placed:
     """The arrays of a foreign file as tensors of the network ``model`` for ``classes``; every one has its place.
 
     The number of channels is the file's. An auxiliary head, which serves training alone, may be missing as a whole,
     and is begun afresh; so are, with ``fresh_head``, all layers that depend on the classes, whatever the file has for
-    them. Of several schemes the one counts that leaves the fewest tensors over.
+    them. Of several schemes the one counts that leaves the fewest tensors over. ``arguments`` are the builder's, where
+    the file does not say them itself.
 
     Raises:
         ModelError: no network has this name.
@@ -52,7 +62,7 @@ def place(foreign: Foreign, model: str, *, classes: int, fresh_head: bool = Fals
             or under no scheme do all arrays fit: lists what is missing, unexpected and misshapen under the closest; or
             what the file says of its network makes none.
     """
-    closest = _closest(foreign, model, classes, fresh_head)
+    closest = _closest(foreign, model, classes, fresh_head, arguments)
     if closest.misfits:
         raise WeightsError(_complaint(closest, foreign, model))
     return _filled(closest)
@@ -105,13 +115,15 @@ class _Attempt:
     described: Described | None
 
 
-def _closest(foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _Attempt:
+def _closest(
+    foreign: Foreign, model: str, classes: int, fresh_head: bool, arguments: Mapping[str, Any] = NO_ARGUMENTS
+) -> _Attempt:
     """The attempt that leaves the fewest tensors over."""
     architecture(model)  # a wrong name is said first
     best: _Attempt | None = None
     for name, row in SCHEMES.items():
         if foreign.origin in row.origins and model in row.models:
-            attempt = _attempt(name, row, foreign, row.models[model], classes, fresh_head)
+            attempt = _attempt(name, row, foreign, row.models[model], classes, fresh_head, arguments)
             if best is None or len(attempt.misfits) < len(best.misfits):
                 best = attempt
             if not best.misfits:
@@ -125,12 +137,20 @@ def _closest(foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _A
     return best
 
 
-def _attempt(name: str, row: Scheme, foreign: Foreign, model: str, classes: int, fresh_head: bool) -> _Attempt:
+def _attempt(
+    name: str,
+    row: Scheme,
+    foreign: Foreign,
+    model: str,
+    classes: int,
+    fresh_head: bool,
+    arguments: Mapping[str, Any],
+) -> _Attempt:
     from striate.models.meta import build_on_meta  # which loads torch
 
     convert = function_at(row.convert)
     described: Described | None = None if row.describe is None else function_at(row.describe)(foreign)
-    arguments = NO_ARGUMENTS if described is None else described.arguments
+    arguments = arguments if described is None else described.arguments
     network = build_on_meta(model, classes=classes, arguments=arguments)
     tensors: dict[str, Tensor] = convert(foreign, network)
     channels = _channels(network, tensors)
@@ -147,6 +167,8 @@ def _channels(network: "Network", tensors: "dict[str, Tensor]") -> int:
     for name, wanted in network.state_dict().items():
         if name.startswith(f"{first}.") and wanted.dim() == 4:
             shape = tensors[name].shape if name in tensors else wanted.shape
+            if shape == wanted.shape:  # it may read the luma alone
+                break
             same = len(shape) == 4 and (shape[0], *shape[2:]) == (wanted.shape[0], *wanted.shape[2:])
             return shape[1] if same and shape[1] else network.in_channels
     return network.in_channels
@@ -175,6 +197,7 @@ def _filled(attempt: _Attempt) -> Placed:
     return Placed(
         *(attempt.model, attempt.scheme, network.classes, network.in_channels, tensors, attempt.fresh),
         described=attempt.described,
+        arguments=network.built_with,
     )
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from striate.data import open_data
 from striate.data.settings import DataSettings
-from striate.data.sources import _recognised
+from striate.data.sources import format_of
 from striate.data.splits import fingerprint
 from tests.data.sources.annotated import picture
 from tests.data.sources.masked import mask, pairs, rows
@@ -187,4 +187,4 @@ def test_what_is_known_of_a_mask_is_remembered(tmp_path, monkeypatch):
 def test_classes_that_are_called_like_masks_are_told_from_masks(tmp_path, layout, format):
     for number, name in enumerate(layout.split()):
         picture(tmp_path / name, seed=number)
-    assert _recognised(tmp_path, DataSettings()) == format
+    assert format_of(tmp_path, format=None, settings=DataSettings(), task=None) == format

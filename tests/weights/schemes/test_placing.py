@@ -156,7 +156,7 @@ def test_no_file_is_too_odd(name: str, foreign_of) -> None:
             assert tensors
             assert len(tensors) == len(ODD_NAMES) or row.origins != ("torch", "safetensors")
     with pytest.raises(WeightsError, match="unexpected"):
-        place(foreign, model, classes=10)
+        place(foreign, model, classes=MODELS[model].classes)
 
 
 def test_arrays_that_cannot_be_written_to(arrays_of, foreign_of) -> None:

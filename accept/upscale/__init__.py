@@ -1,0 +1,1 @@
+"""Super-resolution: larger pictures, more like the photographs than by interpolation."""

@@ -1,0 +1,64 @@
+"""Pictures of which nothing need be known, in a folder and all below it, for tasks that learn from pictures alone.
+
+Where the folder holds nothing but folders whose names read as splits, of which one trains, these decide.
+"""
+
+from pathlib import Path
+
+from striate.base.errors import DataError
+from striate.data.names import counted, listed, printable
+from striate.data.records import Classes, Dataset
+from striate.data.scan import hash_files
+from striate.data.settings import DataSettings
+from striate.data.sources import class_folders
+from striate.data.sources.assembly import Columns, assemble
+from striate.data.sources.class_folders import channels_of
+from striate.data.sources.folder_tree import Folder, any_picture, walk
+from striate.data.sources.layouts import split_names
+from striate.data.targets import LARGER
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is a folder that holds a picture, however deep."""
+    return any_picture(path) or class_folders.recognises(path)
+
+
+def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
+    """Read all pictures, readable or not.
+
+    Raises:
+        DataError: no folder or no picture, a folder that may not be read, a loop of links.
+    """
+    if not path.is_dir():
+        raise DataError(f"{printable(path)} is a file; expected a folder of pictures")
+    tree = walk(path)
+    files = tree.all_pictures()
+    if not files:
+        raise DataError(f"{printable(path)} holds no pictures; expected some, in it or in folders below it")
+    named = {} if tree.pictures else split_names([folder.name for folder in tree.holding])
+    decide = len(named) == len(tree.holding) and "train" in named.values()
+    columns = Columns(
+        handles=files,
+        targets=[LARGER] * len(files),
+        contents=hash_files(files, root=path, workers=workers),
+        names=[printable(file.relative_to(path)) for file in files],
+        splits=[named[file.relative_to(path).parts[0]] if decide else None for file in files],
+    )
+    return assemble(
+        path, "pictures", Classes(()), columns, channels=channels_of(files), notices=_notices(tree), task="upscale"
+    )
+
+
+def _notices(tree: Folder) -> list[str]:
+    """Sentences on all that was passed over."""
+    hidden = [path for folder in tree.all_folders() for path in folder.hidden]
+    others = [path for folder in tree.all_folders() for path in folder.others]
+    found = (
+        (hidden, "hidden file or folder", "hidden files or folders"),
+        (others, "file that is not a picture", "files that are not pictures"),
+    )
+    return [
+        f"passed over {counted(len(paths), one, many)}: {listed([printable(p.relative_to(tree.path)) for p in paths])}"
+        for paths, one, many in found
+        if paths
+    ]

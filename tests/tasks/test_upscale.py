@@ -1,0 +1,280 @@
+"""Super-resolution, from a folder of pictures to files: figures, tiles, what a file keeps, and what is refused."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import ExifTags, Image
+
+from striate import modelfile, predictor
+from striate.base.errors import ModelError
+from striate.cli.app import main
+from striate.data.augmentation import Augmentation
+from striate.data.loading import Loader
+from striate.data.records import Batch, Classes, Record
+from striate.data.targets import LARGER
+from striate.evaluation import evaluate
+from striate.models import build
+from striate.models.table import architecture
+from striate.pictures.decode import decode
+from striate.pictures.geometry import Geometry
+from striate.pictures.tiles import Tiling
+from striate.predictor import Predictor, written
+from striate.tasks.upscale import Upscale
+from striate.tasks.upscale_figures import measured, psnr, ssim
+
+
+def waves(height: int, width: int, seed: int) -> np.ndarray:
+    """A smooth coloured picture with some edges."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width]
+    pixels = np.zeros((height, width, 3))
+    for band in range(3):
+        for _ in range(3):
+            down, across, phase = rng.uniform(-0.9, 0.9, 3)
+            pixels[:, :, band] += np.sin(down * rows + across * columns + 6 * phase)
+    pixels = 128 + 35 * pixels
+    pixels[(rows + columns) % 23 < 7] *= 0.5
+    return pixels.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Twenty pictures of odd sizes, without any classes."""
+    path = tmp_path_factory.mktemp("photos")
+    for number in range(20):
+        Image.fromarray(waves(37 + number % 3, 43 + number % 5, number)).save(path / f"{number:02}.png")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "run"
+    words = ["train", folder, "--task", "upscale", "--out", out, "--size", "24", "--epochs", "2", "--factor", "3"]
+    assert main([*map(str, words), "--quiet"]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def vdsr() -> Predictor:
+    row = architecture("vdsr")
+    network = build("vdsr", seed=0)
+    torch.nn.init.normal_(network.get_parameter("output.weight"), std=0.02)  # it lacks something, everywhere
+    arguments = {"classes": 0, "in_channels": 3, "factor": 2}
+    return Predictor(network.eval(), modelfile.Description("vdsr", arguments, "upscale", Classes(()), row.preprocess))
+
+
+def answered(capsys, *words) -> dict:
+    capsys.readouterr()
+    assert main([*map(str, words), "--json", "--quiet"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+# The whole road
+
+
+def test_a_model_file_says_factor_and_no_classes(run: Path) -> None:
+    network, description = modelfile.load(run / "model.safetensors")
+    assert (description.task, description.task_arguments) == ("upscale", {"factor": 3, "loss": "l1"})
+    assert (description.classes, description.arguments["classes"], network.factor) == (Classes(()), 0, 3)
+    assert 'fit = "none"' in (run / "recipe.toml").read_text()
+
+
+def test_figures_are_those_of_the_pictures_that_are_written(run: Path, folder: Path, tmp_path: Path, capsys) -> None:
+    figures = answered(capsys, "evaluate", run, folder)
+    assert figures["split"] == "test" and figures["images"] == 2 and figures["wrong"] == []
+    found, plain = [], []
+    for row in evaluate(run, folder).rows:
+        large = decode(folder / row["image"], "rgb").pixels
+        large = large[: len(large) // 3 * 3, : large.shape[1] // 3 * 3]
+        size = (large.shape[1] // 3, large.shape[0] // 3)
+        small = Image.fromarray(large).resize(size, Image.Resampling.BICUBIC)
+        small.save(tmp_path / row["image"])
+        said = answered(capsys, "predict", run, tmp_path / row["image"], "--out", tmp_path / "out")["predictions"][0]
+        assert (said["width"], said["height"]) == (large.shape[1], large.shape[0])
+        again = small.resize(large.shape[1::-1], Image.Resampling.BICUBIC)
+        network = decode(tmp_path / "out" / said["enlarged"], "rgb").pixels
+        for pixels, figures_of in ((network, found), (np.asarray(again), plain)):
+            off = luma_of(pixels)[3:-3, 3:-3] - luma_of(large)[3:-3, 3:-3]
+            figures_of.append(10 * math.log10(255**2 / np.square(off).mean()))
+        assert row["psnr"] == pytest.approx(found[-1], abs=0.02)
+    assert figures["psnr"] == pytest.approx(np.mean(found), abs=0.02)
+    assert figures["bicubic_psnr"] == pytest.approx(np.mean(plain), abs=0.02)
+
+
+def luma_of(pixels: np.ndarray) -> np.ndarray:
+    """As MATLAB's rgb2ycbcr, rounded."""
+    return np.floor(16 + pixels.astype(np.float64) @ [65.481, 128.553, 24.966] / 255 + 0.5)
+
+
+def test_class_folders_are_pictures_too_and_folds_pool(tmp_path: Path, capsys) -> None:
+    for number in range(6):
+        place = tmp_path / "data" / "ab"[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(waves(30, 31, number)).save(place)
+    words = ("train", tmp_path / "data", "--task", "upscale", "--folds", 3, "--epochs", 1, "--size", 24)
+    result = answered(capsys, *words, "--out", tmp_path / "run")
+    assert result["pooled"]["images"] == 6 and result["pooled"]["ssim"] is not None
+
+
+# What the network gets
+
+
+def test_training_sees_windows_of_full_resolution_and_evaluation_whole_pictures(folder: Path) -> None:
+    files = sorted(folder.iterdir())
+    records = [Record(file, LARGER, bytes([n]) * 32, file.name) for n, file in enumerate(files)]
+    row = architecture("espcn").preprocess
+
+    windows = Augmentation(crop=(0.5, 1.0), aspect=(1.0, 1.0), flip=False)
+    small = dataclasses.replace(row, size=(16, 24))
+    batch = next(Loader(records, small, batch_size=5, augmentation=windows, seed=1).epoch(0))
+    assert batch.images.shape == (5, 3, 16, 24)
+    for image, record in zip(batch.images, batch.records, strict=True):
+        whole = torch.from_numpy(decode(record.handle, "rgb").pixels.copy()).permute(2, 0, 1)
+        places = whole.unfold(1, 16, 1).unfold(2, 24, 1)  # [3, down, across, 16, 24]
+        assert (places == image[:, None, None]).all(-1).all(-1).all(0).any()
+    wholes = list(Loader(records, small, batch_size=5).epoch(0))
+    assert [tuple(each.images.shape[2:]) for each in wholes] == [decode(file, "rgb").pixels.shape[:2] for file in files]
+    task = Upscale(factor=3)
+    assert task.inputs(wholes[0].images).shape[2:] == (37 // 3, 43 // 3)
+    assert task.encode(wholes[0], torch.device("cpu")).shape == (1, 1, 36, 42)
+
+
+# Tiles
+
+
+def test_tiles_are_put_together_as_the_whole_is_answered(vdsr: Predictor) -> None:
+    """To the bit but for where rounding to bytes meets a tie: rows of any overlap, and of none that is asked for."""
+    picture = waves(90, 133, 3)
+    whole = vdsr(picture)
+    assert whole.shape == (180, 266, 3) and whole.dtype == np.uint8
+    for words in ({"tile": 40}, {"tile": 40, "overlap": 0.8}, {"tile": 100}):
+        off = np.abs(vdsr(picture, **words).astype(int) - whole)
+        assert off.max() <= 1 and (off > 0).mean() < 1e-3, words
+    assert np.abs(vdsr(picture).astype(int) - np.asarray(Image.fromarray(picture).resize((266, 180), 3))).max() > 3
+
+
+def test_large_pictures_are_tiled_unasked_and_never_looked_at_as_a_whole(vdsr: Predictor, monkeypatch) -> None:
+    whole = vdsr(waves(50, 70, 4))
+    monkeypatch.setattr(predictor, "SIDE", 32)
+    sizes = []
+    real = Predictor.outputs
+    monkeypatch.setattr(Predictor, "outputs", lambda self, x: sizes.append(tuple(x.shape[2:])) or real(self, x))
+    off = np.abs(vdsr([waves(50, 70, 4), waves(20, 30, 5)])[0].astype(int) - whole)
+    assert off.max() <= 1 and (off > 0).mean() < 1e-3
+    assert {*sizes} == {(32, 32), (20, 30)}
+
+
+def test_an_enlarged_picture_has_no_most_probable_parts(vdsr: Predictor) -> None:
+    with pytest.raises(ModelError, match="upscale gives each picture one answer; leave top out"):
+        vdsr(waves(20, 30, 1), top=1)
+
+
+def test_tiles_that_would_see_too_little_are_refused(vdsr: Predictor) -> None:
+    with pytest.raises(ModelError, match="expected a side of 25"):
+        vdsr(waves(50, 70, 4), tile=24)
+    assert Tiling(25, 0.0, 12).shared == 24
+
+
+# Files
+
+
+def test_a_file_keeps_alpha_exif_grey_and_the_way_up(vdsr: Predictor, tmp_path: Path) -> None:
+    def enlarged(name: str) -> Image.Image:
+        files = written(vdsr.task, tmp_path / name, vdsr(tmp_path / name), tmp_path / "out", name)
+        with Image.open(tmp_path / "out" / files["enlarged"]) as image:
+            image.load()
+            return image
+
+    colours = waves(20, 30, 6)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = 6, "Somebody"
+    Image.fromarray(colours).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    found = enlarged("a.jpg")
+    assert (found.mode, found.size) == ("RGB", (40, 60)) and found.getexif()[ExifTags.Base.Make] == "Somebody"
+    assert found.getexif().get(ExifTags.Base.Orientation) is None
+    grey = Image.fromarray(colours[:, :, 0])
+    grey.save(tmp_path / "g.png")
+    assert (enlarged("g.png").mode, enlarged("g.png").size) == ("L", (60, 40))
+    wide = colours[:, :, 0].astype(np.uint16) * 257
+    Image.fromarray(wide).save(tmp_path / "w.png")
+    np.testing.assert_array_equal(np.asarray(enlarged("w.png")), np.asarray(enlarged("g.png")))
+    alpha = np.repeat(np.linspace(0, 255, 30).astype(np.uint8)[None], 20, 0)
+    Image.fromarray(np.dstack([colours, alpha])).save(tmp_path / "t.png")
+    clear = enlarged("t.png")
+    assert clear.mode == "RGBA"
+    wanted = np.asarray(Image.fromarray(alpha).resize((60, 40), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(np.asarray(clear)[:, :, 3], wanted)
+    white = Image.new("RGBA", clear.size, "white")
+    laid = np.asarray(Image.alpha_composite(white, clear).convert("RGB")).astype(int)
+    assert np.abs(laid - vdsr(tmp_path / "t.png")).max() <= 2
+
+
+def test_bands_that_are_no_colours_are_written_as_pages(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 5)).astype(np.uint8)
+    file = Upscale().write(pixels, tmp_path, "bands", tmp_path / "none.tif")["enlarged"]
+    np.testing.assert_array_equal(decode(tmp_path / file, 5).pixels, pixels)
+
+
+# Figures
+
+
+def test_figures_at_their_ends() -> None:
+    plain = np.full((1, 20, 30), 100, np.uint8)
+    other = plain.copy()
+    other[0, 3, 4] += 1
+    assert psnr(plain, plain) == psnr(plain, other) == pytest.approx(10 * math.log10(255**2 * 600))
+    assert ssim(plain, plain) == pytest.approx(1) and 0.9 < ssim(plain, other) < 1
+    assert math.isnan(psnr(plain[:, :0], plain[:, :0])) and math.isnan(ssim(plain[:, :10], plain[:, :10]))
+    assert measured(np.zeros((20, 30, 3), np.uint8), 2).shape == (1, 16, 26)
+    assert measured(np.full((20, 30, 3), 255, np.uint8), 2).max() == 235
+    assert measured(np.full((20, 30, 1), 255, np.uint8), 2).max() == 235
+    assert measured(np.full((20, 30, 5), 255, np.uint8), 2).shape == (5, 16, 26)
+
+
+def test_meters_pool() -> None:
+    task = Upscale()
+    first, second, both = task.meter(), task.meter(), task.meter()
+    for number, meter in ((0, first), (1, second)):
+        image = torch.from_numpy(waves(32 + number, 40, number)).permute(2, 0, 1)[None]
+        batch = Batch(image, (LARGER,), (Geometry(32, 40),), (Record(Path("a"), LARGER, b"", "a"),))
+        outputs = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(number))
+        meter.add(outputs, batch)
+        both.add(outputs, batch)
+    first.merge(second.state())
+    assert first.figures() == both.figures() and first.rows() == both.rows()
+    assert len(both.rows()) == 2 and both.figures()["images"] == 2
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--fit", "crop"), 'leave it at "none"'),
+        (("--mosaic", "0.5"), "leave mosaic at 0"),
+        (("--factor", "5"), "factor"),
+        (("--model", "resnet18"), "resnet18 is made for classify, and the task is upscale"),
+        (("--label-smoothing", "0.1"), "upscale"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_nothing_written(words, said, folder: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    assert main(["train", str(folder), "--task", "upscale", "--out", str(out), "--quiet", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (out / "recipe.toml").exists()
+
+
+def test_a_network_of_one_size_cannot_take_pictures_as_they_are(tmp_path: Path, capsys) -> None:
+    for number in range(30):
+        place = tmp_path / "data" / "ab"[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(waves(30, 31, number)).save(place)
+    words = ["train", str(tmp_path / "data"), "--model", "alexnet", "--fit", "none", "--out", str(tmp_path / "run")]
+    assert main([*words, "--quiet"]) == 2
+    assert 'fit is "none"' in capsys.readouterr().err
