@@ -149,11 +149,12 @@ def _table(trials: tuple[Trial, ...]) -> list[str]:
 def _lines(result: Imported) -> list[str]:
     out, decision = printable(result.out), result.decision
     (height, width), kind = decision.preprocess.size, decision.kind or "its own"
-    pictures = f"pictures of {height}x{width} {decision.preprocess.channels}, preprocessing {kind} ({decision.chosen})"
-    taken = "" if result.state is None else f", from the entry {printable(result.state)}"
+    named = counted(len(result.classes), "class", "classes")
+    answers = f"{named}, pictures of {height}x{width} {decision.preprocess.channels}, preprocessing {kind}"
     if not result.classes.names:
-        pictures = f"pictures of any size, {decision.preprocess.channels} ({decision.chosen})"
+        answers = f"no classes, pictures of any size, {decision.preprocess.channels}"
+    taken = "" if result.state is None else f", from the entry {printable(result.state)}"
     return [
-        f"wrote {out}: {result.model}, {counted(len(result.classes), 'class', 'classes')}, {pictures}{taken}",
+        f"wrote {out}: {result.model}, {answers} ({decision.chosen}){taken}",
         f"next: striate predict {out} PICTURE",
     ]
