@@ -140,7 +140,8 @@ class Predictor:
                 and once as a whole; what was found in them is merged (`striate.pictures.tiles`). The picture is decoded
                 at its full size, one at a time.
             overlap: the part of a tile's side that neighbours share, 0 to 0.9; None is 0.25. What is no larger lies
-                whole in some tile.
+                whole in some tile. Where the network says how far it looks (`Network.margin`) None is as little as it
+                needs, and large pictures are cut unasked.
 
         Returns:
             One answer; a list of answers; or for a folder an iterator of (path, answer), so that a folder of any size
