@@ -63,9 +63,9 @@ def load(
     """
     with own_draws(), own_modes():
         network, description = modelfile.open_model(model, on_notice=on_notice)
-        task_of(description, model)
+        task = task_of(description, model)
         if score_threshold is not None:
-            description = _scoring(description, score_threshold)
+            description = replace(description, task_arguments=_scoring(task, score_threshold).arguments)
         return Predictor(network, description, device=device, on_notice=on_notice)
 
 
@@ -140,7 +140,8 @@ class Predictor:
                 and once as a whole; what was found in them is merged (`striate.pictures.tiles`). The picture is decoded
                 at its full size, one at a time.
             overlap: the part of a tile's side that neighbours share, 0 to 0.9; None is 0.25. What is no larger lies
-                whole in some tile.
+                whole in some tile. Where the network says how far it looks (`Network.margin`) None is as little as it
+                needs, and large pictures are cut unasked.
 
         Returns:
             One answer; a list of answers; or for a folder an iterator of (path, answer), so that a folder of any size
@@ -309,9 +310,8 @@ def refuse_top(task: Task, top: int | None) -> None:
         raise ModelError(f"top is {top!r}, but {task.name} gives each picture one answer; leave top out")
 
 
-def _scoring(description: modelfile.Description, score_threshold: float) -> modelfile.Description:
-    """The description with another least score of what answers name."""
-    task = task_of(description)
+def _scoring(task: Task, score_threshold: float) -> Task:
+    """The task with another least score of what answers name."""
     if task.scoring is None:
         raise ModelError(
             f"score_threshold is {score_threshold!r}, but {task.name} leaves nothing out of its answers by a score; "
@@ -319,7 +319,7 @@ def _scoring(description: modelfile.Description, score_threshold: float) -> mode
         )
     if not 0 < score_threshold < 1:
         raise ModelError(f"score_threshold is {score_threshold!r}; expected a number between 0 and 1, such as 0.25")
-    return replace(description, task_arguments=task.scoring(float(score_threshold)).arguments)
+    return task.scoring(float(score_threshold))
 
 
 def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str) -> dict[str, str]:

@@ -11,14 +11,13 @@ Weights are He's; those of the last convolution are of deviation 0.01, so that a
 
 from collections.abc import Sequence
 from functools import partial
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from striate.layers import BatchNormAct2d, Conv2d, ConvNormAct, begin_he_
+from striate.layers import BatchNormAct2d, ConvNormAct, begin_he_
 from striate.models.network import FeatureInfo
-from striate.models.task_aligned import point
+from striate.models.task_aligned import plain_point, point
 from striate.ops.enlarging import enlarge_bilinear
 from striate.ops.pooling import global_average_pool
 
@@ -62,9 +61,7 @@ class DeepLabV3Head(nn.Module):
         self.pyramid = AtrousPyramid(in_channels, channels, rates)
         begin_he_(self)
         self.dropout = nn.Dropout(dropout)
-        self.classes = Conv2d(channels, classes, 1)
-        nn.init.normal_(self.classes.weight, std=0.01)
-        nn.init.zeros_(cast("Tensor", self.classes.bias))
+        self.classes = plain_point(channels, classes)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """The size of the pictures, ``[N, 0, H, W]``, and maps, of which the last is read."""

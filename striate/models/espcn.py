@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from striate.layers import Conv2d
 from striate.models.enlarging import Enlarging, Factor, pass_on_
-from striate.ops.enlarging import continued
+from striate.ops.borders import continued
 
 CHANNELS = (64, 32)
 WINDOWS = (5, 3, 3)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from striate.layers import Conv2d, ConvTranspose2d, bilinear_weights
 from striate.models.enlarging import Enlarging, Factor, pass_on_
-from striate.ops.enlarging import continued
+from striate.ops.borders import continued
 
 D, S, M = 56, 12, 4
 """The paper's sensitive variables: maps of the features, of the shrunk ones, and windows between."""

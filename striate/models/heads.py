@@ -35,6 +35,25 @@ class Head:
 STRIDES = (8, 16, 32)
 """Of the maps that detectors read, in pixels."""
 
+
+def _fcn(strides: tuple[int, ...], *, same: bool = False) -> Head:
+    form = (
+        "with SAME paddings, which needs no crops"
+        if same
+        else "as published: scores of a VGG whose dense layers slide, enlarged"
+    )
+    return Head(
+        build=f"striate.models.fcn:{'fcn_same' if same else 'fcn'}",
+        summary=f"FCN-{strides[0]}s {form}",
+        task="segment",
+        classes=21,
+        strides=strides,
+        sized=True,
+        size=(500, 500),
+        backbone_arguments={"dense_layers": "same" if same else "padded"},
+    )
+
+
 HEADS: Mapping[str, Head] = {
     "box": Head(
         build="striate.models.one_box:one_box",
@@ -87,66 +106,12 @@ HEADS: Mapping[str, Head] = {
         sized=True,
         output_stride=8,
     ),
-    "fcn32s": Head(
-        build="striate.models.fcn:fcn",
-        summary="FCN-32s as published: scores of a VGG whose dense layers slide, enlarged",
-        task="segment",
-        classes=21,
-        strides=(32,),
-        sized=True,
-        size=(500, 500),
-        backbone_arguments={"dense_layers": "padded"},
-    ),
-    "fcn32s_same": Head(
-        build="striate.models.fcn:fcn_same",
-        summary="FCN-32s with SAME paddings, which needs no crops",
-        task="segment",
-        classes=21,
-        strides=(32,),
-        sized=True,
-        size=(500, 500),
-        backbone_arguments={"dense_layers": "same"},
-    ),
-    "fcn16s": Head(
-        build="striate.models.fcn:fcn",
-        summary="FCN-16s as published: scores of a VGG whose dense layers slide, enlarged",
-        task="segment",
-        classes=21,
-        strides=(16, 32),
-        sized=True,
-        size=(500, 500),
-        backbone_arguments={"dense_layers": "padded"},
-    ),
-    "fcn16s_same": Head(
-        build="striate.models.fcn:fcn_same",
-        summary="FCN-16s with SAME paddings, which needs no crops",
-        task="segment",
-        classes=21,
-        strides=(16, 32),
-        sized=True,
-        size=(500, 500),
-        backbone_arguments={"dense_layers": "same"},
-    ),
-    "fcn8s": Head(
-        build="striate.models.fcn:fcn",
-        summary="FCN-8s as published: scores of a VGG whose dense layers slide, enlarged",
-        task="segment",
-        classes=21,
-        strides=STRIDES,
-        sized=True,
-        size=(500, 500),
-        backbone_arguments={"dense_layers": "padded"},
-    ),
-    "fcn8s_same": Head(
-        build="striate.models.fcn:fcn_same",
-        summary="FCN-8s with SAME paddings, which needs no crops",
-        task="segment",
-        classes=21,
-        strides=STRIDES,
-        sized=True,
-        size=(500, 500),
-        backbone_arguments={"dense_layers": "same"},
-    ),
+    "fcn32s": _fcn((32,)),
+    "fcn32s_same": _fcn((32,), same=True),
+    "fcn16s": _fcn((16, 32)),
+    "fcn16s_same": _fcn((16, 32), same=True),
+    "fcn8s": _fcn(STRIDES),
+    "fcn8s_same": _fcn(STRIDES, same=True),
     "unet": Head(
         build="striate.models.unet_head:unet_head",
         summary="a class for each pixel, from all maps of the backbone, coarsest to finest (U-Net)",

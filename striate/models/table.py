@@ -23,8 +23,8 @@ class Architecture:
     heads; they are None of a head on a backbone (`counts` counts them). ``preprocess`` is for training from scratch;
     pretrained weights bring their own. ``task`` is what it is made for, ``form`` what its outputs mean to a task that
     knows several forms, with ``form_arguments`` where they are not that form's own. No head stands on what is
-    ``whole``. The builder takes ``classes`` and
-    ``in_channels`` by keyword; where there is a ``backbone`` it makes the head alone, see `striate.models.heads.Head`.
+    ``whole``. The builder takes ``classes`` and ``in_channels`` by keyword; where there is a ``backbone`` it makes the
+    head alone, see `striate.models.heads.Head`.
     """
 
     build: str

@@ -29,6 +29,14 @@ def point(in_channels: int, channels: int) -> ConvNormAct:
     return ConvNormAct(in_channels, channels, 1, padding="valid", norm=partial(BatchNormAct2d, act="relu"), act=None)
 
 
+def plain_point(channels: int, count: int, begin: float = 0.0) -> Conv2d:
+    """A 1x1 convolution alone, in which a head ends: to so many numbers a place, which begin near one value."""
+    last = Conv2d(channels, count, 1)
+    nn.init.normal_(last.weight, std=0.01)
+    nn.init.constant_(cast("Tensor", last.bias), begin)
+    return last
+
+
 class Separable(nn.Sequential):
     """A depthwise window of 5x5 and a 1x1 convolution, each with a norm, a ReLU behind the second."""
 
@@ -82,8 +90,8 @@ class TaskAlignedHead(nn.Module):
         self.places, self.kinds = (nn.ModuleList(each) for each in towers)
         begin_he_(self)
         seldom = math.log(SEEN_AT_FIRST / (1 - SEEN_AT_FIRST))
-        self.boxes = nn.ModuleList([_numbers(channels, 4, REACH_AT_FIRST) for _ in in_channels])
-        self.classes = nn.ModuleList([_numbers(channels, classes, seldom) for _ in in_channels])
+        self.boxes = nn.ModuleList([plain_point(channels, 4, REACH_AT_FIRST) for _ in in_channels])
+        self.classes = nn.ModuleList([plain_point(channels, classes, seldom) for _ in in_channels])
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps ``[N, C_i, H_i, W_i]``, finest first."""
@@ -100,11 +108,3 @@ def task_aligned(
 ) -> TaskAlignedHead:
     """The head for a backbone's maps; ``channels`` is the pyramid's width, ``depth`` how many windows a tower has."""
     return TaskAlignedHead([info.channels for info in features], classes, channels, depth)
-
-
-def _numbers(channels: int, count: int, begin: float) -> Conv2d:
-    """What a tower ends in: so many numbers a place, which begin near one value."""
-    last = Conv2d(channels, count, 1)
-    nn.init.normal_(last.weight, std=0.01)
-    nn.init.constant_(cast("Tensor", last.bias), begin)
-    return last

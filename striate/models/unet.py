@@ -36,8 +36,8 @@ from torch import Tensor, nn
 
 from striate.layers import Conv2d, ConvTranspose2d, MaxPool2d
 from striate.models.network import FeatureInfo, Network
+from striate.ops.borders import mirrored
 from striate.ops.enlarging import size_of
-from striate.ops.mirroring import mirrored
 
 WIDTH, DEPTH = 64, 4
 MARGIN = 92

@@ -10,13 +10,12 @@ quarter of its backbone's multiply-adds.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
 
 from torch import Tensor, nn
 
-from striate.layers import BatchNormAct2d, Conv2d, ConvNormAct, begin_he_
+from striate.layers import BatchNormAct2d, ConvNormAct, begin_he_
 from striate.models.network import FeatureInfo
-from striate.models.task_aligned import Separable, point
+from striate.models.task_aligned import Separable, plain_point, point
 from striate.ops.enlarging import add_enlarged, enlarge_bilinear
 
 WIDTHS = (32, 48, 64, 96, 128)
@@ -46,9 +45,7 @@ class UNetHead(nn.Module):
         kind = Separable if depthwise else _whole
         self.windows = nn.ModuleList([_windows(kind, wide, finer, depth) for wide, finer in ways])
         begin_he_(self)
-        self.classes = Conv2d(channels[0], classes, 1)
-        nn.init.normal_(self.classes.weight, std=0.01)
-        nn.init.zeros_(cast("Tensor", self.classes.bias))
+        self.classes = plain_point(channels[0], classes)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """The size of the pictures, ``[N, 0, H, W]``, and maps ``[N, C_i, H_i, W_i]``, finest first."""

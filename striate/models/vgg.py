@@ -78,12 +78,12 @@ class VGG(Network):
     def __init__(
         self,
         rows: tuple[Row, ...],
+        dropout: float,
+        dense_layers: DenseLayers,
         *,
         batch_norm: bool,
         classes: int,
         in_channels: int,
-        dropout: float,
-        dense_layers: DenseLayers,
     ) -> None:
         form = _FORMS[dense_layers]
         blocks: dict[str, tuple[str, ...]] = {}
@@ -128,55 +128,39 @@ class VGG(Network):
 
 def vgg11(*, classes: int, in_channels: int, dropout: float = 0.5, dense_layers: DenseLayers = "whole") -> VGG:
     """VGG-11, configuration A: 132,863,336 parameters for 1,000 classes."""
-    return VGG(
-        VGG11, batch_norm=False, classes=classes, in_channels=in_channels, dropout=dropout, dense_layers=dense_layers
-    )
+    return VGG(VGG11, dropout, dense_layers, batch_norm=False, classes=classes, in_channels=in_channels)
 
 
 def vgg13(*, classes: int, in_channels: int, dropout: float = 0.5, dense_layers: DenseLayers = "whole") -> VGG:
     """VGG-13, configuration B: 133,047,848 parameters for 1,000 classes."""
-    return VGG(
-        VGG13, batch_norm=False, classes=classes, in_channels=in_channels, dropout=dropout, dense_layers=dense_layers
-    )
+    return VGG(VGG13, dropout, dense_layers, batch_norm=False, classes=classes, in_channels=in_channels)
 
 
 def vgg16(*, classes: int, in_channels: int, dropout: float = 0.5, dense_layers: DenseLayers = "whole") -> VGG:
     """VGG-16, configuration D: 138,357,544 parameters for 1,000 classes."""
-    return VGG(
-        VGG16, batch_norm=False, classes=classes, in_channels=in_channels, dropout=dropout, dense_layers=dense_layers
-    )
+    return VGG(VGG16, dropout, dense_layers, batch_norm=False, classes=classes, in_channels=in_channels)
 
 
 def vgg19(*, classes: int, in_channels: int, dropout: float = 0.5, dense_layers: DenseLayers = "whole") -> VGG:
     """VGG-19, configuration E: 143,667,240 parameters for 1,000 classes."""
-    return VGG(
-        VGG19, batch_norm=False, classes=classes, in_channels=in_channels, dropout=dropout, dense_layers=dense_layers
-    )
+    return VGG(VGG19, dropout, dense_layers, batch_norm=False, classes=classes, in_channels=in_channels)
 
 
 def vgg11_bn(*, classes: int, in_channels: int, dropout: float = 0.5, dense_layers: DenseLayers = "whole") -> VGG:
     """VGG-11 with batch norm: 132,868,840 parameters for 1,000 classes."""
-    return VGG(
-        VGG11, batch_norm=True, classes=classes, in_channels=in_channels, dropout=dropout, dense_layers=dense_layers
-    )
+    return VGG(VGG11, dropout, dense_layers, batch_norm=True, classes=classes, in_channels=in_channels)
 
 
 def vgg13_bn(*, classes: int, in_channels: int, dropout: float = 0.5, dense_layers: DenseLayers = "whole") -> VGG:
     """VGG-13 with batch norm: 133,053,736 parameters for 1,000 classes."""
-    return VGG(
-        VGG13, batch_norm=True, classes=classes, in_channels=in_channels, dropout=dropout, dense_layers=dense_layers
-    )
+    return VGG(VGG13, dropout, dense_layers, batch_norm=True, classes=classes, in_channels=in_channels)
 
 
 def vgg16_bn(*, classes: int, in_channels: int, dropout: float = 0.5, dense_layers: DenseLayers = "whole") -> VGG:
     """VGG-16 with batch norm: 138,365,992 parameters for 1,000 classes."""
-    return VGG(
-        VGG16, batch_norm=True, classes=classes, in_channels=in_channels, dropout=dropout, dense_layers=dense_layers
-    )
+    return VGG(VGG16, dropout, dense_layers, batch_norm=True, classes=classes, in_channels=in_channels)
 
 
 def vgg19_bn(*, classes: int, in_channels: int, dropout: float = 0.5, dense_layers: DenseLayers = "whole") -> VGG:
     """VGG-19 with batch norm: 143,678,248 parameters for 1,000 classes."""
-    return VGG(
-        VGG19, batch_norm=True, classes=classes, in_channels=in_channels, dropout=dropout, dense_layers=dense_layers
-    )
+    return VGG(VGG19, dropout, dense_layers, batch_norm=True, classes=classes, in_channels=in_channels)

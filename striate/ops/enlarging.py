@@ -62,14 +62,6 @@ def bicubic(x: Tensor, factor: int) -> Tensor:
     return F.interpolate(x, scale_factor=float(factor), mode="bicubic", antialias=True)
 
 
-def continued(x: Tensor, margin: int) -> Tensor:
-    """Pictures ``[N, C, H, W]`` with ``margin`` pixels more on each side, which repeat those at the border.
-
-    Zeros there would be black; who says the picture itself would draw a frame around it.
-    """
-    return F.pad(x, (margin,) * 4, mode="replicate")
-
-
 def fitting(images: Tensor, factor: int) -> Tensor:
     """Pictures ``[N, C, H, W]`` without the last rows and columns that ``factor`` does not divide; a view."""
     height, width = (side - side % factor for side in images.shape[2:])

@@ -54,14 +54,14 @@ def cell_centres(
     """
     if min(*size, *strides, len(strides)) < 1:
         raise ModelError(f"cell_centres: takes a size and strides from 1; got {tuple(size)} and {tuple(strides)}")
-    cells, steps = [], []
+    places, steps = [], []
     for stride in strides:
         rows, columns = (-(-side // stride) for side in size)
         place = torch.arange(rows * columns, device=device)
-        cells.append(torch.stack([place % columns, place // columns], -1))
+        places.append(torch.stack([place % columns, place // columns], -1))
         steps.append(torch.full((rows * columns,), stride, device=device, dtype=dtype))
     stride_of = torch.cat(steps)
-    return (torch.cat(cells).to(dtype) + 0.5) * stride_of[:, None], stride_of
+    return (torch.cat(places).to(dtype) + 0.5) * stride_of[:, None], stride_of
 
 
 def decode_distances(numbers: Tensor, centres: Tensor, strides: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from striate.models.table import MODELS
 from striate.pictures.preprocess import PREPROCESSING, Preprocess
 from striate.weights.class_lists import ClassList
 
@@ -116,7 +117,6 @@ _IMAGENET = PREPROCESSING["imagenet"]
 _LITE = PREPROCESSING["lite"]
 _CAFFE = PREPROCESSING["caffe"]
 _TF = PREPROCESSING["tf"]
-_ENLARGED = Preprocess(mean=(0.0,), scale=(1.0,), size=(96, 96), resize="none", interpolation="bicubic")
 # timm's A1 recipe trains at 224 and is measured at 288, without a margin.
 _A1 = replace(_IMAGENET, size=(288, 288), crop_fraction=1.0, interpolation="bicubic")
 # torchvision's second weights: 224 out of 232
@@ -334,7 +334,7 @@ FURTHER: Mapping[str, tuple[Pretrained, ...]] = MappingProxyType(
                 licence="MIT",
                 file="vdsr-epoch50-state-dict.pth",
                 source=Download(""),
-                preprocess=_ENLARGED,
+                preprocess=MODELS["vdsr"].preprocess,
                 classes="none",
                 sha256="99ec715f9ba6d38e4f3ae80e1d7f35a819eb4c9a5c7e685b7dc73a57ce4821ca",
                 megabytes=2.5,

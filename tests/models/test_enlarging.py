@@ -1,11 +1,9 @@
-"""Networks that make pictures larger: sizes, colours, how far they look, how they begin, and real weights."""
+"""Networks that make pictures larger: sizes, colours, how far they look and how they begin."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.nn import functional as F
 
 from striate.answering import FoldedNetwork
@@ -13,9 +11,8 @@ from striate.base.errors import ModelError
 from striate.models import build
 from striate.models.building import class_count
 from striate.models.enlarging import Enlarging
-from striate.ops.enlarging import bicubic, shrunk
+from striate.ops.enlarging import bicubic
 from striate.ops.luminance import luma
-from striate.pictures.channels import to_channels
 from striate.weights.create import create
 
 NAMES = ("espcn", "fsrcnn", "vdsr")
@@ -111,36 +108,3 @@ def test_weights_for_one_channel_stay_as_they_are(tmp_path: Path) -> None:
     for channels in (1, 3, 4):
         same = create("vdsr", in_channels=channels, weights=tmp_path / "vdsr.safetensors")
         assert torch.equal(same.get_parameter("input.weight"), network.get_parameter("input.weight"))
-
-
-# What pictures are made larger and smaller by
-
-
-def test_luma_is_that_of_bytes() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)
-    floats = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
-    for channels in (3, 1):
-        exact = luma(floats[:, :channels], channels)[0, 0].mul(255).numpy()
-        off = np.abs(exact - to_channels(pixels[:, :, :channels], "luma")[:, :, 0])
-        assert off.max() < 0.502  # rounded in fixed point of 16 bits
-
-
-@pytest.mark.parametrize("factor", FACTORS)
-def test_shrinking_is_pillows_to_rounding(factor: int) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (61, 50, 3)).astype(np.uint8)
-    images = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    found = shrunk(images, factor)[0].permute(1, 2, 0).numpy()
-    height, width = 61 // factor, 50 // factor
-    whole = Image.fromarray(pixels[: height * factor, : width * factor])
-    wanted = np.asarray(whole.resize((width, height), Image.Resampling.BICUBIC))
-    off = np.abs(found.astype(int) - wanted)
-    assert off.max() <= 1 and (off > 0).mean() < 0.01
-
-
-def test_enlarging_is_pillows_but_for_what_that_rounds_and_clips() -> None:
-    """Smooth colours overshoot nowhere, so that nothing is clipped between columns and rows."""
-    rows, columns = np.mgrid[0:20, 0:24]
-    smooth = (60 + 4 * rows + 3 * columns).astype(np.uint8)[:, :, None].repeat(3, 2)
-    found = bicubic(torch.from_numpy(smooth).permute(2, 0, 1)[None].float(), 3)[0].permute(1, 2, 0).numpy()
-    wanted = np.asarray(Image.fromarray(smooth).resize((72, 60), Image.Resampling.BICUBIC))
-    assert np.abs(found - wanted).max() <= 1.01

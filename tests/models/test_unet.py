@@ -9,7 +9,7 @@ from striate.base.errors import ModelError
 from striate.models import build
 from striate.models.layer_table import layer_table
 from striate.models.unet import MARGIN, Mirrors, UNet
-from striate.ops.mirroring import mirrored
+from striate.ops.borders import mirrored
 
 
 def narrow(**arguments: object) -> UNet:

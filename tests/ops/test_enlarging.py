@@ -1,9 +1,11 @@
-"""Maps made larger, against weights written out as their definition has them."""
+"""Maps made larger, against weights written out as their definition has them; pictures, against Pillow."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from striate.ops.enlarging import add_enlarged, enlarge_bilinear, size_of
+from striate.ops.enlarging import add_enlarged, bicubic, enlarge_bilinear, shrunk, size_of
 
 
 def between_middles(places: int, side: int, stride: int) -> torch.Tensor:
@@ -45,3 +47,24 @@ def test_added_is_the_nearest_place(sides):
 def test_a_picture_of_one_place_is_everywhere_the_same():
     found = enlarge_bilinear(torch.tensor([[[[2.5]]]]), torch.zeros(1, 0, 3, 2), 4)
     assert torch.equal(found, torch.full((1, 1, 3, 2), 2.5))
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_shrinking_is_pillows_to_rounding(factor: int) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (61, 50, 3)).astype(np.uint8)
+    images = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    found = shrunk(images, factor)[0].permute(1, 2, 0).numpy()
+    height, width = 61 // factor, 50 // factor
+    whole = Image.fromarray(pixels[: height * factor, : width * factor])
+    wanted = np.asarray(whole.resize((width, height), Image.Resampling.BICUBIC))
+    off = np.abs(found.astype(int) - wanted)
+    assert off.max() <= 1 and (off > 0).mean() < 0.01
+
+
+def test_enlarging_is_pillows_but_for_what_that_rounds_and_clips() -> None:
+    """Smooth colours overshoot nowhere, so that nothing is clipped between columns and rows."""
+    rows, columns = np.mgrid[0:20, 0:24]
+    smooth = (60 + 4 * rows + 3 * columns).astype(np.uint8)[:, :, None].repeat(3, 2)
+    found = bicubic(torch.from_numpy(smooth).permute(2, 0, 1)[None].float(), 3)[0].permute(1, 2, 0).numpy()
+    wanted = np.asarray(Image.fromarray(smooth).resize((72, 60), Image.Resampling.BICUBIC))
+    assert np.abs(found - wanted).max() <= 1.01

@@ -2,8 +2,17 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from striate.ops.axes import memory_format
+
+
+def continued(x: Tensor, margin: int) -> Tensor:
+    """Pictures ``[N, C, H, W]`` with ``margin`` pixels more on each side, which repeat those at the border.
+
+    Zeros there would be black; who says the picture itself would draw a frame around it.
+    """
+    return F.pad(x, (margin,) * 4, mode="replicate")
 
 
 def mirrored(x: Tensor, before: int, height: int, width: int) -> Tensor:
