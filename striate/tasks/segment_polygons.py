@@ -46,8 +46,8 @@ def polygons(indices: NDArray[np.uint8], *, tolerance: float = TOLERANCE, least:
     holes: list[tuple[int, Ring, float]] = []
     for index, ring in _rings(indices):
         twice = _twice_area(ring)
-        (outer if twice > 0 else holes).append((index, ring, abs(twice) / 2))
-    outer = [each for each in outer if each[2] >= smallest]
+        if abs(twice) / 2 >= smallest:
+            (outer if twice > 0 else holes).append((index, ring, abs(twice) / 2))
     inside: list[list[tuple[Ring, float]]] = [[] for _ in outer]
     for index, ring, area in holes:
         around = [
@@ -55,7 +55,7 @@ def polygons(indices: NDArray[np.uint8], *, tolerance: float = TOLERANCE, least:
             for at, (other, shell, size) in enumerate(outer)
             if other == index and size > area and _within(ring, shell)
         ]
-        if area >= smallest and around:
+        if around:
             inside[min(around, key=lambda at: outer[at][2])].append((ring, area))
     found = [
         Polygon(
