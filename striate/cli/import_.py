@@ -150,10 +150,11 @@ def _lines(result: Imported) -> list[str]:
     out, decision = printable(result.out), result.decision
     (height, width), kind = decision.preprocess.size, decision.kind or "its own"
     pictures = f"pictures of {height}x{width} {decision.preprocess.channels}, preprocessing {kind} ({decision.chosen})"
-    taken = "" if result.state is None else f", from the entry {printable(result.state)}"
-    if not result.classes.names:
+    if decision.preprocess.resize == "none":
         pictures = f"pictures of any size, {decision.preprocess.channels} ({decision.chosen})"
+    classes = f", {counted(len(result.classes), 'class', 'classes')}" if result.classes.names else ""
+    taken = "" if result.state is None else f", from the entry {printable(result.state)}"
     return [
-        f"wrote {out}: {result.model}, {counted(len(result.classes), 'class', 'classes')}, {pictures}{taken}",
+        f"wrote {out}: {result.model}{classes}, {pictures}{taken}",
         f"next: striate predict {out} PICTURE",
     ]
