@@ -129,7 +129,8 @@ def _opened(data: Path, format: str | None, description: modelfile.Description, 
     Groups decide nothing but a split, see `_split_as_trained`.
     """
     refuse_unknown(changes, [name for name in annotated(DataSettings) if name not in OF_SPLITS], "changes")
-    name = format_of(data, format=format, settings=description.data, task=description.task)
+    asked = format or validated(DataSettings, dict(changes), "changes").format
+    name = format_of(data, format=asked, settings=description.data, task=description.task)
     _, has = SOURCES[name].reader(data, description.task)
     vain = {field: getattr(USUAL, field) for field in (*OF_SPLITS, *meaningless(name, has))}
     settings = validated(DataSettings, asdict(description.data) | vain | dict(changes), "changes")

@@ -491,7 +491,7 @@ def test_weights_of_super_resolution_need_no_words(tmp_path: Path) -> None:
 
 
 def test_the_real_vdsr(shared_data: Path, tmp_path: Path) -> None:
-    """Its file is known; at a window of a photograph that was shrunk it is better than bicubic interpolation."""
+    """Its file is known by its hash; `accept/upscale/line2.py` measures what it answers."""
     out = tmp_path / "vdsr.safetensors"
     result = import_weights(shared_data / "weights" / "vdsr-epoch50-state-dict.pth", "vdsr", out)
     assert (result.decision.chosen, result.licence, result.scheme) == ("known", "MIT", "own")

@@ -18,13 +18,15 @@ app = App(
     version=__version__,
     help="From a folder of photographs to a model that answers.",
     help_epilogue="Start with: striate train FOLDER. Where FOLDER holds one folder of pictures a class, it trains a "
-    "classifier (efficientnet_lite0); where it holds pictures with their boxes, a detector (tood/efficientnet_lite0).",
+    "classifier (efficientnet_lite0); where it holds pictures with their boxes, a detector (tood/efficientnet_lite0); "
+    "where it holds pictures with their masks, a network for segmentation (unet/efficientnet_lite0); and of any "
+    "pictures, with --task upscale, a network for super-resolution (espcn).",
     suppress_keyboard_interrupt=False,  # main says what was saved, and exits with the signal's own code
 )
 VERBS = {
     "train": ("train:train", "Train a network on a folder of pictures.", None),
     "evaluate": ("evaluate:evaluate", "Measure a model on labelled pictures.", None),
-    "predict": ("predict:predict", "Say what is on pictures.", "[OPTIONS] MODEL IMAGES [MORE...]"),
+    "predict": ("predict:predict", "Say what is on pictures, or enlarge them.", "[OPTIONS] MODEL IMAGES [MORE...]"),
     "models": ("models:models", "List the networks, or one network's layers.", "[OPTIONS] [NAME]"),
     "import": ("import_:import_", "Turn another framework's weights into a model file.", None),
     "convert": ("convert:convert", "Write a data set of boxes in another format.", None),

@@ -35,13 +35,11 @@ def evaluate(
     flags: Annotated[Any, Parameter(name="*", group="Data")] = None,
 ) -> None:
     """Measure a model on labelled pictures, which are read as those were that it was trained on, but for the flags."""
-    changes = dict(recipe_flags.changes_of(flags).get("data", {}))
     result = evaluation.evaluate(
         model,
         data,
         split=split,
-        format=changes.pop("format", None),
-        changes=changes,
+        changes=recipe_flags.changes_of(flags).get("data"),
         device=device,
         workers=workers,
         skip_unreadable=skip_unreadable,

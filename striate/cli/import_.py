@@ -149,12 +149,12 @@ def _table(trials: tuple[Trial, ...]) -> list[str]:
 def _lines(result: Imported) -> list[str]:
     out, decision = printable(result.out), result.decision
     (height, width), kind = decision.preprocess.size, decision.kind or "its own"
-    named = counted(len(result.classes), "class", "classes")
-    answers = f"{named}, pictures of {height}x{width} {decision.preprocess.channels}, preprocessing {kind}"
-    if not result.classes.names:
-        answers = f"no classes, pictures of any size, {decision.preprocess.channels}"
+    pictures = f"pictures of {height}x{width} {decision.preprocess.channels}, preprocessing {kind} ({decision.chosen})"
+    if decision.preprocess.resize == "none":
+        pictures = f"pictures of any size, {decision.preprocess.channels} ({decision.chosen})"
+    classes = f", {counted(len(result.classes), 'class', 'classes')}" if result.classes.names else ""
     taken = "" if result.state is None else f", from the entry {printable(result.state)}"
     return [
-        f"wrote {out}: {result.model}, {answers} ({decision.chosen}){taken}",
+        f"wrote {out}: {result.model}{classes}, {pictures}{taken}",
         f"next: striate predict {out} PICTURE",
     ]

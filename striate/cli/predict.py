@@ -20,7 +20,7 @@ TOP = 3
 MOST_PROBABLE = f"how many of the most probable answers to show, where there are several; default {TOP}"
 LEAST = "of detection: name what scores so much or more, 0 to 1; default the model file's"
 TILE = (
-    "for small objects on large photographs: what is wider or higher than so many of its own pixels is answered in "
+    "for large photographs of small things: what is wider or higher than so many of its own pixels is answered in "
     "squares of that side, and what they show is merged"
 )
 OVERLAPPING = (
@@ -39,14 +39,14 @@ def predict(
     tile: Annotated[int | None, Parameter(help=TILE)] = None,
     overlap: Annotated[float | None, Parameter(help=OVERLAPPING)] = None,
     out: Annotated[
-        Path | None, Parameter(help="folder for what an answer shows: pictures with it drawn, masks")
+        Path | None, Parameter(help="folder for what an answer shows: pictures with it drawn, masks, enlarged pictures")
     ] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
     strict: Annotated[bool, Parameter(help="stop at the first picture that cannot be read", negative="")] = False,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
     quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
 ) -> None:
-    """Say what is on pictures."""
+    """Say what is on pictures, or enlarge them."""
     predictor = load(model, device=device, score_threshold=score_threshold, on_notice=None if quiet else say)
     refuse_top(predictor.task, top)
     top = top or TOP

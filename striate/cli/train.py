@@ -15,7 +15,9 @@ from striate.training.run import train as train_run
 
 
 def train(
-    data: Annotated[Path, Parameter(help="class folders, boxes (COCO, YOLO, Pascal VOC ...), idx files or arrays")],
+    data: Annotated[
+        Path, Parameter(help="class folders, boxes (COCO, YOLO, Pascal VOC ...), masks, idx files or arrays")
+    ],
     /,
     *,
     out: Annotated[Path | None, Parameter(help="folder of the run; default runs/DATA-N")] = None,

@@ -47,7 +47,7 @@ ADVICE: Mapping[tuple[str, str], str] = {
 
 DATA = (
     "the path of a folder with a folder of pictures for each class, of pictures with their boxes (COCO, YOLO, Pascal "
-    "VOC ...), of idx files or of an .npz file. Arrays become one by "
+    "VOC ...) or masks, of idx files or of an .npz file. Arrays become one by "
     'numpy.savez("data.npz", x=pictures, y=labels), pictures uint8 [N, H, W] or [N, H, W, 3]'
 )
 MODEL_FILE = "the path of a model file or of a run's folder, or a name such as 'efficientnet_lite0'"

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from striate.data.names import counted
-from striate.tasks.tables import table
+from striate.tasks.tables import table_of_classes
 from striate.tasks.task import shown
 
-MOST_CLASSES, MOST_CONFUSIONS, MOST_PICTURES = 40, 5, 10
+MOST_CONFUSIONS, MOST_PICTURES = 5, 10
 
 
 def details(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -17,13 +17,13 @@ def details(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> It
     are recognised worst.
     """
     classes = [row for row in figures["per_class"] if row["images"] or row["precision"] is not None]
-    worst = sorted(classes, key=_recall)[:MOST_CLASSES] if len(classes) > MOST_CLASSES else classes
-    lines = [("class", "pictures", "recall", "precision")]
-    lines += [(row["name"], str(row["images"]), shown(row["recall"]), shown(row["precision"])) for row in worst]
-    yield ""
-    yield from table(lines)
-    if len(worst) < len(classes):
-        yield f"and {counted(len(classes) - len(worst), 'class', 'classes')} that are recognised better"
+    yield from table_of_classes(
+        ("pictures", "recall", "precision"),
+        classes,
+        lambda row: (str(row["images"]), shown(row["recall"]), shown(row["precision"])),
+        quality=_recall,
+        done="recognised",
+    )
     yield from _confusions(figures)
     yield from _surest([row for row in rows if not row["right"]])
 

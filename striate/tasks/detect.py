@@ -33,7 +33,7 @@ from striate.tasks.detect_shortages import shortages
 from striate.tasks.detect_task_aligned import TaskAligned
 from striate.tasks.detect_tiles import each_once
 from striate.tasks.drawing import Detection, drawn
-from striate.tasks.task import Loss, in_range, require_targets, shown
+from striate.tasks.task import Loss, in_range, require_targets, shown, with_margin
 
 WITHOUT_ANCHORS = TaskAligned()
 
@@ -200,11 +200,7 @@ class Detect:
 
     def summary(self, figures: Mapping[str, Any]) -> str:
         """``AP 0.480, with 95 % confidence between 0.440 and 0.520; AP50 0.941``."""
-        said = f"AP {shown(figures['ap'])}"
-        if (margin := figures["margins"]["ap"]) is not None:
-            low, high = max(0.0, figures["ap"] - margin), min(1.0, figures["ap"] + margin)
-            said += f", with 95 % confidence between {shown(low)} and {shown(high)}"
-        return f"{said}; AP50 {shown(figures['ap50'])}"
+        return f"AP {with_margin(figures['ap'], figures['margins']['ap'])}; AP50 {shown(figures['ap50'])}"
 
 
 def _xyxy(detections: Sequence[Detection]) -> NDArray[np.float64]:

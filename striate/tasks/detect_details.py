@@ -5,10 +5,10 @@ from typing import Any
 
 from striate.data.names import counted
 from striate.tasks.detect_errors import ERRORS
-from striate.tasks.tables import table
+from striate.tasks.tables import table, table_of_classes
 from striate.tasks.task import shown
 
-MOST_CLASSES, MOST_PICTURES = 40, 10
+MOST_PICTURES = 10
 COLUMNS = {"ap": "AP", "ap50": "AP50", "precision": "precision", "recall": "recall"}
 
 
@@ -18,14 +18,13 @@ def details(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> It
     ``rows`` are a meter's, each with the picture's name under ``image``. Of more than 40 classes those are shown that
     are found worst.
     """
-    classes = figures["per_class"]
-    worst = sorted(classes, key=lambda row: row["ap"])[:MOST_CLASSES] if len(classes) > MOST_CLASSES else classes
-    lines = [("class", "objects", *COLUMNS.values())]
-    lines += [(row["name"], str(row["objects"]), *(shown(row[name]) for name in COLUMNS)) for row in worst]
-    yield ""
-    yield from table(lines)
-    if len(worst) < len(classes):
-        yield f"and {counted(len(classes) - len(worst), 'class', 'classes')} that are found better"
+    yield from table_of_classes(
+        ("objects", *COLUMNS.values()),
+        figures["per_class"],
+        lambda row: (str(row["objects"]), *(shown(row[name]) for name in COLUMNS)),
+        quality=lambda row: float(row["ap"]),
+        done="found",
+    )
     yield from _answers(figures, rows)
     yield from _errors(figures["errors"], figures["score_threshold"])
     yield from _worst([row for row in rows if not row["right"]])

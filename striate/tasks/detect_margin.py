@@ -12,7 +12,7 @@ import numpy as np
 
 from striate.tasks.average_precision import Curve
 from striate.tasks.detect_matching import Floats, Measured, curves
-from striate.tasks.intervals import SURE
+from striate.tasks.intervals import jackknife_margin
 
 
 def margin(measured: Measured, overlaps: Sequence[float]) -> float | None:
@@ -23,7 +23,7 @@ def margin(measured: Measured, overlaps: Sequence[float]) -> float | None:
     """
     truth, answers, images = measured.truth, measured.answers, measured.images
     objects = measured.objects
-    if images < 2 or not objects.any():
+    if not objects.any():
         return None
     moved = np.zeros(images)
     for overlap in overlaps:
@@ -35,7 +35,7 @@ def margin(measured: Measured, overlaps: Sequence[float]) -> float | None:
             moved += np.bincount(pictures, by_answer, minlength=images)
             moved -= by_answer.sum() / curve.objects * np.bincount(there, minlength=images)
     moved /= len(overlaps) * np.count_nonzero(objects)
-    return SURE * float(np.sqrt((moved**2).sum() * images / (images - 1)))
+    return jackknife_margin(moved)
 
 
 def influences(curve: Curve) -> Floats:

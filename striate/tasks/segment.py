@@ -32,7 +32,7 @@ from striate.tasks.segment_meter import SegmentMeter, targets_of
 from striate.tasks.segment_polygons import polygons
 from striate.tasks.segment_shortages import shortages
 from striate.tasks.segment_tiles import put_together
-from striate.tasks.task import Loss, in_range, require_targets, shown
+from striate.tasks.task import Loss, in_range, require_targets, shown, with_margin
 
 Indices = NDArray[np.uint8]
 
@@ -207,12 +207,9 @@ class Segment:
 
     def summary(self, figures: Mapping[str, Any]) -> str:
         """``mean IoU 0.67, with 95 % confidence between 0.65 and 0.69; pixel accuracy 0.90, boundary F1 0.60``."""
-        said = f"mean IoU {shown(figures['mean_iou'])}"
-        if figures["mean_iou"] is not None and (margin := figures["margins"]["mean_iou"]) is not None:
-            low, high = max(0.0, figures["mean_iou"] - margin), min(1.0, figures["mean_iou"] + margin)
-            said += f", with 95 % confidence between {shown(low)} and {shown(high)}"
+        iou = with_margin(figures["mean_iou"], figures["margins"]["mean_iou"])
         accuracy, borders = shown(figures["pixel_accuracy"]), shown(figures["boundary_f1"])
-        return f"{said}; pixel accuracy {accuracy}, boundary F1 {borders}"
+        return f"mean IoU {iou}; pixel accuracy {accuracy}, boundary F1 {borders}"
 
     @property
     def _loss(self) -> SegmentLoss:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from striate.data.names import counted, printable
-from striate.tasks.tables import table
+from striate.data.names import printable
+from striate.tasks.tables import table, table_of_classes
 from striate.tasks.task import shown
 
-MOST_CLASSES, MOST_MISTAKES, MOST_PICTURES = 40, 5, 10
+MOST_MISTAKES, MOST_PICTURES = 5, 10
 COLUMNS = {"iou": "IoU", "recall": "recall", "precision": "precision", "boundary_f1": "boundary F1"}
 
 
@@ -19,17 +19,13 @@ def details(figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> It
     ``rows`` are a meter's, each with the picture's name under ``image``. Of more than 40 classes those are shown that
     are answered worst; classes neither in masks nor in answers are left out.
     """
-    there = [row for row in figures["per_class"] if row["iou"] is not None]
-    worst = sorted(there, key=lambda row: row["iou"])[:MOST_CLASSES] if len(there) > MOST_CLASSES else there
-    lines = [("class", "pictures", "share", *COLUMNS.values())]
-    lines += [
-        (printable(row["name"]), str(row["images"]), f"{row['share']:.1%}", *(shown(row[name]) for name in COLUMNS))
-        for row in worst
-    ]
-    yield ""
-    yield from table(lines)
-    if len(worst) < len(there):
-        yield f"and {counted(len(there) - len(worst), 'class', 'classes')} that are answered better"
+    yield from table_of_classes(
+        ("pictures", "share", *COLUMNS.values()),
+        [row for row in figures["per_class"] if row["iou"] is not None],
+        lambda row: (str(row["images"]), f"{row['share']:.1%}", *(shown(row[name]) for name in COLUMNS)),
+        quality=lambda row: float(row["iou"]),
+        done="answered",
+    )
     yield from _mistakes(figures)
     yield from _worst([row for row in rows if row["mean_iou"] is not None])
 

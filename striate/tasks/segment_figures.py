@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.data.records import Classes
-from striate.tasks.intervals import SURE
+from striate.tasks.intervals import jackknife_margin
 
 COUNTS = (
     "right",
@@ -76,8 +76,7 @@ def border_f1(counts: Counts) -> Floats:
 def margins(counts: Counts) -> Mapping[str, float | None]:
     """How far figures may be off with 95 % confidence because the pictures are few; None for fewer than two.
 
-    Of sums over pictures by the infinitesimal jackknife (as in `detect_margin`): how a figure would move if a picture
-    weighed a little more, squared and summed over the pictures. Of the boundaries' mean its standard error.
+    Of sums over pictures by the infinitesimal jackknife; of the boundaries' mean that is its standard error.
     """
     right, true, answered = (counts[:, at].astype(np.float64) for at in range(3))
     union = true + answered - right
@@ -90,7 +89,7 @@ def margins(counts: Counts) -> Mapping[str, float | None]:
         "pixel_accuracy": _moved(right.sum(1, keepdims=True), true.sum(1, keepdims=True))[:, 0],
         "boundary_f1": (borders - borders.mean()) / len(borders) if len(borders) else borders,
     }
-    return {name: _margin(each) for name, each in moved.items()}
+    return {name: jackknife_margin(each) for name, each in moved.items()}
 
 
 def _moved(part: Floats, whole: Floats) -> Floats:
@@ -98,11 +97,6 @@ def _moved(part: Floats, whole: Floats) -> Floats:
     total = np.where(whole.sum(0) > 0, whole.sum(0), 1)
     moved: Floats = (part - part.sum(0) / total * whole) / total
     return moved
-
-
-def _margin(moved: Floats) -> float | None:
-    images = len(moved)
-    return SURE * float(np.sqrt((moved**2).sum() * images / (images - 1))) if images > 1 else None
 
 
 def ratio(part: Any, whole: Any, where: Any = True) -> Any:

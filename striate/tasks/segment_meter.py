@@ -46,7 +46,7 @@ class SegmentMeter:
         ):
             counts.append(self._compared(cast("Mask", record.target).indices(), answered))
             parts = self._loss.parts(outputs[row : row + 1], targets[row : row + 1])
-            seen = bool((cast("Mask", batch.targets[row]).indices() != UNKNOWN).any())
+            seen = bool((targets[row] != UNKNOWN).any())
             losses.append(float(sum(parts.values())) if seen else math.nan)
         self._counted.add(
             {"counts": torch.from_numpy(np.stack(counts)), "losses": torch.tensor(losses, dtype=torch.float64)}

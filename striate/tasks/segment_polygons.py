@@ -46,8 +46,8 @@ def polygons(indices: NDArray[np.uint8], *, tolerance: float = TOLERANCE, least:
     holes: list[tuple[int, Ring, float]] = []
     for index, ring in _rings(indices):
         twice = _twice_area(ring)
-        (outer if twice > 0 else holes).append((index, ring, abs(twice) / 2))
-    outer = [each for each in outer if each[2] >= smallest]
+        if abs(twice) / 2 >= smallest:
+            (outer if twice > 0 else holes).append((index, ring, abs(twice) / 2))
     inside: list[list[tuple[Ring, float]]] = [[] for _ in outer]
     for index, ring, area in holes:
         around = [
@@ -55,7 +55,7 @@ def polygons(indices: NDArray[np.uint8], *, tolerance: float = TOLERANCE, least:
             for at, (other, shell, size) in enumerate(outer)
             if other == index and size > area and _within(ring, shell)
         ]
-        if area >= smallest and around:
+        if around:
             inside[min(around, key=lambda at: outer[at][2])].append((ring, area))
     found = [
         Polygon(
@@ -94,10 +94,10 @@ def _rings(indices: NDArray[np.uint8]) -> Iterator[tuple[int, Ring]]:
         next_way = np.where(beside, (way - 1) % 4, np.where(ahead, way, (way + 1) % 4))
         keys = (rows * (width + 2) + columns) * 4 + way
         following |= zip(keys.tolist(), ((next_rows * (width + 2) + next_columns) * 4 + next_way).tolist(), strict=True)
-    while following:
-        first, edge = next(iter(following.items()))
-        edges = [first]
-        del following[first]
+    for first in tuple(following):
+        if first not in following:
+            continue  # it is of a border that was gone along
+        edges, edge = [first], following.pop(first)
         while edge != first:
             edges.append(edge)
             edge = following.pop(edge)
@@ -109,8 +109,8 @@ def _corners(edges: NDArray[np.int64], padded: NDArray[np.int64]) -> tuple[int, 
     pixels, ways = np.divmod(edges, 4)
     rows, columns = np.divmod(pixels, padded.shape[1])
     # Where an edge begins: the pixel's upper left corner going east, and so on clockwise; less one for the padding.
-    x = columns - 1 + np.isin(ways, (_SOUTH, _WEST))
-    y = rows - 1 + np.isin(ways, (_WEST, _NORTH))
+    x = columns - 1 + ((ways == _SOUTH) | (ways == _WEST))
+    y = rows - 1 + ((ways == _WEST) | (ways == _NORTH))
     turns = ways != np.roll(ways, 1)
     return int(padded[rows[0], columns[0]]), np.stack([x, y], axis=1)[turns]
 

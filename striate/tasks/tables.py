@@ -1,6 +1,11 @@
 """Tables as people read them on a terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from striate.data.names import counted, printable
+
+MOST_CLASSES = 40
 
 
 def table(lines: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -14,3 +19,22 @@ def table(lines: Sequence[Sequence[str]]) -> Iterator[str]:
     for first, *others in lines:
         cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         yield "  ".join([first.ljust(widths[0]), *cells])
+
+
+def table_of_classes(
+    titles: Sequence[str],
+    classes: Sequence[Mapping[str, Any]],
+    cells: Callable[[Mapping[str, Any]], Sequence[str]],
+    *,
+    quality: Callable[[Mapping[str, Any]], float],
+    done: str,
+) -> Iterator[str]:
+    """Lines, the first empty: the ``name`` of each class, and its cells below the titles.
+
+    Of more than 40 classes those of the least ``quality`` are shown; the others are ``done`` ("recognised") better.
+    """
+    worst = sorted(classes, key=quality)[:MOST_CLASSES] if len(classes) > MOST_CLASSES else classes
+    yield ""
+    yield from table([("class", *titles), *((printable(row["name"]), *cells(row)) for row in worst)])
+    if len(worst) < len(classes):
+        yield f"and {counted(len(classes) - len(worst), 'class', 'classes')} that are {done} better"

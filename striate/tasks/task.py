@@ -42,6 +42,19 @@ def shown(figure: float | None) -> str:
     return "-" if figure is None else f"{figure:.3f}"
 
 
+def with_margin(share: float | None, margin: float | None) -> str:
+    """A share as people read it, with where the true one lies if it is known how far this may be off.
+
+    Example:
+        >>> with_margin(0.48, 0.04), with_margin(1.0, None)
+        ('0.480, with 95 % confidence between 0.440 and 0.520', '1.000')
+    """
+    if share is None or margin is None:
+        return shown(share)
+    low, high = max(0.0, share - margin), min(1.0, share + margin)
+    return f"{shown(share)}, with 95 % confidence between {shown(low)} and {shown(high)}"
+
+
 def in_range(kind: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What a model file keeps of a task's settings, a dataclass ``kind``: seen to be in the ranges of a recipe.
 

@@ -3,7 +3,7 @@
 import pytest
 
 from striate import modelfile
-from striate.base.errors import RecipeError
+from striate.base.errors import DataError, RecipeError
 from striate.data.records import Classes
 from striate.data.settings import DataSettings
 from striate.evaluation import evaluate
@@ -66,6 +66,10 @@ def test_from_python_it_reads_data_as_a_recipe_says(tmp_path, faulty):
     model, data = detector(tmp_path / "learnt.safetensors"), tmp_path / faulty
     mended = {"clip": True, "drop_degenerate": True, "drop_duplicates": True, "unlabelled": "background"}
     assert evaluate(model, data, changes=mended).images == 3
+    coco(data / "instances.json", [instance()])
+    with pytest.raises(DataError, match="more than one format: coco and voc"):
+        evaluate(model, data, changes=mended)
+    assert evaluate(model, data, changes={**mended, "format": "voc"}).images == 3
     for wrong, said in (
         ({"clop": True}, "Did you mean 'clip'"),
         ({"group": "near"}, "no field 'group'"),

@@ -256,3 +256,13 @@ def test_help_names_every_flag(striate):
         "--border",
     )
     assert all(flag in answer.out for flag in flags)
+
+
+def test_a_network_without_classes_is_said_to_be_of_pictures_alone(striate, tmp_path):
+    from safetensors.torch import save_file
+
+    from striate.models import build
+
+    save_file(build("espcn", seed=1).state_dict(), tmp_path / "theirs.safetensors")
+    answer = striate("import", "theirs.safetensors", "--model", "espcn", "--out", "ours.safetensors")
+    assert answer.out.startswith("wrote ours.safetensors: espcn, pictures of any size, rgb (described)\nnext: ")

@@ -240,7 +240,12 @@ def test_help_is_an_answer(striate, words):
 
 def test_help_says_what_is_trained_of_which_data(striate, tmp_path):
     said = " ".join(striate("--help").out.split())
-    for task, answering in (("classify", "classifier"), ("detect", "detector")):
+    for task, answering in (
+        ("classify", "classifier"),
+        ("detect", "detector"),
+        ("segment", "network for segmentation"),
+        ("upscale", "network for super-resolution"),
+    ):
         data = Dataset(tmp_path, "any", Classes(("a", "b")), (), 3, task=task)
         assert f"a {answering} ({task_named(task, data.classes).default_model(data)})" in said
 

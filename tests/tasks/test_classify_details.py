@@ -6,7 +6,8 @@ import torch
 from striate.data.records import Batch, Classes
 from striate.data.targets import ClassIndex
 from striate.tasks.classify import Classify
-from striate.tasks.classify_details import MOST_CLASSES, MOST_PICTURES
+from striate.tasks.classify_details import MOST_PICTURES
+from striate.tasks.tables import MOST_CLASSES
 
 
 def lines(true, answered, probabilities, names):
