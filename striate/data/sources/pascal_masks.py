@@ -12,8 +12,9 @@ from striate.data.names import counted, listed, printable
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated
+from striate.data.sources.folder_tree import any_picture, glimpsed
 from striate.data.sources.mask_dataset import masks_dataset
-from striate.data.sources.mask_pairs import Pairs, glimpsed
+from striate.data.sources.mask_pairs import Pairs
 from striate.data.sources.masks import table_in
 from striate.data.sources.pascal_voc import CLASS_MASKS, OBJECT_MASKS, of_lists
 from striate.data.sources.picture_index import PictureIndex
@@ -26,13 +27,8 @@ NAMES = (
 
 def recognises(path: Path) -> bool:
     """Whether the folder, or one of those in the two levels below it, has a ``SegmentationClass`` with pictures."""
-    level = [path]
-    for _ in range(3):
-        found = [folder for each in level for folder in glimpsed(each)[1]]
-        if any(folder.name == CLASS_MASKS and glimpsed(folder)[0] for folder in found):
-            return True
-        level = found
-    return False
+    found = (folder for _, _, folders in glimpsed(path) for folder in folders)
+    return any(folder.name == CLASS_MASKS and any_picture(folder) for folder in found)
 
 
 def read(path: Path, settings: DataSettings, workers: int) -> Dataset:

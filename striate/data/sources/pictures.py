@@ -10,7 +10,6 @@ from striate.data.names import counted, listed, printable
 from striate.data.records import Classes, Dataset
 from striate.data.scan import hash_files
 from striate.data.settings import DataSettings
-from striate.data.sources import class_folders
 from striate.data.sources.assembly import Columns, assemble
 from striate.data.sources.class_folders import channels_of
 from striate.data.sources.folder_tree import Folder, any_picture, walk
@@ -20,7 +19,7 @@ from striate.data.targets import LARGER
 
 def recognises(path: Path) -> bool:
     """Whether it is a folder that holds a picture, however deep."""
-    return any_picture(path) or class_folders.recognises(path)
+    return any_picture(path)
 
 
 def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
