@@ -76,6 +76,13 @@ def test_one_folder_is_boxes_for_one_task_and_masks_for_another(tmp_path):
         assert (data.task, data.classes.names) == ("detect", ("cat", "dog"))
 
 
+def test_a_name_that_is_taken_for_a_picture_of_another_folder_is_told_as_with_boxes(tmp_path):
+    picture(tmp_path / "val" / "a.png", 8, 6)
+    coco(tmp_path / "a.json", [BIG], [IMAGE | {"file_name": "train/a.png"}], CATEGORIES)
+    told = [open_data(tmp_path, task=task).notices[-1] for task in ("detect", "segment")]
+    assert told[0] == told[1] and "a.json ('train/a.png', taken: val/a.png)" in told[0]
+
+
 def test_a_picture_without_objects_is_ground(tmp_path):
     picture(tmp_path / "b.png", 8, 6, seed=1)
     data = read(tmp_path, BIG, images=(IMAGE, IMAGE | {"id": 2, "file_name": "b.png"}))
