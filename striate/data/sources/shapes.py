@@ -21,7 +21,7 @@ from striate.data.sources.boxes import Annotated, Annotation, annotated_dataset,
 from striate.data.sources.class_table import IGNORED
 from striate.data.sources.faults import Fault, Report
 from striate.data.sources.picture_index import PictureIndex
-from striate.data.sources.text_files import number
+from striate.data.sources.text_files import whole
 from striate.data.targets import Mask
 from striate.pictures.decode import MAX_PIXELS
 from striate.pictures.geometry import UNKNOWN
@@ -195,7 +195,7 @@ def runs_in(covered: NDArray[np.bool_]) -> dict[str, Any]:
 
 def sides_of(height: object, width: object, where: str) -> tuple[int, int]:
     """The height and width that an annotation file says; raises DataError where no picture has them."""
-    sides = int(number(height, where, "height")), int(number(width, where, "width"))
+    sides = whole(height, where, "height"), whole(width, where, "width")
     if min(sides) < 1 or sides[0] * sides[1] > MAX_PIXELS:
         raise DataError(f"{where}: claims a picture of {sides[1]} x {sides[0]} pixels")
     return sides

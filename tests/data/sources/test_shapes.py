@@ -230,6 +230,18 @@ CVATS_FAULTS = {
         CVAT.format('<mask label="car" rle="0, 9" left="0" top="0" width="9" height="1"/>'),
         "annotations.xml:5: a mask of 9 x 1 at 0, 0",
     ),
+    "mask of no size": (
+        CVAT.format('<mask label="car" rle="0, 4" left="2" top="2" width="-2" height="-2"/>'),
+        "annotations.xml:5: a mask of -2 x -2 at 2, 2",
+    ),
+    "half a run": (
+        CVAT.format('<mask label="car" rle="0,1.5" left="0" top="0" width="1" height="1"/>'),
+        "annotations.xml:5: rle is '1.5'; expected a whole number of pixels",
+    ),
+    "half a pixel": (
+        CVAT.replace('width="8"', 'width="8.5"'),
+        "annotations.xml:4: width is '8.5'; expected a whole number of pixels",
+    ),
     "claim": (CVAT.replace('width="8"', 'width="99999999"'), "annotations.xml:4: claims a picture of 99999999 x 6"),
     "other": (CVAT.format('<circle label="car"/>'), "holds <circle>; expected polygon, mask, box or ellipse"),
     "no picture": (CVAT.replace('name="a.png"', 'name="b.png"'), "annotations.xml:4 ('b.png'"),
