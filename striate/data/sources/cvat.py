@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, quoted
+from striate.data.names import listed, printable, quoted
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, passed_over
 from striate.data.sources.layouts import split_names
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.shapes import circle, runs_in, shapes_dataset, sides_of
+from striate.data.sources.shapes import circle, runs_in, shapes_dataset, sides_of, undrawn
 from striate.data.sources.text_files import Element, number, read_xml, whole
 
 _STARTS = re.compile(r"<annotations[\s>]")
@@ -65,10 +65,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     used = {str(each.label): each.where for picture in pictures for each in picture.objects or ()}
     if names and (strange := [name for name in used if name not in names]):
         raise DataError(f"{used[strange[0]]}: the label is {quoted(strange[0])}; the task has {listed([*names])}")
-    notices = passed_over(index, pictures)
-    notices += [f"passed over {counted(len(lines), 'line or point', 'lines and points')}: {listed(lines)}"] * bool(
-        lines
-    )
+    notices = [*passed_over(index, pictures), *undrawn(lines)]
     return shapes_dataset(index, "cvat", pictures, [*names] or None, settings, workers, notices=notices)
 
 

@@ -193,6 +193,12 @@ def runs_in(covered: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": [*covered.shape], "counts": counts}
 
 
+def undrawn(lines: Sequence[str]) -> list[str]:
+    """The notice on lines and points, by their places, which cover nothing, if there are any."""
+    what = counted(len(lines), "line or point", "lines and points")
+    return [f"passed over {what}: {listed(lines)}"] * bool(lines)
+
+
 def sides_of(height: object, width: object, where: str) -> tuple[int, int]:
     """The height and width that an annotation file says; raises DataError where no picture has them."""
     sides = whole(height, where, "height"), whole(width, where, "width")
