@@ -159,6 +159,11 @@ def test_one_table_that_changes_is_another_fingerprint_of_coloured_masks(tmp_pat
     assert fingerprint(open_data(tmp_path)) != before
 
 
+def test_grey_colours_of_a_table_of_colours_are_not_said_to_be_taken_for_values(tmp_path):
+    pairs(tmp_path, COLOURS[rows(0)], COLOURS[rows(0, 1)], classes="0 0 0 sky\n9 8 7 road\n")
+    assert open_data(tmp_path).notices == ()
+
+
 def test_a_split_alone_finds_the_classes_beside_it(tmp_path):
     pairs(tmp_path / "val", rows(0, 1), classes=None)
     (tmp_path / "classes.txt").write_text("sky\nroad\n")
