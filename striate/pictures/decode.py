@@ -66,6 +66,7 @@ class Header:
 
 
 _WHOLE = Shrunk(1)
+_TRANSPOSED, _FROM_BELOW, _FROM_RIGHT = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)  # of EXIF's orientations
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,22 +293,28 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def _upright(pixels: Pixels, stored: tuple[int, int], factor: int, orientation: int, remark: Remark = "") -> Decoded:
-    """Undo the turn that the camera noted: EXIF 2.32, tag 274, says where the first row and column belong.
+    """Undo the turn that the camera noted.
 
     ``pixels`` are as the file stores them, ``stored`` is their width and height before they were reduced by ``factor``.
     """
     width, height = stored
     if orientation == 1:
         return Decoded(pixels, height, width, Shrunk(factor), remark)
-    if orientation >= 5:  # rows are columns
-        pixels = pixels.transpose(1, 0, 2)
+    if orientation in _TRANSPOSED:
         height, width = width, height
-    shrunk = Shrunk(factor, top=orientation in (3, 4, 7, 8), left=orientation in (2, 3, 6, 7))
-    if shrunk.top:
+    shrunk = Shrunk(factor, top=orientation in _FROM_BELOW, left=orientation in _FROM_RIGHT)
+    return Decoded(turned(pixels, orientation), height, width, shrunk, remark)
+
+
+def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Stored pixels ``[H, W, ...]`` upright: EXIF 2.32, tag 274, says where the first row and column belong."""
+    if orientation in _TRANSPOSED:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in _FROM_BELOW:
         pixels = pixels[::-1]
-    if shrunk.left:
+    if orientation in _FROM_RIGHT:
         pixels = pixels[:, ::-1]
-    return Decoded(np.ascontiguousarray(pixels), height, width, shrunk, remark)
+    return np.ascontiguousarray(pixels)
 
 
 def checked(source: Path | bytes) -> Path | bytes:

@@ -12,20 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from striate.base.errors import DataError
-from striate.pictures.decode import checked, explained, open_picture, orientation_of
+from striate.pictures.decode import checked, explained, open_picture, orientation_of, turned
 
 Kind = Literal["grey", "palette", "colour"]
 Numbers = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _SCALED = {"L;2": 85, "L;4": 17}  # PNG's grey of 2 and 4 bits, which Pillow spreads over 0 to 255
 _WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -85,12 +76,11 @@ def read_mask(source: Path, name: str | None = None) -> StoredMask:
         # Asking for the orientation of a PNG reads its pixels, after which nothing says how they were stored.
         scale = max((_SCALED.get(str(tile.args), 1) for tile in getattr(image, "tile", ())), default=1)
         lossy = image.format in ("JPEG", "MPO")
-        turn = _TURNS.get(orientation_of(image))
-        upright = image.transpose(turn) if turn is not None else image
-        numbers, kind, palette, see_through = _numbers(upright)
+        orientation = orientation_of(image)
+        numbers, kind, palette, see_through = _numbers(image)
         if scale > 1:
             numbers = (numbers // scale).astype(np.uint8)
-        return StoredMask(numbers, kind, palette, lossy, see_through, turn is not None)
+        return StoredMask(turned(numbers, orientation), kind, palette, lossy, see_through, orientation != 1)
 
 
 def _numbers(image: Image.Image) -> tuple[Numbers, Kind, tuple[int, ...], bool]:
