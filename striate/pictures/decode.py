@@ -23,7 +23,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from striate.base.errors import DataError, DecodeError
 from striate.pictures.channels import Channels, Pixels, to_channels, with_pillow
-from striate.pictures.depth import is_wide, refuse_integers, remark_on
+from striate.pictures.depth import is_wide, of_16_bits, refuse_integers, remark_on
 from striate.pictures.geometry import Geometry, Shrunk
 from striate.pictures.heif import open_heif
 from striate.pictures.jpeg import END, has_end, lacks_only_its_end
@@ -239,12 +239,7 @@ def _array(image: Image.Image, alpha: bool) -> NDArray[Any]:
     image.load()
     mode = _plain_mode(image, alpha)
     array = np.asarray(image if image.mode == mode else image.convert(mode))
-    if mode == "I":  # 32-bit: Pillow's home for 16-bit pictures of older formats
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high > 65535:
-            raise DataError(f"its numbers are integers from {low} to {high}, where at most 16 bits were expected")
-        array = array.astype(np.uint16)
-    return array
+    return of_16_bits(array) if mode == "I" else array  # Pillow's home for 16-bit pictures of older formats
 
 
 def _plain_mode(image: Image.Image, alpha: bool) -> str:

@@ -5,7 +5,7 @@ Numbers may be grey values, places in a palette or colours. Files are turned upr
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,12 @@ from PIL import Image
 
 from striate.base.errors import DataError
 from striate.pictures.decode import checked, explained, open_picture, orientation_of, turned
+from striate.pictures.depth import of_16_bits
 
 Kind = Literal["grey", "palette", "colour"]
 Numbers = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
 
 _SCALED = {"L;2": 85, "L;4": 17}  # PNG's grey of 2 and 4 bits, which Pillow spreads over 0 to 255
-_WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,8 +98,8 @@ def _numbers(image: Image.Image) -> tuple[Numbers, Kind, tuple[int, ...], bool]:
         return _packed(pixels), "colour", (), see_through
     if image.mode in ("RGB", "RGBX"):
         return _packed(pixels), "colour", (), False
-    if image.mode in _WIDE:
-        return _wide(pixels), "grey", (), False
+    if image.mode[0] == "I":  # of 16 bits, or of 32 where only 16 may be used
+        return of_16_bits(pixels), "grey", (), False
     raise DataError(f"it is a picture of mode {image.mode}, where a mask has grey values, a palette or colours")
 
 
@@ -120,11 +120,3 @@ def read_indices(source: Path, name: str | None = None) -> NDArray[np.uint8]:
 def _packed(colours: NDArray[np.uint8] | NDArray[np.uint32]) -> NDArray[np.uint32]:
     red, green, blue = (colours[..., band].astype(np.uint32) for band in range(3))
     return np.asarray(red << 16 | green << 8 | blue, dtype=np.uint32)
-
-
-def _wide(numbers: NDArray[Any]) -> NDArray[np.uint16]:
-    """16 bits of what Pillow may keep in 32."""
-    low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
-    if low < 0 or high > 65535:
-        raise DataError(f"its numbers are integers from {low} to {high}, where at most 16 bits were expected")
-    return numbers.astype(np.uint16)
