@@ -11,7 +11,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from striate.data.names import printable
+from striate.data.names import composed, printable
 from striate.data.records import Split
 from striate.data.sources.folder_tree import Folder, any_picture, glimpsed, is_picture
 from striate.data.sources.layouts import MASK_WORDS, PICTURE_WORDS, split_names
@@ -56,24 +56,23 @@ def role(name: str) -> tuple[bool, str]:
 def pairs_in(tree: Folder, suffix: str | None) -> Pairs:
     """The pairs below a folder; with ``suffix`` all masks have it, and other files among masks are passed over."""
     found = Pairs()
-    suffixes = SUFFIXES if suffix is None else (suffix,)
+    suffixes = SUFFIXES if suffix is None else (composed(suffix),)
     paths = tree.all_pictures()
     roles = {path: [role(part) for part in path.relative_to(tree.path).parts[:-1]] for path in paths}
     masks = [path for path in paths if any(of_masks for of_masks, _ in roles[path])]
     if not masks:
-        stems = {(path.parent, path.stem) for path in paths}
+        stems = {(path.parent, composed(path.stem)) for path in paths}
         masks = [path for path in paths if _bare(path, suffixes, stems)]
     of_masks = set(masks)
-    keys = {path: tuple(rest for _, rest in roles[path] if rest) for path in paths}
+    keys = {path: tuple(composed(rest) for _, rest in roles[path] if rest) for path in paths}
     pictures: dict[_Key, list[Path]] = {}
     for path in paths:
         if path not in of_masks:
-            pictures.setdefault((keys[path], path.stem), []).append(path)
+            pictures.setdefault((keys[path], composed(path.stem)), []).append(path)
     partners: dict[_Key, list[Path]] = {}
     for path in masks:
-        stems_meant = [path.stem] * (suffix is None) + [
-            path.stem.removesuffix(each) for each in suffixes if path.stem.endswith(each)
-        ]
+        name = composed(path.stem)
+        stems_meant = [name] * (suffix is None) + [name.removesuffix(each) for each in suffixes if name.endswith(each)]
         meant = [(keys[path], stem) for stem in stems_meant if (keys[path], stem) in pictures]
         if meant:
             partners.setdefault(meant[0], []).append(path)
@@ -94,7 +93,8 @@ def pairs_in(tree: Folder, suffix: str | None) -> Pairs:
 
 def _bare(path: Path, suffixes: Sequence[str], stems: Set[tuple[Path, str]]) -> bool:
     """Whether a file beside its picture is a mask: it has a suffix behind the name of another file."""
-    return any(path.stem.endswith(each) and (path.parent, path.stem.removesuffix(each)) in stems for each in suffixes)
+    name = composed(path.stem)
+    return any(name.endswith(each) and (path.parent, name.removesuffix(each)) in stems for each in suffixes)
 
 
 def looks_like_pairs(path: Path) -> bool:
@@ -114,6 +114,6 @@ def _side_by_side(folders: Sequence[Path]) -> bool:
 
 def _in_one_folder(names: Sequence[str]) -> bool:
     """At least half of the pictures have a mask beside them."""
-    stems = {os.path.splitext(name)[0] for name in names if is_picture(name)}  # noqa: PTH122 (there may be many)
+    stems = {composed(os.path.splitext(name)[0]) for name in names if is_picture(name)}  # noqa: PTH122 (many)
     masked = {stem for stem in stems for each in SUFFIXES if f"{stem}{each}" in stems}
     return 0 < len(stems) <= 3 * len(masked)

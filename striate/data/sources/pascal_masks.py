@@ -8,7 +8,7 @@ from pathlib import Path
 
 from striate.base.errors import DataError
 from striate.data.mask_facts import MaskFacts, mask_facts
-from striate.data.names import counted, listed, printable
+from striate.data.names import composed, counted, listed, printable
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated
@@ -38,10 +38,10 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         DataError: no masks, a list of what is not there, and what `masks_dataset` refuses.
     """
     index = PictureIndex(path, aside=(CLASS_MASKS, OBJECT_MASKS))
-    masks = {each.stem: each for each in index.tree.all_pictures() if each.parent.name == CLASS_MASKS}
+    masks = {composed(each.stem): each for each in index.tree.all_pictures() if each.parent.name == CLASS_MASKS}
     if not path.is_dir() or not masks:
         raise DataError(f"{printable(path)} holds no {CLASS_MASKS} with masks; expected it beside JPEGImages")
-    known = [(each.stem, Annotated(each, index.where(each), None)) for each in index.pictures]
+    known = [(composed(each.stem), Annotated(each, index.where(each), None)) for each in index.pictures]
     notices: list[str] = []
     chosen = of_lists(index, known, "Segmentation", notices)
     if len(chosen) == len(known) and not any(each.split for each in chosen):
@@ -51,7 +51,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     pairs = Pairs()
     for picture in chosen:
         assert picture.path is not None
-        if mask := masks.pop(picture.path.stem, None):
+        if mask := masks.pop(composed(picture.path.stem), None):
             pairs.pairs.append((picture.path, mask))
             pairs.splits.append(picture.split or index.split_of(picture.path))
         else:

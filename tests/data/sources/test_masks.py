@@ -24,6 +24,8 @@ LAYOUTS = {
     "train alone": ("train/images/a.jpg train/masks/a.png", {"train/images/a.jpg": None}),
     "suffixes": ("images/a.jpg masks/a_gt.png", {"images/a.jpg": None}),
     "beside": ("a.jpg a_mask.png b.jpg b_label.png", {"a.jpg": None, "b.jpg": None}),
+    "accents": ("images/\xe9.jpg masks/e\u0301_gt.png", {"images/\xe9.jpg": None}),
+    "accents, beside": ("\xe9.jpg e\u0301_gt.png", {"\xe9.jpg": None}),
     "deeper": ("images/{s}/rome/a.jpg gt/{s}/rome/a.png", {"images/{s}/rome/a.jpg": "{s}"}),
 }
 
