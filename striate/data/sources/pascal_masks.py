@@ -38,7 +38,13 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         DataError: no masks, a list of what is not there, and what `masks_dataset` refuses.
     """
     index = PictureIndex(path, aside=(CLASS_MASKS, OBJECT_MASKS))
-    masks = {composed(each.stem): each for each in index.tree.all_pictures() if each.parent.name == CLASS_MASKS}
+    masks: dict[str, Path] = {}
+    for each in index.tree.all_pictures():
+        if each.parent.name == CLASS_MASKS and (other := masks.setdefault(composed(each.stem), each)) is not each:
+            raise DataError(
+                f"{printable(path)}: two masks of one name, {index.where(other)} and {index.where(each)}; give the "
+                "folder of one of them, or rename one and its picture"
+            )
     if not path.is_dir() or not masks:
         raise DataError(f"{printable(path)} holds no {CLASS_MASKS} with masks; expected it beside JPEGImages")
     known = [(composed(each.stem), Annotated(each, index.where(each), None)) for each in index.pictures]

@@ -61,6 +61,16 @@ def test_accents_may_be_written_otherwise_in_the_names_of_masks(tmp_path):
     assert len(open_data(tmp_path).records) == 2
 
 
+def test_masks_of_one_name_are_no_ones(tmp_path):
+    for folder in ("one", "two"):
+        vocs(tmp_path / folder, "a")
+    with pytest.raises(
+        DataError, match=r"two masks of one name, one/SegmentationClass/a\.png and two/Segm.*; give the"
+    ):
+        open_data(tmp_path, task="segment", settings=DataSettings(unlabelled="skip"))
+    assert len(open_data(tmp_path / "one").records) == 1
+
+
 def test_another_palette_is_another_set_of_classes(tmp_path):
     vocs(tmp_path, "a", palette=[*PALETTE[:45], 1, 2, 3, *PALETTE[48:]])
     with pytest.raises(DataError, match="masks have the values 0, 15, 20, which are no class indices"):
