@@ -1,7 +1,6 @@
 """What a picture file holds beside the colours that are decoded, for a picture that is made of it."""
 
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,17 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from striate.pictures.decode import explained, open_picture, orientation_of
+from striate.pictures.decode import explained, open_picture, orientation_of, turned
 
-_TURNS: Mapping[int, Image.Transpose] = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _GREY = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _OF_THE_FILE = frozenset(
     {*range(254, 260), 262, 266, 273, 274, 277, 278, 279, 284, 297, *range(317, 348), 512, 513, 514}
@@ -62,8 +52,7 @@ def beside(source: Path, *, size: tuple[int, int], name: str | None = None) -> B
             profile = None
         alpha = None
         if image.has_transparency_data:
-            band = image.convert("RGBA").getchannel("A")
-            alpha = np.asarray(band.transpose(_TURNS[orientation]) if orientation in _TURNS else band)
+            alpha = turned(np.asarray(image.convert("RGBA").getchannel("A")), orientation)
         return Beside(grey, None if alpha is None or alpha.min() == 255 else alpha, exif, profile)
 
 

@@ -23,7 +23,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from striate.base.errors import DataError, DecodeError
 from striate.pictures.channels import Channels, Pixels, to_channels, with_pillow
-from striate.pictures.depth import is_wide, refuse_integers, remark_on
+from striate.pictures.depth import is_wide, of_16_bits, refuse_integers, remark_on
 from striate.pictures.geometry import Geometry, Shrunk
 from striate.pictures.heif import open_heif
 from striate.pictures.jpeg import END, has_end, lacks_only_its_end
@@ -66,6 +66,7 @@ class Header:
 
 
 _WHOLE = Shrunk(1)
+_TRANSPOSED, _FROM_BELOW, _FROM_RIGHT = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)  # of EXIF's orientations
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,12 +239,7 @@ def _array(image: Image.Image, alpha: bool) -> NDArray[Any]:
     image.load()
     mode = _plain_mode(image, alpha)
     array = np.asarray(image if image.mode == mode else image.convert(mode))
-    if mode == "I":  # 32-bit: Pillow's home for 16-bit pictures of older formats
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high > 65535:
-            raise DataError(f"its numbers are integers from {low} to {high}, where at most 16 bits were expected")
-        array = array.astype(np.uint16)
-    return array
+    return of_16_bits(array) if mode == "I" else array  # Pillow's home for 16-bit pictures of older formats
 
 
 def _plain_mode(image: Image.Image, alpha: bool) -> str:
@@ -292,22 +288,28 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def _upright(pixels: Pixels, stored: tuple[int, int], factor: int, orientation: int, remark: Remark = "") -> Decoded:
-    """Undo the turn that the camera noted: EXIF 2.32, tag 274, says where the first row and column belong.
+    """Undo the turn that the camera noted.
 
     ``pixels`` are as the file stores them, ``stored`` is their width and height before they were reduced by ``factor``.
     """
     width, height = stored
     if orientation == 1:
         return Decoded(pixels, height, width, Shrunk(factor), remark)
-    if orientation >= 5:  # rows are columns
-        pixels = pixels.transpose(1, 0, 2)
+    if orientation in _TRANSPOSED:
         height, width = width, height
-    shrunk = Shrunk(factor, top=orientation in (3, 4, 7, 8), left=orientation in (2, 3, 6, 7))
-    if shrunk.top:
+    shrunk = Shrunk(factor, top=orientation in _FROM_BELOW, left=orientation in _FROM_RIGHT)
+    return Decoded(turned(pixels, orientation), height, width, shrunk, remark)
+
+
+def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Stored pixels ``[H, W, ...]`` upright: EXIF 2.32, tag 274, says where the first row and column belong."""
+    if orientation in _TRANSPOSED:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in _FROM_BELOW:
         pixels = pixels[::-1]
-    if shrunk.left:
+    if orientation in _FROM_RIGHT:
         pixels = pixels[:, ::-1]
-    return Decoded(np.ascontiguousarray(pixels), height, width, shrunk, remark)
+    return np.ascontiguousarray(pixels)
 
 
 def checked(source: Path | bytes) -> Path | bytes:

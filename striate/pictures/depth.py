@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -30,6 +31,18 @@ def refuse_integers(image: Image.Image) -> None:
 def is_wide(image: Image.Image) -> bool:
     """Whether the file's numbers have more than 8 bits; asked before Pillow loads them, since of colours it keeps 8."""
     return image.mode[0] == "I" or ";16" in str(getattr(image, "tile", ""))
+
+
+def of_16_bits(numbers: NDArray[Any]) -> NDArray[np.uint16]:
+    """16 bits of what Pillow may keep in 32.
+
+    Raises:
+        DataError: some need more.
+    """
+    low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
+    if low < 0 or high > 65535:
+        raise DataError(f"its numbers are integers from {low} to {high}, where at most 16 bits were expected")
+    return numbers.astype(np.uint16)
 
 
 def remark_on(numbers: NDArray[Any], wide: bool) -> Remark:

@@ -5,29 +5,20 @@ Numbers may be grey values, places in a palette or colours. Files are turned upr
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from striate.base.errors import DataError
-from striate.pictures.decode import checked, explained, open_picture, orientation_of
+from striate.pictures.decode import checked, explained, open_picture, orientation_of, turned
+from striate.pictures.depth import of_16_bits
 
 Kind = Literal["grey", "palette", "colour"]
 Numbers = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _SCALED = {"L;2": 85, "L;4": 17}  # PNG's grey of 2 and 4 bits, which Pillow spreads over 0 to 255
-_WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,12 +76,11 @@ def read_mask(source: Path, name: str | None = None) -> StoredMask:
         # Asking for the orientation of a PNG reads its pixels, after which nothing says how they were stored.
         scale = max((_SCALED.get(str(tile.args), 1) for tile in getattr(image, "tile", ())), default=1)
         lossy = image.format in ("JPEG", "MPO")
-        turn = _TURNS.get(orientation_of(image))
-        upright = image.transpose(turn) if turn is not None else image
-        numbers, kind, palette, see_through = _numbers(upright)
+        orientation = orientation_of(image)
+        numbers, kind, palette, see_through = _numbers(image)
         if scale > 1:
             numbers = (numbers // scale).astype(np.uint8)
-        return StoredMask(numbers, kind, palette, lossy, see_through, turn is not None)
+        return StoredMask(turned(numbers, orientation), kind, palette, lossy, see_through, orientation != 1)
 
 
 def _numbers(image: Image.Image) -> tuple[Numbers, Kind, tuple[int, ...], bool]:
@@ -108,8 +98,8 @@ def _numbers(image: Image.Image) -> tuple[Numbers, Kind, tuple[int, ...], bool]:
         return _packed(pixels), "colour", (), see_through
     if image.mode in ("RGB", "RGBX"):
         return _packed(pixels), "colour", (), False
-    if image.mode in _WIDE:
-        return _wide(pixels), "grey", (), False
+    if image.mode[0] == "I":  # of 16 bits, or of 32 where only 16 may be used
+        return of_16_bits(pixels), "grey", (), False
     raise DataError(f"it is a picture of mode {image.mode}, where a mask has grey values, a palette or colours")
 
 
@@ -130,11 +120,3 @@ def read_indices(source: Path, name: str | None = None) -> NDArray[np.uint8]:
 def _packed(colours: NDArray[np.uint8] | NDArray[np.uint32]) -> NDArray[np.uint32]:
     red, green, blue = (colours[..., band].astype(np.uint32) for band in range(3))
     return np.asarray(red << 16 | green << 8 | blue, dtype=np.uint32)
-
-
-def _wide(numbers: NDArray[Any]) -> NDArray[np.uint16]:
-    """16 bits of what Pillow may keep in 32."""
-    low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
-    if low < 0 or high > 65535:
-        raise DataError(f"its numbers are integers from {low} to {high}, where at most 16 bits were expected")
-    return numbers.astype(np.uint16)

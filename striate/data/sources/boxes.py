@@ -19,7 +19,7 @@ from striate.data.settings import DataSettings
 from striate.data.sources.assembly import Columns, agreed, assemble
 from striate.data.sources.faults import Fault, Report
 from striate.data.sources.picture_index import PictureIndex
-from striate.data.targets import Boxes
+from striate.data.targets import Boxes, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,24 +139,35 @@ def boxes_dataset(
         taken, targets = _largest(index, taken, targets, report)
     if not any(len(target) for target in targets):
         raise DataError(f"{printable(index.root)} has no object in any of {counted(len(paths), 'picture')}")
+    return annotated_dataset(
+        index, format, classes or Classes(tuple(names)), taken, targets, report, workers, notices=notices, task="detect"
+    )
+
+
+def annotated_dataset(
+    index: PictureIndex,
+    format: str,
+    classes: Classes,
+    taken: Sequence[tuple[Path, Annotated]],
+    targets: Sequence[Target],
+    report: Report,
+    workers: int,
+    *,
+    notices: Sequence[str],
+    task: str,
+) -> Dataset:
+    """The data set of the pictures of `taken_of` and what their annotations became, with all that is to be told."""
     paths = [path for path, _ in taken]
-    where = [index.where(path) for path in paths]
+    names = [index.where(path) for path in paths]
     columns = Columns(
         handles=paths,
         targets=targets,
         contents=hash_files(paths, root=index.root, workers=workers),
-        names=where,
-        splits=agreed(index.root, where, [each.split or index.split_of(path) for path, each in taken]),
+        names=names,
+        splits=agreed(index.root, names, [each.split or index.split_of(path) for path, each in taken]),
     )
-    return assemble(
-        index.root,
-        format,
-        classes or Classes(tuple(names)),
-        columns,
-        channels=3,
-        notices=(*notices, *index.notices(), *report.notices()),
-        task="detect",
-    )
+    notices = (*notices, *index.notices(), *report.notices())
+    return assemble(index.root, format, classes, columns, channels=3, notices=notices, task=task)
 
 
 def passed_over(index: PictureIndex, pictures: Iterable[Annotated]) -> list[str]:
@@ -194,6 +205,15 @@ def taken_of(
             else:
                 report.add(fault, picture.where, mended=True)
     return list(taken.items())
+
+
+def resized(picture: Annotated, size: tuple[int, int] | None, report: Report) -> bool:
+    """Whether a picture has another ``size`` than its annotation says, which the report then has."""
+    if not size or not picture.size or size == picture.size:
+        return False
+    (height, width), (theirs, other) = size, picture.size
+    report.add(RESIZED, f"{picture.where} ({width} x {height}, and it says {other} x {theirs})")
+    return True
 
 
 def _largest(
@@ -236,9 +256,7 @@ class _Mending:
     def boxes(self, picture: Annotated, size: tuple[int, int] | None, numbers: Mapping[int | str, int]) -> Boxes:
         """What is left of the picture's objects; ``size`` is the picture's own, None if it cannot be read."""
         objects = picture.objects or []
-        if size and picture.size and size != picture.size:
-            (height, width), (theirs, other) = size, picture.size
-            self.report.add(RESIZED, f"{picture.where} ({width} x {height}, and it says {other:.12g} x {theirs:.12g})")
+        if resized(picture, size, self.report):
             return Boxes.of([], [])
         # That a picture cannot be read is for others to say; parts of its sides stay what they are.
         size = size or picture.size or ((1, 1) if self.relative else None)

@@ -124,23 +124,33 @@ def channels_of(files: Sequence[Path]) -> int:
 
 def _notices(tree: Folder, tops: Tops) -> list[str]:
     """Sentences on all that was passed over."""
-    everything = list(tree.all_folders())
     empty = [folder.path for top in tops.values() for folder in top.folders if not folder.holds_pictures]
     above = {path for top in tops.values() for path in (top.path, *top.path.parents)}
-    beside = [folder for folder in everything if folder.path in above]
+    beside = [folder for folder in tree.all_folders() if folder.path in above]
     loose = [path for folder in beside for path in folder.pictures]
     aside = [folder.path for folder in tree.holding if None not in tops and folder not in beside]
-    hidden = [path for folder in everything for path in folder.hidden]
-    others = [path for folder in everything for path in folder.others]
-    found = (
+    return not_read(
+        tree,
         (empty, "empty class folder", "empty class folders"),
         (loose, "picture beside the class folders", "pictures beside the class folders"),
         (aside, "folder of pictures without classes", "folders of pictures without classes"),
-        (hidden, "hidden file or folder", "hidden files or folders"),
-        (others, "file that is not a picture", "files that are not pictures"),
+    )
+
+
+def not_read(tree: Folder, *more: tuple[Sequence[Path], str, str]) -> list[str]:
+    """Sentences on what is hidden or no picture, and before them on ``more``: paths, and what one and many are."""
+    folders = list(tree.all_folders())
+    found = (
+        *more,
+        ([path for each in folders for path in each.hidden], "hidden file or folder", "hidden files or folders"),
+        (
+            [path for each in folders for path in each.others],
+            "file that is not a picture",
+            "files that are not pictures",
+        ),
     )
     return [
-        f"passed over {counted(len(names), one, many)}: {listed(names)}"
+        f"passed over {counted(len(paths), one, many)}: {listed([printable(p.relative_to(tree.path)) for p in paths])}"
         for paths, one, many in found
-        if (names := [printable(path.relative_to(tree.path)) for path in paths])
+        if paths
     ]

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, quoted
+from striate.data.names import listed, printable, quoted
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation, passed_over
 from striate.data.sources.layouts import split_names
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.shapes import circle, runs_in, shapes_dataset, sides_of
-from striate.data.sources.text_files import Element, number, read_xml
+from striate.data.sources.shapes import circle, runs_in, shapes_dataset, sides_of, undrawn
+from striate.data.sources.text_files import Element, number, read_xml, whole
 
 _STARTS = re.compile(r"<annotations[\s>]")
 _LINES = ("polyline", "points", "cuboid", "skeleton")
@@ -65,10 +65,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     used = {str(each.label): each.where for picture in pictures for each in picture.objects or ()}
     if names and (strange := [name for name in used if name not in names]):
         raise DataError(f"{used[strange[0]]}: the label is {quoted(strange[0])}; the task has {listed([*names])}")
-    notices = passed_over(index, pictures)
-    notices += [f"passed over {counted(len(lines), 'line or point', 'lines and points')}: {listed(lines)}"] * bool(
-        lines
-    )
+    notices = [*passed_over(index, pictures), *undrawn(lines)]
     return shapes_dataset(index, "cvat", pictures, [*names] or None, settings, workers, notices=notices)
 
 
@@ -138,9 +135,10 @@ def _polygon(each: Element, place: str) -> list[float]:
 
 def _covered(each: Element, place: str, size: tuple[int, int]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
     """The pixels of a mask: run-lengths by rows of a part of the picture, from what is not covered on."""
-    left, top, width, height = (int(each_) for each_ in _numbers(each, place, ("left", "top", "width", "height")))
-    counts = [int(number(word, place, "rle")) for word in each.attributes.get("rle", "").split(",")]
-    inside = min(left, top, *counts) >= 0 and left + width <= size[1] and top + height <= size[0]
+    sides = ("left", "top", "width", "height")
+    left, top, width, height = (whole(each.attributes.get(name), place, name) for name in sides)
+    counts = [whole(word, place, "rle") for word in each.attributes.get("rle", "").split(",")]
+    inside = min(left, top, width, height, *counts) >= 0 and left + width <= size[1] and top + height <= size[0]
     if not inside or sum(counts) != width * height:
         raise DataError(
             f"{place}: a mask of {width} x {height} at {left}, {top} with runs of {sum(counts)} pixels in a picture of "

@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from striate.base.errors import DataError
@@ -12,6 +13,8 @@ from striate.data.names import printable
 from striate.pictures.decode import PICTURE_SUFFIXES
 
 _DEPTH = 100  # each takes a few calls in each other
+_ENTRIES = 1000  # of a folder, and so many folders of a level, are looked at to recognise a format
+_FOLDERS = 100
 
 
 @dataclass(slots=True, eq=False)
@@ -52,20 +55,47 @@ class Folder:
 
 def is_picture(name: str) -> bool:
     """Whether a file of this name is taken for a picture: it is not hidden and has a picture's suffix."""
-    return not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+    suffix = os.path.splitext(name)[1]  # noqa: PTH122 (there may be many)
+    return not name.startswith(".") and suffix.lower() in PICTURE_SUFFIXES
 
 
 def any_picture(path: Path | str) -> bool:
-    """Whether a folder that can be read holds a picture, however deep; links to folders are not followed."""
-    waiting = [os.fspath(path)]
+    """Whether a folder that can be read holds a picture, however deep; of links to folders those in it are followed."""
+    top = os.fspath(path)
+    waiting = [top]
     while waiting:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+        folder = waiting.pop()
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir():
-                    waiting += [] if entry.is_symlink() else [entry.path]
+                    waiting += [entry.path] if folder == top or not entry.is_symlink() else []
                 elif is_picture(entry.name):
                     return True
     return False
+
+
+def glimpsed(path: Path) -> Iterator[tuple[Path, list[str], list[Path]]]:
+    """A folder and some in two levels below it, each with some names in it that are no folder's, and some folders.
+
+    Hidden ones are passed over. Reading so little tells what format data are in at once, however many there are.
+    """
+    level = [path]
+    for _ in range(3):
+        below: list[Path] = []
+        for folder in level[:_FOLDERS]:
+            names: list[str] = []
+            folders: list[Path] = []
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in islice(entries, _ENTRIES):
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        folders.append(folder / entry.name)
+                    else:
+                        names.append(entry.name)
+            yield folder, names, folders
+            below += folders
+        level = sorted(below)
 
 
 def walk(path: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Folder:

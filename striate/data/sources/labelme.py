@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable, quoted
+from striate.data.names import counted, printable, quoted
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
-from striate.data.sources.shapes import circle, runs_in, shapes_dataset, sides_of
+from striate.data.sources.shapes import circle, runs_in, shapes_dataset, sides_of, undrawn
 from striate.data.sources.text_files import number, read_json
 
 _LINES = ("line", "linestrip", "point", "points")
@@ -51,8 +51,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     if path.is_dir():
         named = {picture.path for picture in pictures}
         pictures += [Annotated(each, index.where(each), None) for each in index.pictures if each not in named]
-    notices = [f"passed over {counted(len(lines), 'line or point', 'lines and points')}: {listed(lines)}"] * bool(lines)
-    return shapes_dataset(index, "labelme", pictures, None, settings, workers, notices=notices)
+    return shapes_dataset(index, "labelme", pictures, None, settings, workers, notices=undrawn(lines))
 
 
 def _picture(index: PictureIndex, file: Path, lines: list[str]) -> Annotated:

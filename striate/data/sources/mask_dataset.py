@@ -56,7 +56,7 @@ SEE_THROUGH = Fault("mask has pixels that are not opaque", "masks have pixels th
 TURNED = Fault("mask was turned upright", "masks were turned upright", "", "as their EXIF says")
 GREY = Fault("mask is stored in colours", "masks are stored in colours", "", "all of them grey, taken for grey values")
 VOID = Fault("mask has no pixel of any class", "masks have no pixel of any class", "", "so nothing is learnt from them")
-_REMARKS = ((SEE_THROUGH, "see_through"), (TURNED, "turned"), (GREY, "all_grey"))
+_REMARKS = ((SEE_THROUGH, "see_through"), (TURNED, "turned"))
 
 
 def masks_dataset(
@@ -107,6 +107,8 @@ def masks_dataset(
         for path, content in zip(masks, hashes[len(pictures) :], strict=True)
     ]
     for path, target in zip(masks, targets, strict=True):
+        if facts[path].all_grey and not meaning.coloured:
+            report.add(GREY, where(path), mended=True)
         if not target.areas:
             report.add(VOID, where(path), mended=True)
     names = [where(path) for path in pictures]

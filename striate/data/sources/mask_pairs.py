@@ -5,17 +5,15 @@ Folders for masks are called so (``masks``, ``labels``, ...) or as the pictures'
 pictures and have the suffix.
 """
 
-import contextlib
 import os
 import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
-from striate.data.names import printable
+from striate.data.names import composed, printable
 from striate.data.records import Split
-from striate.data.sources.folder_tree import Folder, is_picture
+from striate.data.sources.folder_tree import Folder, any_picture, glimpsed, is_picture
 from striate.data.sources.layouts import MASK_WORDS, PICTURE_WORDS, split_names
 
 SUFFIXES = ("_gt", "_mask", "_label")
@@ -23,7 +21,6 @@ SUFFIXES = ("_gt", "_mask", "_label")
 
 _MASKS_BEHIND = re.compile(r"(.+?)(?:annot|[-_ ](?:masks?|labels?|annotations?|annot|gt))", re.IGNORECASE)
 _PICTURES_BEHIND = re.compile(r"(.+?)[-_ ](?:images?|imgs?|pictures|photos)", re.IGNORECASE)
-_ENTRIES, _FOLDERS, _DEEP = 1000, 100, 3  # of a folder, of a level, and levels that recognising looks at
 
 
 @dataclass(slots=True)
@@ -59,24 +56,23 @@ def role(name: str) -> tuple[bool, str]:
 def pairs_in(tree: Folder, suffix: str | None) -> Pairs:
     """The pairs below a folder; with ``suffix`` all masks have it, and other files among masks are passed over."""
     found = Pairs()
-    suffixes = SUFFIXES if suffix is None else (suffix,)
+    suffixes = SUFFIXES if suffix is None else (composed(suffix),)
     paths = tree.all_pictures()
     roles = {path: [role(part) for part in path.relative_to(tree.path).parts[:-1]] for path in paths}
     masks = [path for path in paths if any(of_masks for of_masks, _ in roles[path])]
     if not masks:
-        stems = {(path.parent, path.stem) for path in paths}
+        stems = {(path.parent, composed(path.stem)) for path in paths}
         masks = [path for path in paths if _bare(path, suffixes, stems)]
     of_masks = set(masks)
-    keys = {path: tuple(rest for _, rest in roles[path] if rest) for path in paths}
+    keys = {path: tuple(composed(rest) for _, rest in roles[path] if rest) for path in paths}
     pictures: dict[_Key, list[Path]] = {}
     for path in paths:
         if path not in of_masks:
-            pictures.setdefault((keys[path], path.stem), []).append(path)
+            pictures.setdefault((keys[path], composed(path.stem)), []).append(path)
     partners: dict[_Key, list[Path]] = {}
     for path in masks:
-        stems_meant = [path.stem] * (suffix is None) + [
-            path.stem.removesuffix(each) for each in suffixes if path.stem.endswith(each)
-        ]
+        name = composed(path.stem)
+        stems_meant = [name] * (suffix is None) + [name.removesuffix(each) for each in suffixes if name.endswith(each)]
         meant = [(keys[path], stem) for stem in stems_meant if (keys[path], stem) in pictures]
         if meant:
             partners.setdefault(meant[0], []).append(path)
@@ -97,39 +93,20 @@ def pairs_in(tree: Folder, suffix: str | None) -> Pairs:
 
 def _bare(path: Path, suffixes: Sequence[str], stems: Set[tuple[Path, str]]) -> bool:
     """Whether a file beside its picture is a mask: it has a suffix behind the name of another file."""
-    return any(path.stem.endswith(each) and (path.parent, path.stem.removesuffix(each)) in stems for each in suffixes)
+    name = composed(path.stem)
+    return any(name.endswith(each) and (path.parent, name.removesuffix(each)) in stems for each in suffixes)
 
 
 def looks_like_pairs(path: Path) -> bool:
     """Whether a folder, or one of those in the levels below it, has pictures and masks in one of these ways."""
-    level = [path]
-    for _ in range(_DEEP):
-        below: list[Path] = []
-        for folder in level[:_FOLDERS]:
-            pictures, folders = glimpsed(folder)
-            below += folders
-            if _side_by_side(folders) or _in_one_folder(pictures):
-                return True
-        level = sorted(below)
-    return False
-
-
-def glimpsed(folder: Path) -> tuple[list[str], list[Path]]:
-    """The names of some pictures in a folder, and its visible folders."""
-    pictures: list[str] = []
-    folders: list[Path] = []
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in islice(entries, _ENTRIES):
-            if is_picture(entry.name):
-                pictures.append(entry.name)
-            elif not entry.name.startswith(".") and entry.is_dir():
-                folders.append(folder / entry.name)
-    return pictures, folders
+    return any(_side_by_side(folders) or _in_one_folder(names) for _, names, folders in glimpsed(path))
 
 
 def _side_by_side(folders: Sequence[Path]) -> bool:
     """Folders of pictures beside folders of masks, and beside no others: classes may be called so, too."""
-    roles = [role(folder.name) for folder in folders if _holds(folder)]
+    if not any(role(folder.name)[0] for folder in folders):
+        return False
+    roles = [role(folder.name) for folder in folders if any_picture(folder)]
     masks = {rest for of_masks, rest in roles if of_masks}
     pictures = {rest for of_masks, rest in roles if not of_masks}
     return masks == pictures if "" in masks else bool(masks) and masks <= pictures
@@ -137,12 +114,6 @@ def _side_by_side(folders: Sequence[Path]) -> bool:
 
 def _in_one_folder(names: Sequence[str]) -> bool:
     """At least half of the pictures have a mask beside them."""
-    stems = {os.path.splitext(name)[0] for name in names}  # noqa: PTH122 (there may be many)
+    stems = {composed(os.path.splitext(name)[0]) for name in names if is_picture(name)}  # noqa: PTH122 (many)
     masked = {stem for stem in stems for each in SUFFIXES if f"{stem}{each}" in stems}
     return 0 < len(stems) <= 3 * len(masked)
-
-
-def _holds(folder: Path) -> bool:
-    """Whether a picture lies in a folder or in one of those below it, as far as is looked."""
-    pictures, folders = glimpsed(folder)
-    return bool(pictures) or any(map(_holds, folders[:_FOLDERS]))

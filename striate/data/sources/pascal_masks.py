@@ -8,12 +8,13 @@ from pathlib import Path
 
 from striate.base.errors import DataError
 from striate.data.mask_facts import MaskFacts, mask_facts
-from striate.data.names import counted, listed, printable
+from striate.data.names import composed, counted, listed, printable
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated
+from striate.data.sources.folder_tree import any_picture, glimpsed
 from striate.data.sources.mask_dataset import masks_dataset
-from striate.data.sources.mask_pairs import Pairs, glimpsed
+from striate.data.sources.mask_pairs import Pairs
 from striate.data.sources.masks import table_in
 from striate.data.sources.pascal_voc import CLASS_MASKS, OBJECT_MASKS, of_lists
 from striate.data.sources.picture_index import PictureIndex
@@ -26,13 +27,8 @@ NAMES = (
 
 def recognises(path: Path) -> bool:
     """Whether the folder, or one of those in the two levels below it, has a ``SegmentationClass`` with pictures."""
-    level = [path]
-    for _ in range(3):
-        found = [folder for each in level for folder in glimpsed(each)[1]]
-        if any(folder.name == CLASS_MASKS and glimpsed(folder)[0] for folder in found):
-            return True
-        level = found
-    return False
+    found = (folder for _, _, folders in glimpsed(path) for folder in folders)
+    return any(folder.name == CLASS_MASKS and any_picture(folder) for folder in found)
 
 
 def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
@@ -42,10 +38,16 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         DataError: no masks, a list of what is not there, and what `masks_dataset` refuses.
     """
     index = PictureIndex(path, aside=(CLASS_MASKS, OBJECT_MASKS))
-    masks = {each.stem: each for each in index.tree.all_pictures() if each.parent.name == CLASS_MASKS}
+    masks: dict[str, Path] = {}
+    for each in index.tree.all_pictures():
+        if each.parent.name == CLASS_MASKS and (other := masks.setdefault(composed(each.stem), each)) is not each:
+            raise DataError(
+                f"{printable(path)}: two masks of one name, {index.where(other)} and {index.where(each)}; give the "
+                "folder of one of them, or rename one and its picture"
+            )
     if not path.is_dir() or not masks:
         raise DataError(f"{printable(path)} holds no {CLASS_MASKS} with masks; expected it beside JPEGImages")
-    known = [(each.stem, Annotated(each, index.where(each), None)) for each in index.pictures]
+    known = [(composed(each.stem), Annotated(each, index.where(each), None)) for each in index.pictures]
     notices: list[str] = []
     chosen = of_lists(index, known, "Segmentation", notices)
     if len(chosen) == len(known) and not any(each.split for each in chosen):
@@ -55,7 +57,7 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     pairs = Pairs()
     for picture in chosen:
         assert picture.path is not None
-        if mask := masks.pop(picture.path.stem, None):
+        if mask := masks.pop(composed(picture.path.stem), None):
             pairs.pairs.append((picture.path, mask))
             pairs.splits.append(picture.split or index.split_of(picture.path))
         else:

@@ -1,22 +1,18 @@
 """Which picture an annotation means: names in annotation files are often paths of another computer, or names alone."""
 
-import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from striate.base.errors import DataError
 from striate.base.nearest import did_you_mean
 from striate.data.names import composed, counted, listed, printable, quoted
 from striate.data.records import Split
-from striate.data.sources.folder_tree import Folder, walk
+from striate.data.sources.folder_tree import Folder, glimpsed, walk
 from striate.data.sources.layouts import split_names
 from striate.data.sources.text_files import utf_16
 
-_ENTRIES = 1000  # of a folder, and so many folders of a level, are looked at to recognise a format
-_FOLDERS = 100
 _HINTS = 3  # of 100,000 names each takes a second
 
 
@@ -150,21 +146,9 @@ def glimpse(path: Path, *suffixes: str) -> Iterator[Path]:
     if path.is_file():
         yield from [path] if path.suffix.lower() in suffixes else []
         return
-    level = [path]
-    for _ in range(3):
-        below: list[Path] = []
-        for folder in level[:_FOLDERS]:
-            found: list[Path] = []
-            with contextlib.suppress(OSError), os.scandir(folder) as entries:
-                for entry in islice(entries, _ENTRIES):
-                    if entry.name.startswith("."):
-                        continue
-                    if os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122 (there may be many)
-                        found.append(folder / entry.name)
-                    elif entry.is_dir():
-                        below.append(folder / entry.name)
-            yield from sorted(each for each in found if each.is_file())
-        level = sorted(below)
+    for folder, names, _ in glimpsed(path):
+        found = [name for name in names if os.path.splitext(name)[1].lower() in suffixes]  # noqa: PTH122 (many)
+        yield from (folder / name for name in sorted(found) if (folder / name).is_file())
 
 
 def start_of(path: Path, count: int = 1 << 16) -> str:

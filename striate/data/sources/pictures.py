@@ -6,21 +6,20 @@ Where the folder holds nothing but folders whose names read as splits, of which 
 from pathlib import Path
 
 from striate.base.errors import DataError
-from striate.data.names import counted, listed, printable
+from striate.data.names import printable
 from striate.data.records import Classes, Dataset
 from striate.data.scan import hash_files
 from striate.data.settings import DataSettings
-from striate.data.sources import class_folders
 from striate.data.sources.assembly import Columns, assemble
-from striate.data.sources.class_folders import channels_of
-from striate.data.sources.folder_tree import Folder, any_picture, walk
+from striate.data.sources.class_folders import channels_of, not_read
+from striate.data.sources.folder_tree import any_picture, walk
 from striate.data.sources.layouts import split_names
 from striate.data.targets import LARGER
 
 
 def recognises(path: Path) -> bool:
     """Whether it is a folder that holds a picture, however deep."""
-    return any_picture(path) or class_folders.recognises(path)
+    return any_picture(path)
 
 
 def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
@@ -45,20 +44,5 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         splits=[named[file.relative_to(path).parts[0]] if decide else None for file in files],
     )
     return assemble(
-        path, "pictures", Classes(()), columns, channels=channels_of(files), notices=_notices(tree), task="upscale"
+        path, "pictures", Classes(()), columns, channels=channels_of(files), notices=not_read(tree), task="upscale"
     )
-
-
-def _notices(tree: Folder) -> list[str]:
-    """Sentences on all that was passed over."""
-    hidden = [path for folder in tree.all_folders() for path in folder.hidden]
-    others = [path for folder in tree.all_folders() for path in folder.others]
-    found = (
-        (hidden, "hidden file or folder", "hidden files or folders"),
-        (others, "file that is not a picture", "files that are not pictures"),
-    )
-    return [
-        f"passed over {counted(len(paths), one, many)}: {listed([printable(p.relative_to(tree.path)) for p in paths])}"
-        for paths, one, many in found
-        if paths
-    ]

@@ -15,14 +15,13 @@ from striate.base.errors import DataError
 from striate.data.drawn_mask import BENEATH, DrawnMask, Shape
 from striate.data.names import counted, listed, printable, unspaced
 from striate.data.records import Classes, Dataset
-from striate.data.scan import hash_files, picture_sizes
+from striate.data.scan import picture_sizes
 from striate.data.settings import DataSettings
-from striate.data.sources.assembly import Columns, agreed, assemble
-from striate.data.sources.boxes import RESIZED, Annotated, Annotation, names_of, taken_of
+from striate.data.sources.boxes import Annotated, Annotation, annotated_dataset, names_of, resized, taken_of
 from striate.data.sources.class_table import IGNORED
 from striate.data.sources.faults import Fault, Report
 from striate.data.sources.picture_index import PictureIndex
-from striate.data.sources.text_files import number
+from striate.data.sources.text_files import whole
 from striate.data.targets import Mask
 from striate.pictures.decode import MAX_PIXELS
 from striate.pictures.geometry import UNKNOWN
@@ -79,19 +78,14 @@ def shapes_dataset(
     report.refuse(index.root)
     if not any(mask.shapes for mask in drawn):
         raise DataError(f"{printable(index.root)} has no shape in any of {counted(len(paths), 'picture')}")
-    where = [index.where(path) for path in paths]
-    columns = Columns(
-        handles=paths,
-        targets=[_target(mask) for mask in drawn],
-        contents=hash_files(paths, root=index.root, workers=workers),
-        names=where,
-        splits=agreed(index.root, where, [each.split or index.split_of(path) for path, each in taken]),
-    )
     said = f"what no shape covers is {f'class 0, {GROUND}' if ground == 0 else 'not counted'}"
     ignored = [printable(name) for name, number in zip(given, numbers, strict=True) if number == UNKNOWN]
     said += f"; {counted(len(ignored), 'class is', 'classes are')} not counted: {listed(ignored)}" if ignored else ""
-    notices = (*notices, said, *report.notices())
-    return assemble(index.root, format, Classes(classes), columns, channels=3, notices=notices, task="segment")
+    targets = [_target(mask) for mask in drawn]
+    notices = (*notices, said)
+    return annotated_dataset(
+        index, format, Classes(classes), taken, targets, report, workers, notices=notices, task="segment"
+    )
 
 
 def _classes(root: Path, given: Sequence[str], settings: DataSettings) -> tuple[tuple[str, ...], list[int], int]:
@@ -132,12 +126,9 @@ def _drawn(
     report: Report,
 ) -> DrawnMask:
     """What the picture's annotations draw; ``size`` is the picture's own, None if it cannot be read."""
-    if size and picture.size and size != picture.size:
-        (height, width), (theirs, other) = size, picture.size
-        report.add(RESIZED, f"{picture.where} ({width} x {height}, and it says {other} x {theirs})")
     height, width = size or picture.size or (1, 1)  # that it cannot be read is for others to say
     shapes = []
-    for each in picture.objects or ():
+    for each in () if resized(picture, size, report) else picture.objects or ():
         shape = _shape(each, UNKNOWN if each.crowd else numbers[each.label], (height, width), settings, report)
         if shape is not None:
             shapes.append(shape)
@@ -202,9 +193,15 @@ def runs_in(covered: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": [*covered.shape], "counts": counts}
 
 
+def undrawn(lines: Sequence[str]) -> list[str]:
+    """The notice on lines and points, by their places, which cover nothing, if there are any."""
+    what = counted(len(lines), "line or point", "lines and points")
+    return [f"passed over {what}: {listed(lines)}"] * bool(lines)
+
+
 def sides_of(height: object, width: object, where: str) -> tuple[int, int]:
     """The height and width that an annotation file says; raises DataError where no picture has them."""
-    sides = int(number(height, where, "height")), int(number(width, where, "width"))
+    sides = whole(height, where, "height"), whole(width, where, "width")
     if min(sides) < 1 or sides[0] * sides[1] > MAX_PIXELS:
         raise DataError(f"{where}: claims a picture of {sides[1]} x {sides[0]} pixels")
     return sides

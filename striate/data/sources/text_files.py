@@ -240,7 +240,7 @@ def number(word: object, where: str, what: str) -> float:
 
 
 def whole(word: object, where: str, what: str) -> int:
-    """The same, of the side of a picture, which is a whole number of pixels."""
+    """The same, of a side or a run, which is a whole number of pixels."""
     found = number(word, where, what)
     if not found.is_integer() or abs(found) > _LARGEST:
         raise DataError(f"{where}: {what} is {quoted(word)}; expected a whole number of pixels")

@@ -24,6 +24,8 @@ LAYOUTS = {
     "train alone": ("train/images/a.jpg train/masks/a.png", {"train/images/a.jpg": None}),
     "suffixes": ("images/a.jpg masks/a_gt.png", {"images/a.jpg": None}),
     "beside": ("a.jpg a_mask.png b.jpg b_label.png", {"a.jpg": None, "b.jpg": None}),
+    "accents": ("images/\xe9.jpg masks/e\u0301_gt.png", {"images/\xe9.jpg": None}),
+    "accents, beside": ("\xe9.jpg e\u0301_gt.png", {"\xe9.jpg": None}),
     "deeper": ("images/{s}/rome/a.jpg gt/{s}/rome/a.png", {"images/{s}/rome/a.jpg": "{s}"}),
 }
 
@@ -157,6 +159,11 @@ def test_one_table_that_changes_is_another_fingerprint_of_coloured_masks(tmp_pat
     before = fingerprint(open_data(tmp_path))
     (tmp_path / "classes.txt").write_text("9 8 7 sky\n0 0 0 road\n")
     assert fingerprint(open_data(tmp_path)) != before
+
+
+def test_grey_colours_of_a_table_of_colours_are_not_said_to_be_taken_for_values(tmp_path):
+    pairs(tmp_path, COLOURS[rows(0)], COLOURS[rows(0, 1)], classes="0 0 0 sky\n9 8 7 road\n")
+    assert open_data(tmp_path).notices == ()
 
 
 def test_a_split_alone_finds_the_classes_beside_it(tmp_path):

@@ -54,6 +54,23 @@ def test_without_lists_all_that_have_masks_are_taken(tmp_path):
     assert len(data.records) == 2 and any("passed over 1 picture without masks" in each for each in data.notices)
 
 
+def test_accents_may_be_written_otherwise_in_the_names_of_masks(tmp_path):
+    vocs(tmp_path, "\xe9", "b")
+    masks = tmp_path / "SegmentationClass"
+    (masks / "\xe9.png").rename(masks / "e\u0301.png")
+    assert len(open_data(tmp_path).records) == 2
+
+
+def test_masks_of_one_name_are_no_ones(tmp_path):
+    for folder in ("one", "two"):
+        vocs(tmp_path / folder, "a")
+    with pytest.raises(
+        DataError, match=r"two masks of one name, one/SegmentationClass/a\.png and two/Segm.*; give the"
+    ):
+        open_data(tmp_path, task="segment", settings=DataSettings(unlabelled="skip"))
+    assert len(open_data(tmp_path / "one").records) == 1
+
+
 def test_another_palette_is_another_set_of_classes(tmp_path):
     vocs(tmp_path, "a", palette=[*PALETTE[:45], 1, 2, 3, *PALETTE[48:]])
     with pytest.raises(DataError, match="masks have the values 0, 15, 20, which are no class indices"):

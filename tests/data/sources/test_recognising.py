@@ -1,5 +1,6 @@
 """What format data are in is told at once and of anything, also of what is made to be slow or deep."""
 
+import itertools
 import os
 import time
 
@@ -48,6 +49,23 @@ def test_annotations_in_utf_16_are_said_to_be_and_no_classes_are_seen_beside_the
     (tmp_path / name).write_text(TEXTS[name], encoding=encoding)
     with pytest.raises(DataError, match=rf"^{name} is not UTF-8 text.* UTF-16.*; save it as UTF-8$"):
         open_data(tmp_path)
+
+
+def test_links_that_lead_in_circles_are_not_followed_without_end(tmp_path, monkeypatch):
+    real, count = os.scandir, itertools.count()
+
+    def counted(path):
+        assert next(count) < 2000
+        return real(path)
+
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+        for link in "ab":  # from link to link there are 2^40 paths
+            (tmp_path / name / link).symlink_to(tmp_path / name)
+    monkeypatch.setattr(os, "scandir", counted)
+    for task in (None, "segment", "upscale"):
+        with pytest.raises(DataError, match="an endless loop; remove it"):
+            open_data(tmp_path, task=task)
 
 
 @pytest.mark.parametrize("deep", [90, 300])

@@ -76,6 +76,13 @@ def test_one_folder_is_boxes_for_one_task_and_masks_for_another(tmp_path):
         assert (data.task, data.classes.names) == ("detect", ("cat", "dog"))
 
 
+def test_a_name_that_is_taken_for_a_picture_of_another_folder_is_told_as_with_boxes(tmp_path):
+    picture(tmp_path / "val" / "a.png", 8, 6)
+    coco(tmp_path / "a.json", [BIG], [IMAGE | {"file_name": "train/a.png"}], CATEGORIES)
+    told = [open_data(tmp_path, task=task).notices[-1] for task in ("detect", "segment")]
+    assert told[0] == told[1] and "a.json ('train/a.png', taken: val/a.png)" in told[0]
+
+
 def test_a_picture_without_objects_is_ground(tmp_path):
     picture(tmp_path / "b.png", 8, 6, seed=1)
     data = read(tmp_path, BIG, images=(IMAGE, IMAGE | {"id": 2, "file_name": "b.png"}))
@@ -222,6 +229,18 @@ CVATS_FAULTS = {
     "mask outside": (
         CVAT.format('<mask label="car" rle="0, 9" left="0" top="0" width="9" height="1"/>'),
         "annotations.xml:5: a mask of 9 x 1 at 0, 0",
+    ),
+    "mask of no size": (
+        CVAT.format('<mask label="car" rle="0, 4" left="2" top="2" width="-2" height="-2"/>'),
+        "annotations.xml:5: a mask of -2 x -2 at 2, 2",
+    ),
+    "half a run": (
+        CVAT.format('<mask label="car" rle="0,1.5" left="0" top="0" width="1" height="1"/>'),
+        "annotations.xml:5: rle is '1.5'; expected a whole number of pixels",
+    ),
+    "half a pixel": (
+        CVAT.replace('width="8"', 'width="8.5"'),
+        "annotations.xml:4: width is '8.5'; expected a whole number of pixels",
     ),
     "claim": (CVAT.replace('width="8"', 'width="99999999"'), "annotations.xml:4: claims a picture of 99999999 x 6"),
     "other": (CVAT.format('<circle label="car"/>'), "holds <circle>; expected polygon, mask, box or ellipse"),
