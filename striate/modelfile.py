@@ -73,8 +73,16 @@ def save(path: Path, tensors: dict[str, Tensor], description: Description) -> No
         save_file(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             partial,
-            metadata={KEY: json.dumps(_as_json(description))},
+            metadata=metadata_of(description),
         )
+
+
+def metadata_of(description: Description, *, prefix: str = "") -> dict[str, str]:
+    """The metadata that make a safetensors file a model file; its weights are the tensors whose names have the prefix.
+
+    So a checkpoint, which holds other tensors too, answers like a model file.
+    """
+    return {KEY: json.dumps(_as_json(description) | ({"prefix": prefix} if prefix else {}))}
 
 
 def describe(path: Path) -> Description:
@@ -83,6 +91,11 @@ def describe(path: Path) -> Description:
     Raises:
         ModelFileError: not a model file of ours, damaged, or newer than this version.
     """
+    return _described(path)[0]
+
+
+def _described(path: Path) -> tuple[Description, str]:
+    """What a model file says of itself, and what the names of its weights begin with."""
     _refuse_foreign(path)
     try:
         with open_tensors(path) as file:
@@ -103,10 +116,11 @@ def load(path: Path) -> tuple[Network, Description]:
     Raises:
         ModelFileError: not a model file of ours, damaged, or newer than this version.
     """
-    description = describe(path)
+    description, prefix = _described(path)
     try:
         with open_tensors(path) as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 - not a mapping
+            tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from None
     if strange := {str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()} - NUMBERS:
@@ -190,7 +204,7 @@ def _as_json(description: Description) -> dict[str, Any]:
     }
 
 
-def _from_json(path: Path, text: str) -> Description:
+def _from_json(path: Path, text: str) -> tuple[Description, str]:
     try:
         values = json.loads(text)
         if type(values["format"]) is not int or values["format"] < 1:
@@ -199,7 +213,10 @@ def _from_json(path: Path, text: str) -> Description:
             description = _description(values)
             if contradiction := _contradiction(description):
                 raise ModelFileError(contradiction)
-            return description
+            prefix = values.get("prefix", "")
+            if not isinstance(prefix, str):
+                raise TypeError(f"its prefix is {prefix!r}, not a text")
+            return description, prefix
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         raise ModelFileError(f"{path}: its description is damaged ({type(error).__name__}: {error})") from None
     except StriateError as error:

@@ -1,5 +1,7 @@
 """The checkpoint: all that a run needs to go on as if it had never stopped, in one file that is replaced atomically.
 
+It is a model file, too, of the weights that would be validated now: the averaged ones where the recipe has them.
+
 safetensors stores contiguous tensors; the formats in memory come back because every tensor is copied into one that
 already has its format.
 """
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from striate.base.atomic import replace_file
 from striate.base.errors import TrainingError
+from striate.modelfile import Description, metadata_of
 from striate.recipe import Recipe, hash_of
 from striate.training.learner import Learner, Progress
 from striate.training.stages import stage_at
@@ -47,8 +50,8 @@ def fixed_part(recipe: Recipe) -> str:
     return hash_of(recipe, stages=NO_STAGES)
 
 
-def save(path: Path, learner: Learner, *, metrics_size: int, data: str) -> None:
-    """Write the checkpoint.
+def save(path: Path, learner: Learner, description: Description, *, metrics_size: int, data: str) -> None:
+    """Write the checkpoint; ``description`` is that of its weights as a model file.
 
     Raises:
         OutputError: it cannot be written.
@@ -66,6 +69,7 @@ def save(path: Path, learner: Learner, *, metrics_size: int, data: str) -> None:
     tensors = {f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()}
     if learner.average:
         tensors |= {f"average.{name}": tensor for name, tensor in learner.average.network.state_dict().items()}
+    answering = "average." if learner.average else "network."
     tensors |= _optimizer_tensors(learner)
     tensors["random.cpu"] = torch.get_rng_state()
     if learner.device.type == "cuda":
@@ -74,7 +78,7 @@ def save(path: Path, learner: Learner, *, metrics_size: int, data: str) -> None:
         save_file(
             {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
             partial,
-            metadata={"striate_checkpoint": json.dumps(header)},
+            metadata={"striate_checkpoint": json.dumps(header), **metadata_of(description, prefix=answering)},
         )
 
 

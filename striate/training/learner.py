@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -27,6 +28,7 @@ class Progress:
     ``epoch`` counts from 0 over all stages, ``step`` is the next step in it. Losses, their parts and counts of images
     are sums since the last log line and since the epoch began. `keeping` has ``best`` to ``epochs_without_better``;
     checkpoints of before know neither value nor loss of the kept epoch, and the next that is good enough replaces it.
+    ``task_arguments`` are those of the task as the last epoch's validation calibrated it; empty before the first.
     """
 
     epoch: int = 0
@@ -43,6 +45,7 @@ class Progress:
     images_since_log: int = 0
     loss_in_epoch: float = 0.0
     images_in_epoch: int = 0
+    task_arguments: dict[str, Any] = field(default_factory=dict)
 
 
 def has_ended(progress: Progress, recipe: Recipe) -> bool:

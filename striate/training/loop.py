@@ -96,7 +96,10 @@ def save(learner: Learner, run: Run) -> None:
         OutputError: it cannot be written.
     """
     learner.refuse_broken_weights()
-    checkpoint.save(run.folder.last, learner, metrics_size=run.folder.metrics_size(), data=run.session.fingerprint)
+    arguments = learner.progress.task_arguments or run.description.task_arguments
+    description = replace(run.description, task_arguments=arguments)
+    metrics_size, data = run.folder.metrics_size(), run.session.fingerprint
+    checkpoint.save(run.folder.last, learner, description, metrics_size=metrics_size, data=data)
 
 
 def _rate(learner: Learner, steps: int) -> float:
@@ -143,10 +146,10 @@ def _end_epoch(learner: Learner, run: Run, rate: float, images: int, seconds: fl
     known = figure is not None and not math.isnan(figure)
     value = figure * learner.task.directions[recipe.metric] if known else -math.inf
     margin = learner.task.margin(recipe.metric, figures) if known else 0.0
+    progress.task_arguments = dict(learner.task.calibrated(figures).arguments)
     kept = judge(progress, value, margin, figures.get("loss"))
     if kept:
-        arguments = learner.task.calibrated(figures).arguments
-        description = replace(run.description, task_arguments=arguments)
+        description = replace(run.description, task_arguments=progress.task_arguments)
         modelfile.save(run.folder.model, learner.evaluated.state_dict(), description)
     loss = progress.loss_in_epoch / max(1, progress.images_in_epoch)
     done = EpochDone(

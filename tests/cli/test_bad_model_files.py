@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 
 @pytest.fixture
@@ -62,8 +64,14 @@ def test_a_truncated_model_file(striate, picture, run, part):
     striate("predict", run, picture).refuses("run/model.safetensors: is not a safetensors file, or is truncated")
 
 
-def test_a_checkpoint_is_no_model_file(striate, picture, run):
-    striate("predict", run / "last.safetensors", picture).refuses("not a model file of Striate")
+def test_a_checkpoint_that_does_not_describe_itself_is_no_model_file(striate, picture, run):
+    """As they were before a checkpoint could answer."""
+    path = run / "last.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = {name: text for name, text in file.metadata().items() if name != "striate"}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    save_file(tensors, path, metadata)
+    striate("predict", path, picture).refuses("not a model file of Striate")
 
 
 def test_a_newer_format_is_refused_by_name(striate, picture, photos, forged):

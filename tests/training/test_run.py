@@ -113,6 +113,24 @@ def test_the_test_figures_are_those_of_the_file(digits, whole):
     assert again.figures == whole.test
 
 
+def test_a_checkpoint_answers_with_the_averaged_weights(digits, whole):
+    network, description = modelfile.load(whole.run / "last.safetensors")
+    tensors = load_file(whole.run / "last.safetensors")
+    assert network.state_dict().keys() == {name[8:] for name in tensors if name.startswith("average.")}
+    assert all(torch.equal(tensor, tensors[f"average.{name}"]) for name, tensor in network.state_dict().items())
+    assert description == modelfile.describe(whole.run / "model.safetensors")
+    last = [line for line in (whole.run / "metrics.jsonl").read_text().splitlines() if '"epoch", "epoch": 2' in line]
+    validation = striate.evaluate(whole.run / "last.safetensors", digits, split="val")
+    assert json.loads(last[-1])["validation"]["loss"] == pytest.approx(validation.figures["loss"], rel=1e-6)
+
+
+def test_a_checkpoint_without_an_average_answers_with_the_network(digits, tmp_path):
+    changes = {**SHORT, "ema_decay": 0, "stages": [{"epochs": 1, "rate": 0.02}]}
+    run = striate.train(digits, changes=changes, out=tmp_path / "run", workers=0).run
+    ours, kept = (modelfile.load(run / name)[0].state_dict() for name in ("last.safetensors", "model.safetensors"))
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in ours.items())
+
+
 def test_the_recipe_leaves_nothing_to_a_rule_and_runs_the_run_again(digits, whole, tmp_path, metrics_of):
     recipe = recipes.load(whole.run / "recipe.toml")
     assert recipe.size == (32, 32) and recipe.fit == "stretch" and recipe.precision == "float32"
