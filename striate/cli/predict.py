@@ -25,7 +25,7 @@ TILE = (
 )
 OVERLAPPING = (
     f"the part of a tile's side that neighbours share, 0 to {MOST_OVERLAP}; what is no larger lies whole in some tile; "
-    f"default {OVERLAP}"
+    f"default {OVERLAP}, of super-resolution as little as gives the pixels of the whole"
 )
 
 

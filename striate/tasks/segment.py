@@ -2,6 +2,7 @@
 """Segmentation: a class for each pixel of a picture."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,8 @@ class Segment:
         if weights is not None and len(weights) != len(classes):
             raise ValueError(f"there are {len(weights)} class_weights for {len(classes)} classes")
         weights = None if weights is None else tuple(float(each) for each in weights)
+        if weights is not None and not all(0 <= each < math.inf for each in weights):
+            raise ValueError(f"class_weights are {list(weights)}; each is a number from 0")
         return cls(classes, **in_range(SegmentSettings, numbers), class_weights=weights)
 
     @property

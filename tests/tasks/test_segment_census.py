@@ -1,5 +1,7 @@
 """What masks show, the weights that follow from it, and what is said of classes that few show."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,9 @@ def test_a_recipe_decides_the_weights_and_a_model_file_keeps_them():
     assert Segment(CLASSES).fitted(Recipe(task="segment"), records).class_weights is None
     with pytest.raises(ValueError, match="3 class_weights for 4 classes"):
         Segment.of(CLASSES, {**task.arguments, "class_weights": [1.0, 1.0, 1.0]})
+    for wrong in (-1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="each is a number from 0"):
+            Segment.of(CLASSES, {**task.arguments, "class_weights": [1.0, 1.0, wrong, 1.0]})
     with pytest.raises(ValueError, match="greater than or equal to 0"):
         Segment.of(CLASSES, {**task.arguments, "focal_gamma": -1.0})
     assert in_range(SegmentSettings, {"dice_weight": 1.0}) == {"dice_weight": 1.0}

@@ -84,7 +84,7 @@ def _check_holds_classes(tree: Folder, tops: Tops) -> None:
         what = "is an empty folder"
     raise DataError(
         f"{printable(tree.path)} {what}; expected a folder for each class with pictures in it, or pictures with their "
-        "boxes (COCO, YOLO, Pascal VOC ...)"
+        "boxes (COCO, YOLO, Pascal VOC ...) or masks (images/ beside masks/ ...)"
     )
 
 
