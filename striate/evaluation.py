@@ -28,6 +28,9 @@ from striate.tasks.task import Task
 
 Pictures = Literal["train", "val", "test", "all"]
 
+MOST = 32
+"""Pictures that are answered at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -70,7 +73,7 @@ def evaluate(
     changes: Mapping[str, Any] | None = None,
     device: str = "auto",
     workers: int | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     skip_unreadable: bool = False,
     on_notice: Callable[[str], None] | None = None,
 ) -> Evaluation:
@@ -80,6 +83,7 @@ def evaluate(
         split: which pictures; None takes the run's own test split when these are the data that the model was trained
             on, else the folder ``test``, else ``val``, else all.
         changes: fields of a recipe's table ``[data]`` where these data are to be read otherwise: ``{"clip": True}``.
+        batch_size: pictures that are answered at once; None is 32, or as many as have the pixels of 32 of 224x224.
 
     Raises:
         StriateError: model or data are not usable, or the data have classes that the model does not know.
@@ -99,7 +103,7 @@ def evaluate(
     loader = Loader(
         records,
         description.preprocess,
-        batch_size=batch_size,
+        batch_size=_batch_size(description.preprocess.size) if batch_size is None else batch_size,
         workers=threads_for(workers, where),
         ahead=prepares_ahead(where),
         cache=cache,
@@ -121,6 +125,11 @@ def evaluate(
         details=tuple(task.details(figures, rows)),
         rows=rows,
     )
+
+
+def _batch_size(size: tuple[int, int]) -> int:
+    """Pictures at once: networks that answer each pixel need a gigabyte for a few large ones."""
+    return max(1, min(MOST, MOST * 224 * 224 // (size[0] * size[1])))
 
 
 def _opened(data: Path, format: str | None, description: modelfile.Description, changes: Mapping[str, Any]) -> Dataset:

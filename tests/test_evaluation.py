@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import striate
-from striate import modelfile
+from striate import evaluation, modelfile
 from striate import recipe as recipes
 from striate.base.errors import DataError, DecodeError, StriateError, TrainingError
 from striate.data import open_data, split
@@ -247,6 +248,19 @@ def test_figures_do_not_depend_on_the_batch_size(photos, trained, size):
     again = evaluate(trained.run, photos, batch_size=size, workers=0)
     assert again.figures["confusion"] == trained.test["confusion"]
     assert again.figures["loss"] == pytest.approx(trained.test["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(("size", "most"), [((28, 28), 32), ((224, 224), 32), ((448, 448), 8), ((2000, 3000), 1)])
+def test_large_pictures_are_answered_few_at_once(photos, trained, monkeypatch, size, most):
+    """Whose answers may be as large as they are."""
+    network, description = modelfile.load(trained.run / "model.safetensors")
+    told = replace(description, preprocess=replace(description.preprocess, size=size))
+    monkeypatch.setattr(modelfile, "open_model", lambda *_, **__: (network, told))
+    taken = []
+    monkeypatch.setattr(evaluation, "Loader", lambda *_, batch_size, **__: taken.append(batch_size))
+    with pytest.raises(AttributeError):  # there is nothing to measure then
+        evaluate(trained.run, photos)
+    assert taken == [most]
 
 
 def test_neither_model_nor_data(photos, trained, tmp_path):
