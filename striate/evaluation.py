@@ -100,14 +100,9 @@ def evaluate(
     records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loader = Loader(
-        records,
-        description.preprocess,
-        batch_size=_batch_size(description.preprocess.size) if batch_size is None else batch_size,
-        workers=threads_for(workers, where),
-        ahead=prepares_ahead(where),
-        cache=cache,
-    )
+    size = _batch_size(description.preprocess.size) if batch_size is None else batch_size
+    threads, ahead = threads_for(workers, where), prepares_ahead(where)
+    loader = Loader(records, description.preprocess, batch_size=size, workers=threads, ahead=ahead, cache=cache)
     meter = measure(network, task, description.preprocess, loader.epoch(0), where)
     if on_notice and (doubt := _doubt(dataset, description, name)):
         on_notice(doubt)
