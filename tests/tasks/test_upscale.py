@@ -149,13 +149,13 @@ def test_training_sees_windows_of_full_resolution_and_evaluation_whole_pictures(
 
 def test_tiles_are_put_together_as_the_whole_is_answered(vdsr: Predictor) -> None:
     """To the bit but for where rounding to bytes meets a tie: rows of any overlap, and of none that is asked for."""
-    picture = waves(90, 133, 3)
+    picture = waves(50, 73, 3)
     whole = vdsr(picture)
-    assert whole.shape == (180, 266, 3) and whole.dtype == np.uint8
-    for words in ({"tile": 40}, {"tile": 40, "overlap": 0.8}, {"tile": 100}):
+    assert whole.shape == (100, 146, 3) and whole.dtype == np.uint8
+    for words in ({"tile": 40}, {"tile": 40, "overlap": 0.8}, {"tile": 60}):
         off = np.abs(vdsr(picture, **words).astype(int) - whole)
         assert off.max() <= 1 and (off > 0).mean() < 1e-3, words
-    assert np.abs(vdsr(picture).astype(int) - np.asarray(Image.fromarray(picture).resize((266, 180), 3))).max() > 3
+    assert np.abs(whole.astype(int) - np.asarray(Image.fromarray(picture).resize((146, 100), 3))).max() > 3
 
 
 def test_large_pictures_are_tiled_unasked_and_never_looked_at_as_a_whole(vdsr: Predictor, monkeypatch) -> None:
