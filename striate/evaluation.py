@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from striate import modelfile
-from striate.base.errors import DataError
+from striate.base.errors import DataError, RecipeError
 from striate.base.fields import annotated, refuse_unknown, validated
 from striate.base.hardware import cores
 from striate.data import open_data, splits
@@ -100,7 +100,7 @@ def evaluate(
     records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    size = _batch_size(description.preprocess.size) if batch_size is None else batch_size
+    size = _batch_size(description.preprocess.size, batch_size)
     threads, ahead = threads_for(workers, where), prepares_ahead(where)
     loader = Loader(records, description.preprocess, batch_size=size, workers=threads, ahead=ahead, cache=cache)
     meter = measure(network, task, description.preprocess, loader.epoch(0), where)
@@ -122,8 +122,12 @@ def evaluate(
     )
 
 
-def _batch_size(size: tuple[int, int]) -> int:
+def _batch_size(size: tuple[int, int], asked: int | None) -> int:
     """Pictures at once: networks that answer each pixel need a gigabyte for a few large ones."""
+    if asked is not None:
+        if asked < 1:
+            raise RecipeError(f"batch_size is {asked!r}; expected a whole number from 1")
+        return asked
     return max(1, min(MOST, MOST * 224 * 224 // (size[0] * size[1])))
 
 

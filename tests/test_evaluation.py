@@ -11,7 +11,7 @@ from PIL import Image
 import striate
 from striate import evaluation, modelfile
 from striate import recipe as recipes
-from striate.base.errors import DataError, DecodeError, StriateError, TrainingError
+from striate.base.errors import DataError, DecodeError, RecipeError, StriateError, TrainingError
 from striate.data import open_data, split
 from striate.data.records import Classes
 from striate.evaluation import evaluate
@@ -261,6 +261,8 @@ def test_large_pictures_are_answered_few_at_once(photos, trained, monkeypatch, s
     with pytest.raises(AttributeError):  # there is nothing to measure then
         evaluate(trained.run, photos)
     assert taken == [most]
+    with pytest.raises(RecipeError, match="batch_size is 0; expected a whole number from 1"):
+        evaluate(trained.run, photos, batch_size=0)
 
 
 def test_neither_model_nor_data(photos, trained, tmp_path):
