@@ -1,7 +1,7 @@
 """Bad masks: kinds that are refused and kinds that are taken and spoken of; a run killed ten times ends alike."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from accept import Check
@@ -60,7 +60,7 @@ def checks() -> Iterator[Check]:
         yield from survived(7, _some(folder / "camvid"), recipe, folder, workers=(0, 2), times=10)
 
 
-def _kinds(row: str, least: int, kinds: dict[str, object]) -> Check:
+def _kinds(row: str, least: int, kinds: Mapping[str, object]) -> Check:
     return Check(row, f">= {least} kinds", f"{len(kinds)}: {', '.join(kinds)}", len(kinds) >= least)
 
 
