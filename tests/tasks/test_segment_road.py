@@ -1,6 +1,7 @@
 """Segmentation from a folder of pictures and masks to a model file that answers, on eight small pictures."""
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from torch import equal
 
 import striate
+from striate.base.errors import TrainingError
 from striate.cli.app import main
 from striate.models.heads import HEADS, Head
 from striate.training.interruption import Interruption
@@ -106,6 +108,16 @@ def test_a_run_that_stops_goes_on_to_the_same_weights(data, run, tmp_path, monke
     striate.train(data, resume=True, out=tmp_path / "run", progress=False)
     wanted, got = (load_file(folder / "last.safetensors") for folder in (run.run, tmp_path / "run"))
     assert wanted.keys() == got.keys() and all(equal(wanted[name], got[name]) for name in wanted)
+
+
+def test_a_run_does_not_go_on_with_other_masks(data, run, tmp_path):
+    other = shutil.copytree(data, tmp_path / "other")
+    with Image.open(other / "masks" / "0.png") as mask:
+        pixels = np.array(mask)
+    pixels[31, 31] = (pixels[31, 31] + 1) % 3
+    Image.fromarray(pixels).save(other / "masks" / "0.png")
+    with pytest.raises(TrainingError, match="made with other pictures than these"):
+        striate.train(other, resume=True, out=run.run, progress=False)
 
 
 def test_folds_are_pooled(data, tmp_path):

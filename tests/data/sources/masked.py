@@ -19,6 +19,11 @@ def rows(*values: int, dtype: type = np.uint8) -> np.ndarray:
     return np.repeat(np.array(values, dtype), WIDTH // len(values))[None].repeat(HEIGHT, axis=0)
 
 
+def drawn(text: str) -> np.ndarray:
+    """A mask as it is written: a digit a pixel, . for 255."""
+    return np.array([[255 if c == "." else int(c) for c in line] for line in text.split()], np.uint8)
+
+
 def mask(path: Path, values: ArrayLike, palette: Sequence[int] | None = None) -> Path:
     """A mask of these numbers (or colours), as PNG or what the name says; with a palette, places in it."""
     path.parent.mkdir(parents=True, exist_ok=True)

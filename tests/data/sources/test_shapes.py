@@ -13,15 +13,10 @@ from striate.data.settings import DataSettings
 from striate.data.sources.shapes import runs_in, runs_of, unpacked
 from striate.data.splits import fingerprint
 from tests.data.sources.annotated import coco, instance, picture
-from tests.data.sources.masked import png
+from tests.data.sources.masked import drawn, png
 
 IMAGE = {"id": 1, "file_name": "a.png", "width": 8, "height": 6}
 CATEGORIES = [{"id": 3, "name": "dog"}, {"id": 1, "name": "cat"}]
-
-
-def drawn(text):
-    """A mask as it is written: a digit a pixel, . for 255."""
-    return np.array([[255 if c == "." else int(c) for c in line] for line in text.split()], np.uint8)
 
 
 def box(left, top, right, bottom):
