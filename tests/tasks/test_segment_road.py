@@ -1,5 +1,6 @@
 """Segmentation from a folder of pictures and masks to a model file that answers, on eight small pictures."""
 
+import csv
 import json
 import tomllib
 from pathlib import Path
@@ -88,6 +89,17 @@ def test_evaluate_and_predict_answer_as_the_run_did(data, run, tmp_path, capsys)
     assert "mean IoU" in said and "boundary F1" in said and "ground" in said
     assert main(["predict", str(run.run), str(picture)]) == 0
     assert "%" in capsys.readouterr().out
+
+
+def test_all_pictures_are_written_the_worst_first(data, run, tmp_path, capsys):
+    file = tmp_path / "wrong.csv"
+    answered(capsys, "evaluate", run.run, data, "--split", "all", "--wrong", file)
+    with file.open(encoding="utf-8") as text:
+        rows = list(csv.DictReader(text))
+    assert rows[0].keys() == {"image", "pixel_accuracy", "mean_iou", "boundary_f1", "loss"}
+    assert sorted(row["image"] for row in rows) == [f"images/{each}.png" for each in range(8)]
+    found = [float(row["mean_iou"]) for row in rows]
+    assert found == sorted(found) and found[0] < found[-1]
 
 
 def test_a_photograph_of_another_size_is_answered_in_its_own_also_by_tiles(run):

@@ -1,5 +1,6 @@
 """Super-resolution, from a folder of pictures to files: figures, tiles, what a file keeps, and what is refused."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -104,6 +105,15 @@ def test_figures_are_those_of_the_pictures_that_are_written(run: Path, folder: P
         assert row["psnr"] == pytest.approx(found[-1], abs=0.02)
     assert figures["psnr"] == pytest.approx(np.mean(found), abs=0.02)
     assert figures["bicubic_psnr"] == pytest.approx(np.mean(plain), abs=0.02)
+
+
+def test_all_pictures_are_written_the_worst_first(run: Path, folder: Path, tmp_path: Path, capsys) -> None:
+    answered(capsys, "evaluate", run, folder, "--split", "all", "--wrong", tmp_path / "wrong.csv")
+    with (tmp_path / "wrong.csv").open(encoding="utf-8") as text:
+        rows = list(csv.DictReader(text))
+    found = [float(row["psnr"]) for row in rows]
+    assert len(found) == len(list(folder.iterdir())) and found == sorted(found)
+    assert rows[0].keys() == {"image", "psnr", "ssim", "bicubic_psnr", "bicubic_ssim", "loss"}
 
 
 def luma_of(pixels: np.ndarray) -> np.ndarray:
