@@ -12,9 +12,10 @@ from cyclopts.validators import Number
 from striate.base.errors import DataError, DecodeError, OutputError
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted, printable
+from striate.data.unlabelled import is_folder, pictures_in
 from striate.pictures.decode import path_of
 from striate.pictures.tiles import MOST_OVERLAP, OVERLAP
-from striate.predictor import is_folder, load, pictures_in, refuse_top, written
+from striate.predictor import load, refuse_top, written
 
 TOP = 3
 MOST_PROBABLE = f"how many of the most probable answers to show, where there are several; default {TOP}"

@@ -102,6 +102,15 @@ def test_all_pictures_are_written_the_worst_first(data, run, tmp_path, capsys):
     assert found == sorted(found) and found[0] < found[-1]
 
 
+def test_a_program_draws_what_predict_does(data, run, tmp_path, capsys):
+    predictor, picture = striate.load(run.run), data / "images" / "0.png"
+    assert predictor.classes == NAMES
+    (found,) = answered(capsys, "predict", run.run, picture, "--out", tmp_path / "out")["predictions"]
+    with Image.open(tmp_path / "out" / found["drawn"]) as wanted:
+        drawn = predictor.draw(picture, predictor(picture))
+        assert drawn.dtype == np.uint8 and np.array_equal(drawn, np.asarray(wanted))
+
+
 def test_a_photograph_of_another_size_is_answered_in_its_own_also_by_tiles(run):
     predictor = striate.load(run.run)
     photograph = np.random.default_rng(0).integers(0, 255, (50, 75, 3)).astype(np.uint8)

@@ -75,6 +75,12 @@ def answered(capsys, *words) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+def test_it_is_printed_without_classes_and_draws_nothing(vdsr: Predictor) -> None:
+    assert repr(vdsr).startswith("Predictor(vdsr, ") and "class" not in repr(vdsr) and vdsr.classes == ()
+    picture = waves(20, 22, 0)
+    assert vdsr.draw(picture, vdsr(picture)) is None
+
+
 # The whole road
 
 
