@@ -86,9 +86,7 @@ def test_it_says_its_classes_and_of_a_class_alone_nothing_is_drawn(predictor):
 
 def test_raw_outputs_are_of_prepared_pictures(predictor, folder):
     for given in (str(next(folder.iterdir())), drawn(40, 36), [torch.zeros(1, 3, 32, 32, dtype=torch.uint8)]):
-        with pytest.raises(
-            ModelError, match=r"outputs takes prepared pictures, uint8 \[N, C, H, W\]; for a path"
-        ):
+        with pytest.raises(ModelError, match=r"outputs takes prepared pictures, uint8 \[N, C, H, W\]; for a path"):
             predictor.outputs(given)
 
 

@@ -77,6 +77,8 @@ def predict(
         raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
     if out and answered and not wrote and not quiet:
         say(f"nothing was written into {printable(out)}: answers of {predictor.task.name} are text alone")
+    if not out and answered and predictor.task.files and not quiet:
+        say(f"nothing was written; --out FOLDER takes {predictor.task.files}")
     if unreadable and not quiet:
         of = f"{len(unreadable)} of {counted(answered + len(unreadable), 'picture')}"
         say(_told(f"left out {of} that cannot be read (--strict stops at the first)", unreadable))

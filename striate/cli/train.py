@@ -1,5 +1,6 @@
 """``striate train``."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,9 @@ from striate.cli import recipe_flags
 from striate.cli.console import answer, answer_json
 from striate.cli.progress import TrainingProgress
 from striate.data.names import counted
+from striate.data.records import Classes
+from striate.tasks import task_named
+from striate.tasks.task import Task
 from striate.training.result import Result
 from striate.training.run import train as train_run
 
@@ -60,7 +64,7 @@ def train(
     if json:
         answer_json(result.as_json())
     else:
-        for line in _lines(result, again=extend > 0):
+        for line in _lines(result, data, again=extend > 0):
             answer(line)
 
 
@@ -68,7 +72,7 @@ def train(
 train.__annotations__["flags"] = 'Annotated[recipe_flags.all_flags() | None, Parameter(name="*", group="Recipe")]'
 
 
-def _lines(result: Result, *, again: bool) -> list[str]:
+def _lines(result: Result, data: Path, *, again: bool) -> list[str]:
     """What is said of a result; ``again``: its test pictures were looked at before, when the run first ended."""
     said = result.summaries
     if result.pooled:
@@ -87,4 +91,12 @@ def _lines(result: Result, *, again: bool) -> list[str]:
     else:
         lines.append("no pictures were left for a test; the figure above chose the epoch, and flatters")
     model = result.run / "model.safetensors"
-    return [*lines, f"wrote {model}; next: striate predict {model} PICTURE"]
+    return [*lines, f"wrote {model}; next: {_next(task_named(result.task, Classes(())), model, data)}"]
+
+
+def _next(task: Task, model: Path, data: Path) -> str:
+    """The commands that show what was learnt."""
+    file = shlex.quote(str(model))
+    out = " --out FOLDER" if task.files else ""
+    more = f"; striate evaluate {file} {shlex.quote(str(data))} says {task.evaluated}" if task.evaluated else ""
+    return f"striate predict {file} PICTURE{out}{more}"

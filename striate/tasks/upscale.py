@@ -51,6 +51,8 @@ class Upscale:
     metric: ClassVar[str] = "psnr"
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
+    files: ClassVar[str] = "the enlarged pictures"
+    evaluated: ClassVar[None] = None
     most_probable: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"psnr": 1, "ssim": 1, "loss": -1}
 

@@ -13,6 +13,7 @@ from torch import equal
 
 import striate
 from striate.cli.app import main
+from striate.cli.train import _lines
 from striate.models.heads import HEADS, Head
 from striate.training.interruption import Interruption
 from tests.tasks.segment_scenes import NAMES, draw_scenes
@@ -87,8 +88,21 @@ def test_evaluate_and_predict_answer_as_the_run_did(data, run, tmp_path, capsys)
     assert main(["evaluate", str(run.run), str(data), "--split", "all"]) == 0
     said = capsys.readouterr().out
     assert "mean IoU" in said and "boundary F1" in said and "ground" in said
-    assert main(["predict", str(run.run), str(picture)]) == 0
-    assert "%" in capsys.readouterr().out
+    assert main(["predict", str(run.run), str(picture), str(picture)]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{picture}: of the picture: ") and "%" in told.out
+    assert told.err == "nothing was written; --out FOLDER takes masks and drawn pictures\n"
+    assert main(["predict", str(run.run), str(picture), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_last_line_of_a_run_is_what_shows_the_answers(data, run):
+    *_, last = _lines(run, data, again=False)
+    model = run.run / "model.safetensors"
+    assert last == (
+        f"wrote {model}; next: striate predict {model} PICTURE --out FOLDER; striate evaluate {model} {data} says the "
+        "figures of each class"
+    )
 
 
 def test_all_pictures_are_written_the_worst_first(data, run, tmp_path, capsys):

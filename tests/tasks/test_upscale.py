@@ -115,6 +115,8 @@ def test_figures_are_those_of_the_pictures_that_are_written(run: Path, folder: P
 
 def test_all_pictures_are_written_the_worst_first(run: Path, folder: Path, tmp_path: Path, capsys) -> None:
     answered(capsys, "evaluate", run, folder, "--split", "all", "--wrong", tmp_path / "wrong.csv")
+    assert main(["predict", str(run), str(folder / "00.png")]) == 0
+    assert capsys.readouterr().err == "nothing was written; --out FOLDER takes the enlarged pictures\n"
     with (tmp_path / "wrong.csv").open(encoding="utf-8") as text:
         rows = list(csv.DictReader(text))
     found = [float(row["psnr"]) for row in rows]
