@@ -37,7 +37,8 @@ class Evaluation:
     """The figures of a model on pictures; ``as_json`` has the keys of ``docs/json.md``.
 
     ``split`` says which pictures they are: "test", "val", "train" or "all"; ``summary`` is the figures in a phrase,
-    ``details`` are lines that say more, ``rows`` a result a picture, with its name as ``image``.
+    ``details`` are lines that say more, ``rows`` a result a picture, with its name as ``image``; ``worst`` are those of
+    the pictures that were answered wrongly or, where answers are not right or wrong, of all, the worst first.
     """
 
     task: str
@@ -50,6 +51,7 @@ class Evaluation:
     summary: str
     details: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
+    worst: Sequence[Mapping[str, Any]]
 
     @property
     def wrong(self) -> list[Mapping[str, Any]]:
@@ -119,7 +121,25 @@ def evaluate(
         summary=task.summary(figures),
         details=tuple(task.details(figures, rows)),
         rows=rows,
+        worst=_worst(task, rows),
     )
+
+
+def _worst(task: Task, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The wrong ones in their order; of rows that are not right or wrong all, by the task's metric or else the loss.
+
+    What has no such figure comes last.
+    """
+    if any("right" in row for row in rows):
+        return [row for row in rows if not row["right"]]
+    figure = task.metric if any(task.metric in row for row in rows) else "loss"
+    direction = task.directions.get(figure, -1)
+
+    def place(row: Mapping[str, Any]) -> tuple[bool, float]:
+        value = row.get(figure)
+        return value is None, direction * (value or 0.0)
+
+    return sorted(rows, key=place)
 
 
 def _batch_size(size: tuple[int, int], asked: int | None) -> int:
@@ -155,6 +175,8 @@ def _doubt(dataset: Dataset, description: modelfile.Description, name: str) -> s
         )
     if known and name == "all":
         return "the pictures that the model learnt from are among these, so the figures will flatter"
+    if known and name == "val":
+        return "these pictures chose the epoch that was kept, so the figures flatter"
     return None
 
 

@@ -12,9 +12,10 @@ from cyclopts.validators import Number
 from striate.base.errors import DataError, DecodeError, OutputError
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted, printable
+from striate.data.unlabelled import is_folder, pictures_in
 from striate.pictures.decode import path_of
 from striate.pictures.tiles import MOST_OVERLAP, OVERLAP
-from striate.predictor import is_folder, load, pictures_in, refuse_top, written
+from striate.predictor import load, refuse_top, written
 
 TOP = 3
 MOST_PROBABLE = f"how many of the most probable answers to show, where there are several; default {TOP}"
@@ -76,6 +77,8 @@ def predict(
         raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
     if out and answered and not wrote and not quiet:
         say(f"nothing was written into {printable(out)}: answers of {predictor.task.name} are text alone")
+    if not out and answered and predictor.task.files and not quiet:
+        say(f"nothing was written; --out FOLDER takes {predictor.task.files}")
     if unreadable and not quiet:
         of = f"{len(unreadable)} of {counted(answered + len(unreadable), 'picture')}"
         say(_told(f"left out {of} that cannot be read (--strict stops at the first)", unreadable))

@@ -102,6 +102,8 @@ class Classify:
     metric: ClassVar[str] = "top1"
     every_class: ClassVar[bool] = True
     scoring: ClassVar[None] = None
+    files: ClassVar[None] = None
+    evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"top1": 1, "top5": 1, "loss": -1, "ece": -1}
     auxiliary_weight: ClassVar[float] = 0.3

@@ -48,6 +48,8 @@ class Detect:
     score_threshold: float | None = None
 
     name: ClassVar[str] = "detect"
+    files: ClassVar[None] = None
+    evaluated: ClassVar[str] = "the figures of each class"
     network_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     network_task: ClassVar[str] = "detect"
     metric: ClassVar[str] = "ap"

@@ -43,6 +43,8 @@ class Localize:
     metric: ClassVar[str] = "mean_iou"
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
+    files: ClassVar[None] = None
+    evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
     most_probable: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "top1": 1, "accuracy_iou50": 1, "loss": -1}

@@ -59,6 +59,8 @@ class Segment:
     metric: ClassVar[str] = "mean_iou"
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
+    files: ClassVar[str] = "masks and drawn pictures"
+    evaluated: ClassVar[str] = "the figures of each class"
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "pixel_accuracy": 1, "boundary_f1": 1, "loss": -1}
 
     @classmethod
@@ -180,9 +182,9 @@ class Segment:
         }
 
     def as_text(self, prediction: Indices, top: int) -> str:
-        """``Road 31.7%, Building 23.3%, Tree 9.7%; and 5 more classes``."""
+        """``of the picture: Road 31.7%, Building 23.3%, Tree 9.7%; and 5 more classes``."""
         shares = self._shares(prediction)
-        said = ", ".join(f"{self.classes.names[at]} {share:.1%}" for at, share in shares[:top])
+        said = "of the picture: " + ", ".join(f"{self.classes.names[at]} {share:.1%}" for at, share in shares[:top])
         more = len(shares) - top
         return said + (f"; and {counted(more, 'more class', 'more classes')}" if more > 0 else "")
 

@@ -202,6 +202,14 @@ class Task(Protocol):
         """What makes of it a task that names what scores at least so much; None where no score leaves anything out."""
 
     @property
+    def files(self) -> str | None:
+        """What `write` and `draw` make that no line of text can hold, in words; None where text says the answer."""
+
+    @property
+    def evaluated(self) -> str | None:
+        """What an evaluation says that the end of a run does not, in words; None where that is no news."""
+
+    @property
     def merged(self) -> Merged | None:
         """What makes one prediction of a large photograph from those for its parts; None where that means nothing.
 

@@ -1,5 +1,6 @@
 """Super-resolution, from a folder of pictures to files: figures, tiles, what a file keeps, and what is refused."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -74,6 +75,22 @@ def answered(capsys, *words) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+def test_it_is_printed_without_classes_and_draws_nothing(vdsr: Predictor) -> None:
+    assert repr(vdsr).startswith("Predictor(vdsr, ") and "class" not in repr(vdsr) and vdsr.classes == ()
+    picture = waves(20, 22, 0)
+    assert vdsr.draw(picture, vdsr(picture)) is None
+
+
+def test_a_network_below_bicubic_interpolation_says_so() -> None:
+    figures = {"psnr": 25.8, "ssim": 0.9, "bicubic_psnr": 33.1, "bicubic_ssim": 0.95}
+    said = Upscale().summary(figures)
+    assert said.startswith(
+        "PSNR 25.80 dB, bicubic 33.10; SSIM 0.9000, bicubic 0.9500; bicubic interpolation does better"
+    )
+    for other in (33.1, 34.0, None):
+        assert "better" not in Upscale().summary({**figures, "psnr": other})
+
+
 # The whole road
 
 
@@ -104,6 +121,17 @@ def test_figures_are_those_of_the_pictures_that_are_written(run: Path, folder: P
         assert row["psnr"] == pytest.approx(found[-1], abs=0.02)
     assert figures["psnr"] == pytest.approx(np.mean(found), abs=0.02)
     assert figures["bicubic_psnr"] == pytest.approx(np.mean(plain), abs=0.02)
+
+
+def test_all_pictures_are_written_the_worst_first(run: Path, folder: Path, tmp_path: Path, capsys) -> None:
+    answered(capsys, "evaluate", run, folder, "--split", "all", "--wrong", tmp_path / "wrong.csv")
+    assert main(["predict", str(run), str(folder / "00.png")]) == 0
+    assert capsys.readouterr().err == "nothing was written; --out FOLDER takes the enlarged pictures\n"
+    with (tmp_path / "wrong.csv").open(encoding="utf-8") as text:
+        rows = list(csv.DictReader(text))
+    found = [float(row["psnr"]) for row in rows]
+    assert len(found) == len(list(folder.iterdir())) and found == sorted(found)
+    assert rows[0].keys() == {"image", "psnr", "ssim", "bicubic_psnr", "bicubic_ssim", "loss"}
 
 
 def luma_of(pixels: np.ndarray) -> np.ndarray:

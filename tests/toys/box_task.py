@@ -50,6 +50,8 @@ class FindBoxes:
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "loss": -1}
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
+    files: ClassVar[None] = None
+    evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
 
     @classmethod

@@ -43,6 +43,8 @@ class CutOut:
     directions: ClassVar[Mapping[str, int]] = {"pixel_accuracy": 1}
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
+    files: ClassVar[str] = "toy masks"
+    evaluated: ClassVar[None] = None
 
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "CutOut":
