@@ -105,10 +105,10 @@ class SegmentSettings:
     ] = 0.0
     focal_gamma: Annotated[NotNegative, Field(description="how much less, in the focal loss: its gamma")] = 2.0
     class_weights: Annotated[
-        Literal["none", "balanced", "softened"],
+        Literal["none", "balanced"],
         Field(
             description='"balanced" weighs the pixels of each class by the median frequency of all classes over its '
-            'own, in the training masks (Eigen and Fergus 2015), "softened" by the root of that'
+            "own, in the training masks (Eigen and Fergus 2015)"
         ),
     ] = "none"
 

@@ -121,7 +121,7 @@ class Segment:
             dice_weight=settings.dice_weight,
             focal_weight=settings.focal_weight,
             focal_gamma=settings.focal_gamma,
-            class_weights=None if settings.class_weights == "none" else getattr(census, settings.class_weights),
+            class_weights=census.balanced if settings.class_weights == "balanced" else None,
             census=census,
         )
 

@@ -1,6 +1,5 @@
 """What masks show: how many pixels of each class, as their source knows it; only what it does not know is read."""
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -47,11 +46,6 @@ class Census:
         weights = np.ones(len(pixels))
         weights[shown] = np.median(frequencies) / frequencies
         return tuple(weights.tolist())
-
-    @property
-    def softened(self) -> tuple[float, ...]:
-        """The roots of the `balanced` weights: rare classes are learnt, and frequent ones not given up for them."""
-        return tuple(math.sqrt(weight) for weight in self.balanced)
 
 
 def _pixels(record: Record) -> NDArray[np.int64]:

@@ -53,7 +53,6 @@ def test_balanced_weights_are_median_frequencies():
     frequencies = [10 / 18, 16 / 28, 2 / 10]
     assert census.balanced == pytest.approx([*(np.median(frequencies) / each for each in frequencies), 1.0])
     assert Census.of([], 2).balanced == (1.0, 1.0)
-    assert census.softened == pytest.approx(np.sqrt(census.balanced))
 
 
 def test_a_recipe_decides_the_weights_and_a_model_file_keeps_them():
@@ -64,8 +63,6 @@ def test_a_recipe_decides_the_weights_and_a_model_file_keeps_them():
     again = task_named("segment", CLASSES, task.arguments)
     assert again.arguments == task.arguments and again.meter()._loss == task.meter()._loss
     assert Segment(CLASSES).fitted(Recipe(task="segment"), records).class_weights is None
-    softer = Recipe(task="segment", settings=SegmentSettings(class_weights="softened"))
-    assert Segment(CLASSES).fitted(softer, records).class_weights == Census.of(records, 4).softened
     with pytest.raises(ValueError, match="3 class_weights for 4 classes"):
         Segment.of(CLASSES, {**task.arguments, "class_weights": [1.0, 1.0, 1.0]})
     for wrong in (-1.0, math.inf, math.nan):
