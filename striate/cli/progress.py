@@ -17,7 +17,7 @@ from striate.data.names import counted, listed
 from striate.data.names import printable as one_line
 from striate.recipe import Stage
 from striate.training.events import EpochDone, Event, KernelsBuilding, Notice, RunStarted, Saved, StepDone
-from striate.weights.pretrained import has_pretrained
+from striate.weights.pretrained import Hub, comes_along, has_pretrained, pretrained_name, pretrained_part
 
 CACHE = "pictures are decoded once and kept for the next epochs, in up to {:.1f} GiB of this machine's free memory"
 KEPT = "kept: the latest epoch whose {} cannot be told from the best, unless the one kept last beats it by loss, too"
@@ -114,6 +114,8 @@ class TrainingProgress:
             names = listed([one_line(name) for name in event.classes], most=10)
             self._line(f"{counted(len(event.classes), 'class', 'classes')}: {names}")
         self._line(f"{event.precision} on {event.device} with {counted(event.threads, 'thread')}: {event.reason}")
+        if event.recipe.weights != "pretrained" and (text := _published_line(event.recipe.model)):
+            self._line(text)
         self._line(CACHE.format(event.cache_budget / 2**30))
         if any(stage.freeze for stage in event.recipe.stages):
             self._line(_frozen_line(event.recipe.stages))
@@ -167,11 +169,26 @@ class _Remaining(ProgressColumn):
 
 
 def _beginning(event: RunStarted) -> str:
-    """What the weights begin as, and where published ones would be had instead."""
+    """What the weights begin as; of weights that came with Striate also how to have them."""
     if event.recipe.weights == "pretrained":
         return "from pretrained weights"
-    published = has_pretrained(event.recipe.model)
-    return "from random weights" + (" (--weights pretrained takes published ones)" if published else "")
+    here = comes_along(event.recipe.model)
+    return "from random weights" + (" (--weights pretrained takes published ones)" if here else "")
+
+
+def _published_line(model: str) -> str | None:
+    """How to have the published weights of a network, or of its backbone, which did not come with Striate."""
+    row = pretrained_part(model)
+    if row is None or not has_pretrained(model) or comes_along(model):
+        return None
+    name = pretrained_name(model)
+    fetched = isinstance(row.source, Hub)
+    how = "fetches them once" if fetched else f"takes them, striate models {name} says what is to be done before"
+    size = f" ({row.megabytes:g} MB)" if row.megabytes else ""
+    return (
+        f"this run starts from random weights: those of {name}{size} are published, but do not come "
+        f"with Striate; --weights pretrained {how}"
+    )
 
 
 def _stage_line(stages: Sequence[Stage], epoch: int) -> str | None:

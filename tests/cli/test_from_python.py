@@ -1,5 +1,6 @@
 """What a program that trains sees of it: lines by default, a bar where it asks, nothing where it says so."""
 
+import dataclasses
 import logging
 import re
 import sys
@@ -103,6 +104,26 @@ def test_the_time_that_is_left_counts_what_learns_now(monkeypatch, tmp_path):
     assert said[0] == "-:--:--" and said[2] == "0:00:17 to the end of epoch 2" and said[18].startswith("0:00:01 to")
     assert said[20] == "-:--:--" and said[22] == "0:03:05 left"
     assert said[50] == "0:00:45 left" and said[59] == "0:00:00 left"
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        ("unet/resnet34", "those of resnet34 .* do not come with Striate; --weights pretrained fetches them once"),
+        ("resnet20", "those of resnet20 .*; --weights pretrained takes them, striate models resnet20 says what"),
+        ("lenet5", None),
+        ("unet/efficientnet_lite0", None),
+    ],
+)
+def test_weights_that_are_known_and_not_here_have_a_line(model, line, tmp_path, capfd):
+    recipe = Recipe(model=model, weights="none", stages=(Stage(epochs=1, rate=0.1),))
+    images = {"train": 10, "val": 2, "test": 2}
+    started = RunStarted(tmp_path, recipe, "float32", "", "cpu", 1, 0, images, ("a", "b"), 10, 0, 0, None)
+    TrainingProgress(True)(started)
+    told = [each for each in capfd.readouterr().err.splitlines() if each.startswith("this run starts from random")]
+    assert len(told) == (line is not None) and (line is None or re.search(line, told[0]))
+    TrainingProgress(True)(dataclasses.replace(started, recipe=dataclasses.replace(recipe, weights="pretrained")))
+    assert "random weights" not in capfd.readouterr().err
 
 
 def test_a_program_goes_on_by_an_argument_and_not_by_a_flag(tmp_path, capfd):
