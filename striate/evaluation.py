@@ -175,6 +175,8 @@ def _doubt(dataset: Dataset, description: modelfile.Description, name: str) -> s
         )
     if known and name == "all":
         return "the pictures that the model learnt from are among these, so the figures will flatter"
+    if known and name == "val":
+        return "these pictures chose the epoch that was kept, so the figures flatter"
     return None
 
 

@@ -150,7 +150,9 @@ def test_a_run_without_a_test_is_measured_on_its_validation(photos, tmp_path):
     data = sorted_into(photos, tmp_path / "sorted", "val")
     run = striate.train(data, changes=QUICK, out=tmp_path / "run")
     assert run.test is None
-    again = evaluate(run.run, data)
+    notices = []
+    again = evaluate(run.run, data, on_notice=notices.append)
+    assert notices == ["these pictures chose the epoch that was kept, so the figures flatter"]
     assert again.split == "val" and again.figures["top1"] == run.best["top1"]
 
 

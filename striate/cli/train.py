@@ -14,6 +14,7 @@ from striate.data.names import counted
 from striate.data.records import Classes
 from striate.tasks import task_named
 from striate.tasks.task import Task
+from striate.training.one_network import RunStopped
 from striate.training.result import Result
 from striate.training.run import train as train_run
 
@@ -47,20 +48,25 @@ def train(
 ) -> None:
     """Train a network on a folder of pictures, and measure it on pictures that it never saw."""
     with TrainingProgress(False if quiet else "rich") as progress:
-        result = train_run(
-            data,
-            epochs=epochs,
-            recipe=recipe,
-            changes=recipe_flags.changes_of(flags),
-            out=out,
-            resume=resume,
-            extend=extend,
-            force=force,
-            device=device,
-            workers=workers,
-            skip_unreadable=skip_unreadable,
-            on_event=progress,
-        )
+        try:
+            result = train_run(
+                data,
+                epochs=epochs,
+                recipe=recipe,
+                changes=recipe_flags.changes_of(flags),
+                out=out,
+                resume=resume,
+                extend=extend,
+                force=force,
+                device=device,
+                workers=workers,
+                skip_unreadable=skip_unreadable,
+                on_event=progress,
+            )
+        except RunStopped as stop:
+            words = ("striate", "train", str(data), "--resume", "--out", str(stop.run))
+            stop.args = (f"{stop}; to go on: {shlex.join(words)}",)
+            raise
     if json:
         answer_json(result.as_json())
     else:

@@ -186,13 +186,19 @@ class Upscale:
             yield f"{counted(len(worse), 'picture')} less like the photograph than by bicubic interpolation: {said}"
 
     def summary(self, figures: Mapping[str, Any]) -> str:
-        """``PSNR 33.45 dB, bicubic 31.95; SSIM 0.930, bicubic 0.910``."""
+        """``PSNR 33.45 dB, bicubic 31.95; SSIM 0.930, bicubic 0.910``; and where bicubic is better, that."""
         likeness = (figures["ssim"], figures["bicubic_ssim"])
+        ours, plain = figures["psnr"], figures["bicubic_psnr"]
+        worse = ours is not None and plain is not None and ours < plain
         one, other = ("-" if each is None else f"{each:.4f}" for each in likeness)
         return (
             f"PSNR {_decibels(figures['psnr'])} dB, bicubic {_decibels(figures['bicubic_psnr'])}; SSIM {one}, bicubic "
             f"{other}"
+            f"{_BELOW if worse else ''}"
         )
+
+
+_BELOW = "; bicubic interpolation does better: the network has yet to learn, by more epochs or pictures"
 
 
 def _decibels(figure: float | None) -> str:

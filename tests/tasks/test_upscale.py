@@ -81,6 +81,16 @@ def test_it_is_printed_without_classes_and_draws_nothing(vdsr: Predictor) -> Non
     assert vdsr.draw(picture, vdsr(picture)) is None
 
 
+def test_a_network_below_bicubic_interpolation_says_so() -> None:
+    figures = {"psnr": 25.8, "ssim": 0.9, "bicubic_psnr": 33.1, "bicubic_ssim": 0.95}
+    said = Upscale().summary(figures)
+    assert said.startswith(
+        "PSNR 25.80 dB, bicubic 33.10; SSIM 0.9000, bicubic 0.9500; bicubic interpolation does better"
+    )
+    for other in (33.1, 34.0, None):
+        assert "better" not in Upscale().summary({**figures, "psnr": other})
+
+
 # The whole road
 
 
