@@ -110,7 +110,7 @@ def test_the_time_that_is_left_counts_what_learns_now(monkeypatch, tmp_path):
     ("model", "line"),
     [
         ("unet/resnet34", "those of resnet34 .* do not come with Striate; --weights pretrained fetches them once"),
-        ("mobilenet_v1", "those of mobilenet_v1 .*; --weights pretrained takes them, striate models mobilenet_v1 says"),
+        ("resnet20", "those of resnet20 .*; --weights pretrained takes them, striate models resnet20 says what"),
         ("lenet5", None),
         ("unet/efficientnet_lite0", None),
     ],
