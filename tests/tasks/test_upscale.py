@@ -278,3 +278,35 @@ def test_a_network_of_one_size_cannot_take_pictures_as_they_are(tmp_path: Path, 
     words = ["train", str(tmp_path / "data"), "--model", "alexnet", "--fit", "none", "--out", str(tmp_path / "run")]
     assert main([*words, "--quiet"]) == 2
     assert 'fit is "none"' in capsys.readouterr().err
+
+
+def with_a_thin_one(folder: Path) -> Path:
+    """Splits, of which the test has a picture of one row."""
+    for split, count in (("train", 4), ("val", 2), ("test", 2)):
+        for number in range(count):
+            (folder / split).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(waves(30, 31, 10 * count + number)).save(folder / split / f"{number}.png")
+    Image.fromarray(waves(1, 60, 5)).save(folder / "test" / "thin.png")
+    return folder
+
+
+def test_pictures_smaller_than_the_factor_are_named_before_a_run_and_can_be_left_out(tmp_path: Path, capsys) -> None:
+    data, run = with_a_thin_one(tmp_path / "data"), tmp_path / "run"
+    words = ["train", data, "--task", "upscale", "--size", "24", "--epochs", "1", "--out", run]
+    assert main([*map(str, words)]) == 2
+    said = capsys.readouterr().err
+    assert "1 of 9 pictures" in said and "leave them out with --skip-unreadable" in said
+    assert "  test/thin.png: it has 60 x 1 pixels, where 2 x 2 or more are wanted" in said
+    assert not [*run.glob("*.safetensors")] and not (run / "recipe.toml").exists()
+    result = answered(capsys, *words, "--skip-unreadable", "--force")
+    assert result["test"]["images"] == 2
+    assert main(["evaluate", str(run), str(data)]) == 2
+    assert "test/thin.png: it has 60 x 1 pixels" in capsys.readouterr().err
+    assert answered(capsys, "evaluate", run, data, "--skip-unreadable")["images"] == 2
+
+
+def test_windows_smaller_than_the_factor_are_the_recipes_fault(folder: Path, tmp_path: Path, capsys) -> None:
+    words = ["train", folder, "--task", "upscale", "--size", "1", "--epochs", "1", "--out", tmp_path / "run"]
+    assert main([*map(str, words), "--quiet"]) == 2
+    assert "size is [1, 1], and windows of less than 2 x 2 pixels cannot be shrunk by 2" in capsys.readouterr().err
+    assert not [*(tmp_path / "run").glob("*.*")]
