@@ -94,7 +94,13 @@ def evaluate(
     network, description = modelfile.open_model(model, on_notice=on_notice)
     task = task_of(description, model)
     whole = task.checked(_opened(Path(data), format, description, changes or {}))
-    dataset, cache = readable(whole, description.preprocess, skip=skip_unreadable, every_class=task.every_class)
+    dataset, cache = readable(
+        whole,
+        description.preprocess,
+        skip=skip_unreadable,
+        every_class=task.every_class,
+        least_side=task.least_side(None),
+    )
     if on_notice:
         for text in dataset.notices:
             on_notice(text)

@@ -21,6 +21,7 @@ from striate.answering import FoldedNetwork
 from striate.base.atomic import output_error, replace_file
 from striate.base.errors import DecodeError, ModelError
 from striate.base.hardware import cores
+from striate.base.memory import answer_fits, if_it_fits
 from striate.data.names import counted, printable
 from striate.data.unlabelled import is_folder, pictures_in
 from striate.inference import Picture, answering, device_named, evaluating, opened, prepared, task_of
@@ -188,7 +189,8 @@ class Predictor:
 
         Args:
             top, tile, overlap: as for the predictor itself.
-            on_unreadable: called instead of raising for a picture that cannot be read, which is then left out.
+            on_unreadable: called instead of raising for a picture that cannot be read, or whose answer does not fit
+                into memory, which is then left out.
 
         Raises, with the first answer:
             DataError, ModelError: as if the pictures were given to the predictor itself.
@@ -281,18 +283,19 @@ class Predictor:
             return
         cut = [tiling is not None and tiling.cuts(geometry.height, geometry.width) for _, _, geometry in batch]
         at_once = [each[1:] for each, tiled in zip(batch, cut, strict=True) if not tiled]
-        whole = iter(self._predictions(at_once))
+        whole = if_it_fits(lambda: iter(self._predictions(at_once)))
         for (picture, image, geometry), tiled in zip(batch, cut, strict=True):
-            if tiling is None or not tiled:
-                prediction = next(whole)
-            else:
-                try:
-                    prediction = self._by_tiles(pool, picture, (image, geometry), tiling)
-                except DecodeError as error:  # it must be decoded again, and does not fit into memory, say
-                    if on_unreadable is None:
-                        raise
-                    on_unreadable(error)
-                    continue
+            try:
+                with answer_fits(_name(picture)):
+                    if tiling is not None and tiled:
+                        prediction = self._by_tiles(pool, picture, (image, geometry), tiling)
+                    else:
+                        prediction = next(whole) if whole else self._predictions([(image, geometry)])[0]
+            except DecodeError as error:  # it, decoded again, or its answer does not fit into memory
+                if on_unreadable is None:
+                    raise
+                on_unreadable(error)
+                continue
             yield picture, prediction if top is None else cast("MostProbable", self.task.most_probable)(prediction, top)
 
     def _predictions(self, prepared: Sequence[tuple[NDArray[np.uint8], Geometry]]) -> Sequence[Any]:
@@ -362,18 +365,20 @@ def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str)
 
     Raises:
         OutputError: a file cannot be written.
+        DecodeError: the photograph cannot be read any more, or there is no memory.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from None
-    files = dict(task.write(prediction, folder, name, picture))
-    drawn = task.draw(prediction, lambda: decode(picture, "rgb", name=printable(picture)).pixels)
-    if drawn is not None:
-        files["drawn"] = f"{name}.drawn.png"
-        with replace_file(folder / files["drawn"]) as partial:
-            fromarray(drawn).save(partial, "png")
-    return files
+    with answer_fits(printable(picture)):
+        files = dict(task.write(prediction, folder, name, picture))
+        drawn = task.draw(prediction, lambda: decode(picture, "rgb", name=printable(picture)).pixels)
+        if drawn is not None:
+            files["drawn"] = f"{name}.drawn.png"
+            with replace_file(folder / files["drawn"]) as partial:
+                fromarray(drawn).save(partial, "png")
+        return files
 
 
 def _name(picture: Picture) -> str:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from striate.base.errors import DataError, DecodeError, OutputError
+from striate.base.memory import answer_fits
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted, printable
 from striate.data.unlabelled import is_folder, pictures_in
@@ -64,15 +65,22 @@ def predict(
         paths, tile=tile, overlap=overlap, on_unreadable=None if strict or alone else unreadable.append
     )
     for picture, prediction in answers:
-        answered += 1
         path = Path(str(picture))
-        files = written(predictor.task, path, prediction, out, _free_name(path, taken)) if out else {}
-        wrote = wrote or bool(files)
-        if json:
-            rows.append({"image": str(path), **predictor.task.as_json(prediction, top), **files})
+        try:
+            files = written(predictor.task, path, prediction, out, _free_name(path, taken)) if out else {}
+            with answer_fits(printable(path)):
+                said = predictor.task.as_json(prediction, top) if json else predictor.task.as_text(prediction, top)
+        except DecodeError as error:  # it is gone by now, or its answer does not fit into memory
+            if strict or alone:
+                raise
+            unreadable.append(error)
+            continue
+        answered, wrote = answered + 1, wrote or bool(files)
+        if isinstance(said, dict):
+            rows.append({"image": str(path), **said, **files})
         else:
             named = f" ({', '.join(files.values())})" if files else ""
-            answer(f"{printable(str(path))}: {predictor.task.as_text(prediction, top)}{named}")
+            answer(f"{printable(str(path))}: {said}{named}")
     if unreadable and not answered:
         raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
     if out and answered and not wrote and not quiet:

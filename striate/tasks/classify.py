@@ -140,6 +140,9 @@ class Classify:
                 )
         return data
 
+    def least_side(self, recipe: Recipe | None) -> int:
+        return 1
+
     def default_model(self, data: Dataset) -> str:
         return default_model(data)
 

@@ -83,6 +83,9 @@ class Detect:
         require_targets(data, Boxes, self.name)
         return data
 
+    def least_side(self, recipe: Recipe | None) -> int:
+        return 1
+
     def default_model(self, data: Dataset) -> str:
         return default_model(data)
 

@@ -159,6 +159,12 @@ class Task(Protocol):
             DataError: they are not.
         """
 
+    def least_side(self, recipe: Recipe | None) -> int:
+        """The shorter side of the smallest picture that can be learnt from or measured, in a run of the recipe.
+
+        Without a recipe it is that of a model file's task.
+        """
+
     def default_model(self, data: Dataset) -> str:
         """The name of the network to train on these data when the user names none."""
 

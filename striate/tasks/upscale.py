@@ -75,6 +75,13 @@ class Upscale:
         records = tuple(dataclasses.replace(record, target=LARGER) for record in data.records)
         return dataclasses.replace(data, records=records, classes=NONE, task=self.name)
 
+    def least_side(self, recipe: Recipe | None) -> int:
+        return self._of(recipe).factor if recipe else self.factor
+
+    def _of(self, recipe: Recipe) -> "Upscale":
+        settings: UpscaleSettings = recipe.settings
+        return dataclasses.replace(self, factor=settings.factor, loss_kind=settings.loss)
+
     def default_model(self, data: Dataset) -> str:
         return default_model(data)
 
@@ -91,8 +98,14 @@ class Upscale:
             raise RecipeError(
                 f'fit is "{recipe.fit}", which makes all pictures one size before they are enlarged; leave it at "none"'
             )
-        settings: UpscaleSettings = recipe.settings
-        return dataclasses.replace(self, factor=settings.factor, loss_kind=settings.loss)
+        task = self._of(recipe)
+        for name, size in (("size", recipe.size), ("augment.crop_size", recipe.augment.crop_size)):
+            if size and min(size) < task.factor:
+                raise RecipeError(
+                    f"{name} is {list(size)}, and windows of less than {task.factor} x {task.factor} pixels cannot be "
+                    f"shrunk by {task.factor}; take one of {8 * task.factor} or more"
+                )
+        return task
 
     def shortages(
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]

@@ -125,7 +125,13 @@ def _trained(
         task = task_named(recipe.task, dataset.classes)
         dataset = task.checked(dataset)
         preprocess = resolving.preprocess_for(dataset, recipe)
-        dataset, cache = readable(dataset, preprocess, skip=controls.skip_unreadable, every_class=task.every_class)
+        dataset, cache = readable(
+            dataset,
+            preprocess,
+            skip=controls.skip_unreadable,
+            every_class=task.every_class,
+            least_side=task.least_side(recipe),
+        )
         for text in dataset.notices:
             tell(Notice(text))
         if controls.out is None:  # only now: while data are read there is nothing on the disk

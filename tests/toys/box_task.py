@@ -66,6 +66,9 @@ class FindBoxes:
         require_targets(data, Boxes, self.name)
         return data
 
+    def least_side(self, recipe: Recipe | None) -> int:
+        return 1
+
     def default_model(self, data: Dataset) -> str:
         return "toy_boxes/resnet20"
 

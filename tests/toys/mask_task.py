@@ -54,6 +54,9 @@ class CutOut:
         require_targets(data, Mask, self.name)
         return data
 
+    def least_side(self, recipe: Recipe | None) -> int:
+        return 1
+
     def default_model(self, data: Dataset) -> str:
         return "toy_masks/resnet20"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from striate.base.errors import DataError
 from striate.data.names import counted, listed, printable, quoted, unspaced
+from striate.data.sources.misplaced import refuse_colour_behind, refuse_in_front, refuse_indices_behind
 from striate.data.sources.text_files import read_rows, read_text
 from striate.pictures.geometry import UNKNOWN
 
@@ -55,7 +56,8 @@ def read_table(path: Path, where: str) -> ClassTable:
     """The classes that a file names.
 
     Raises:
-        DataError: a line that is none of these, a name, index or colour twice, no class, or more than 255.
+        DataError: a line that is none of these, numbers behind names (`misplaced`), a name, index or colour twice, no
+            class, or more than 255.
     """
     rows = list(_READERS.get(path.name, _lines)(read_text(path, where), where))
     coloured = [row for row in rows if row.coloured]
@@ -104,23 +106,28 @@ def shown(colour: int) -> str:
 
 
 def _lines(text: str, where: str) -> Iterator[_Row]:
-    number = -1
+    number, plain = -1, []
     for line, words in enumerate(text.splitlines(), start=1):
         words, place = words.strip(), f"{where}:{line}"
         hexadecimal = _HEX.fullmatch(words)
         if not words or (words.startswith("#") and not hexadecimal):
             continue
         number += 1
+        refuse_in_front(place, words)
         if hexadecimal:
             yield _Row(place, hexadecimal[2].strip(), int(hexadecimal[1], 16), True)
         elif colour := _COLOUR.fullmatch(words):
             yield _Row(place, colour[4].strip(), _colour(colour.groups()[:3], place), True)
         elif index := _INDEX.fullmatch(words):
+            refuse_colour_behind(place, index[2].strip())
             yield _Row(place, index[2].strip(), int(index[1]), False)
         elif re.fullmatch(r"[\d\s,]+", words):
             raise DataError(f"{place}: is {quoted(words)}; expected a class, as 'sky', '3 sky' or '70 130 180 sky'")
         else:
+            refuse_colour_behind(place, words)
+            plain.append((place, words))
             yield _Row(place, words, number, False)
+    refuse_indices_behind(plain)
 
 
 def _dictionary(text: str, where: str) -> Iterator[_Row]:

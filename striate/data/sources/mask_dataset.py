@@ -43,8 +43,8 @@ SEVERAL = Fault(
 )
 UNREADABLE = Fault("mask cannot be read", "masks cannot be read", "write such masks again, as PNG")
 LOSSY = Fault(
-    "mask is a JPEG, whose compression changes values",
-    "masks are JPEGs, whose compression changes values",
+    "mask is compressed with loss, which changes values",
+    "masks are compressed with loss, which changes values",
     "save masks as PNG, from what they were made of",
 )
 RESIZED = Fault(
@@ -140,7 +140,7 @@ def _sound(
         if not isinstance(found, MaskFacts):
             report.add(UNREADABLE, f"{where} ({found.reason})")
         elif found.lossy:
-            report.add(LOSSY, where)
+            report.add(LOSSY, f"{where} ({found.lossy})")
         elif size and size != (found.height, found.width):
             report.add(RESIZED, f"{where} ({found.width} x {found.height}, and the picture {size[1]} x {size[0]})")
         else:

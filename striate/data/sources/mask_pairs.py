@@ -13,8 +13,9 @@ from pathlib import Path
 
 from striate.data.names import composed, printable
 from striate.data.records import Split
+from striate.data.sources.beside_masks import MASK_WORDS, PICTURE_WORDS
 from striate.data.sources.folder_tree import Folder, any_picture, glimpsed, is_picture
-from striate.data.sources.layouts import MASK_WORDS, PICTURE_WORDS, split_names
+from striate.data.sources.layouts import split_names
 
 SUFFIXES = ("_gt", "_mask", "_label")
 """What a mask's name may have behind its picture's, where nothing else is said."""

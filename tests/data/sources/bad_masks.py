@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from striate.data.settings import DataSettings
 from tests.data.sources.annotated import picture
-from tests.data.sources.masked import mask, pairs, rows
+from tests.data.sources.masked import mask, pairs, rows, wide_png
 
 Write = Callable[[Path], Any]
 
@@ -127,7 +127,27 @@ REFUSED: dict[str, tuple[Write, str]] = {
     "cut": (beside(masks(rows(0, 1)), cut), "masks/0.png (it is truncated, its end is missing"),
     "jpeg": (
         instead("0.jpg", another("masks/0.jpg", rows(0, 1))),
-        "1 mask is a JPEG, whose compression changes values: masks/0.jpg; save masks as PNG",
+        "1 mask is compressed with loss, which changes values: masks/0.jpg (JPEG); save masks as PNG",
+    ),
+    "lossy webp": (
+        instead("0.webp", saved("masks/0.webp", colours(SKY, ROAD), quality=50)),
+        "1 mask is compressed with loss, which changes values: masks/0.webp (lossy WebP); save masks as PNG",
+    ),
+    "lossy jpeg 2000": (
+        instead("0.jp2", saved("masks/0.jp2", rows(0, 1), irreversible=True)),
+        "masks/0.jp2 (lossy JPEG 2000); save masks as PNG",
+    ),
+    "jpeg within tiff": (
+        instead("0.tif", saved("masks/0.tif", rows(0, 1), compression="jpeg")),
+        "masks/0.tif (JPEG in TIFF); save masks as PNG",
+    ),
+    "colours of 16 bits": (
+        instead("0.png", raw("masks/0.png", wide_png(2, rows(0, 1)[..., None].repeat(3, axis=2)))),
+        "1 mask cannot be read: masks/0.png (it has several bands of 16 bits, where a mask has one of 16 bits",
+    ),
+    "grey of 16 bits with alpha": (
+        instead("0.png", raw("masks/0.png", wide_png(4, np.dstack([rows(0, 1), rows(1, 1)])))),
+        "masks/0.png (it has several bands of 16 bits, where a mask has one of 16 bits, or bands of 8)",
     ),
     "pages": (beside(masks(rows(0, 1)), animated), "masks/0.tif (it has 2 pages or frames, where a mask has one)"),
     "floats": (
