@@ -17,7 +17,7 @@ from striate.data.names import counted, listed, printable, unspaced
 from striate.data.records import Classes, Dataset
 from striate.data.scan import picture_sizes
 from striate.data.settings import DataSettings
-from striate.data.sources.boxes import Annotated, Annotation, annotated_dataset, names_of, resized, taken_of
+from striate.data.sources.boxes import MISSING, Annotated, Annotation, annotated_dataset, names_of, resized, taken_of
 from striate.data.sources.class_table import IGNORED
 from striate.data.sources.faults import Fault, Report
 from striate.data.sources.picture_index import PictureIndex
@@ -60,21 +60,26 @@ def shapes_dataset(
     *,
     notices: Sequence[str] = (),
     relative: bool = False,
+    missing: Fault = MISSING,
 ) -> Dataset:
     """The data set of pictures with shapes; without ``names`` the classes are the labels' names, sorted.
 
     An annotation's outline is a list of polygons, or an object with size and counts, as COCO's JSON has them.
-    ``relative`` says that points are in parts of width and height.
+    ``relative`` says that points are in parts of width and height, ``missing`` what annotations without pictures are.
 
     Raises:
         DataError: something contradicts itself or the pictures and ``settings`` do not mend it; names what and where.
     """
     report = Report()
-    taken = taken_of(index, pictures, settings, report)
+    taken = taken_of(index, pictures, settings, report, missing)
     paths = [path for path, _ in taken]
     sizes = picture_sizes(paths, root=index.root, workers=workers)
     given = names if names is not None else names_of([each for _, each in taken], report)
-    classes, numbers, ground = _classes(index.root, given, settings)
+    try:
+        classes, numbers, ground = _classes(index.root, given, settings)
+    except DataError:
+        report.refuse(index.root)  # what is missing may have the other classes
+        raise
     keys: Mapping[int | str, int] = dict(enumerate(numbers)) | dict(zip(given, numbers, strict=True))
     drawn = [
         _drawn(each, size, keys, ground, settings, report, relative=relative)
