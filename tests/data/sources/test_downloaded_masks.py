@@ -7,6 +7,7 @@ import pytest
 
 from striate.base.errors import DataError
 from striate.data import open_data
+from striate.data.settings import DataSettings
 from tests.data.sources.annotated import picture
 from tests.data.sources.masked import mask, rows
 
@@ -68,3 +69,93 @@ def test_roboflows_tables_must_agree(tmp_path):
     (roboflow(tmp_path) / "valid" / "_classes.csv").write_text(TABLE.replace("void", "heart"))
     with pytest.raises(DataError, match=r"valid/_classes\.csv: names other classes than test/_classes\.csv; expected"):
         open_data(tmp_path)
+
+
+def camvid(folder, layout):
+    for number, name in enumerate("abc"):
+        picture(folder / layout[0].format(name), seed=number)
+        mask(folder / layout[1].format(name), rows(0, 1, 1, number % 2))
+    (folder / "classes.txt").write_text("sky\nroad\n")
+    return folder
+
+
+CAMVIDS = {
+    "its own folders": ("701_StillsRaw_full/{}.png", "LabeledApproved_full/{}_L.png"),
+    "splits": ("train/{}.png", "train_labels/{}_L.png"),
+    "beside": ("{}.png", "{}_L.png"),
+    "another suffix": ("images/{}.png", "masks/{}-seg2.png"),
+}
+
+
+@pytest.mark.parametrize("layout", CAMVIDS)
+@pytest.mark.parametrize("task", [None, "segment"])
+def test_the_suffix_that_finds_the_masks_is_named_and_then_finds_them(tmp_path, layout, task):
+    camvid(tmp_path, CAMVIDS[layout])
+    suffix = "-seg2" if layout == "another suffix" else "_L"
+    with pytest.raises(DataError, match=rf"pictures have no masks: .*; --mask-suffix {suffix} finds 3 masks(\. |$)"):
+        open_data(tmp_path, task=task)
+    data = open_data(tmp_path, task=task, settings=DataSettings(mask_suffix=suffix))
+    assert data.classes.names == ("sky", "road")
+    for number, record in enumerate(data.records):
+        assert np.array_equal(record.target.indices(), rows(0, 1, 1, number % 2))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("masks/c.png",),  # some are found, so masks are called like their pictures
+        ("masks/a_x.png", "masks/b_y.png"),
+        ("masks/a1.png", "masks/b1.png"),
+        ("masks/other_L.png", "masks/others_L.png"),
+    ],
+)
+def test_no_suffix_is_named_that_is_not_that_of_all(tmp_path, more):
+    for number, name in enumerate("ab"):
+        picture(tmp_path / "images" / f"{name}.png", seed=number)
+    for name in more:
+        mask(tmp_path / name, rows(0, 1))
+    if len(more) == 1:
+        picture(tmp_path / "images" / "c.png", seed=9)
+        mask(tmp_path / "masks" / "a_L.png", rows(0, 1))
+        mask(tmp_path / "masks" / "b_L.png", rows(0, 1))
+    with pytest.raises(DataError, match="2 pictures have no masks") as raised:
+        open_data(tmp_path)
+    assert "finds" not in str(raised.value)
+
+
+def test_classes_of_pictures_called_like_camvids_masks_stay_classes(tmp_path):
+    for seed, name in enumerate(("a.png", "a_L.png", "a_R.png", "b_L.png")):
+        for folder in ("cat", "dog"):
+            picture(tmp_path / folder / name, seed=seed + 10 * len(folder + name))
+    assert open_data(tmp_path).format == "folders"
+
+
+def cityscapes(folder, *kinds):
+    for seed, (part, city) in enumerate((("train", "aachen"), ("train", "bochum"), ("val", "ulm"))):
+        name = f"{part}/{city}/{city}_000000_000019"
+        picture(folder / "leftImg8bit" / f"{name}_leftImg8bit.png", seed=seed)
+        for kind, values in {"color": rows(9, 9), "instanceIds": rows(7, 7007, dtype=np.uint16), **dict(kinds)}.items():
+            mask(folder / "gtFine" / f"{name}_gtFine_{kind}.png", values)
+    return folder
+
+
+IDS, TRAIN_IDS = ("labelIds", rows(7, 8, 3, 3)), ("labelTrainIds", rows(0, 1, 18, 255))
+
+
+def test_cityscapes_is_named_with_the_masks_that_may_be_taken(tmp_path):
+    known = "these are Cityscapes' folders: --mask-suffix _gtFine_label"
+    with pytest.raises(DataError, match=rf"{known}Ids finds 3 masks of all labels, by number; of the 19 .*TrainIds"):
+        open_data(cityscapes(tmp_path, IDS))
+    with pytest.raises(DataError, match=rf"{known}TrainIds finds 3 masks of the 19 classes that are counted\. "):
+        open_data(cityscapes(tmp_path, IDS, TRAIN_IDS))
+
+
+@pytest.mark.parametrize("task", [None, "segment"])
+def test_cityscapes_masks_for_training_have_its_19_classes(tmp_path, task):
+    cityscapes(tmp_path, IDS, TRAIN_IDS)
+    data = open_data(tmp_path, task=task, settings=DataSettings(mask_suffix="_gtFine_labelTrainIds"))
+    assert len(data.classes.names) == 19
+    assert [data.classes.names[each] for each in (0, 1, 18)] == ["road", "sidewalk", "bicycle"]
+    assert [record.split for record in data.records] == ["train", "train", "val"]
+    assert all(np.array_equal(record.target.indices(), TRAIN_IDS[1]) for record in data.records)
+    assert data.notices[0].startswith("passed over 9 files without the masks' suffix: gtFine/train/aachen/")
