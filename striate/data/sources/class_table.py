@@ -1,8 +1,9 @@
 """Names of the classes of masks, and what stands for each in a picture: ``classes.txt`` and its kin.
 
 A line is ``name`` (its index is the line's number, from 0), ``index name``, or ``red green blue name``. What some
-programs write is read as well: ``class_dict.csv`` (name, r, g, b), ``label_colors.txt``, and CVAT's ``labelmap.txt``
-(``name:r,g,b:parts:actions``). A class called "void", or by another of `IGNORED`, is nobody's, as 255 is.
+programs write is read as well: ``class_dict.csv`` (name, r, g, b), ``label_colors.txt``, CVAT's ``labelmap.txt``
+(``name:r,g,b:parts:actions``), and Roboflow's ``_classes.csv`` (Pixel Value, Class). A class called "void", or by
+another of `IGNORED`, is nobody's, as 255 is.
 """
 
 import re
@@ -16,7 +17,7 @@ from striate.data.sources.misplaced import refuse_colour_behind, refuse_in_front
 from striate.data.sources.text_files import read_rows, read_text
 from striate.pictures.geometry import UNKNOWN
 
-FILES = ("classes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt")
+FILES = ("classes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt", "_classes.csv")
 IGNORED = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled"})
 """Names, as `unspaced` has them, of what is not counted."""
 
@@ -145,6 +146,21 @@ def _dictionary(text: str, where: str) -> Iterator[_Row]:
         yield _Row(place, words[0].strip(), _colour(words[1:4], place), True)
 
 
+def _pixel_values(text: str, where: str) -> Iterator[_Row]:
+    """``_classes.csv``: a first line that says Pixel Value, Class."""
+    rows = read_rows(text, where, ",")
+    place, head = next(rows, (where, []))
+    if [unspaced(word) for word in head] != ["pixelvalue", "class"]:
+        raise DataError(
+            f"{place}: has the columns {listed([printable(word) for word in head])}; expected Pixel Value, Class"
+        )
+    for place, words in rows:
+        value, name = (words[0].strip(), words[1].strip()) if len(words) == 2 else ("", "")
+        if not name or not (value.isascii() and value.isdecimal()) or len(value) > 5:
+            raise DataError(f"{place}: is {quoted(','.join(words))}; expected a pixel's value and a class, as '3, sky'")
+        yield _Row(place, name, int(value), False)
+
+
 def _labelmap(text: str, where: str) -> Iterator[_Row]:
     for line, words in enumerate(text.splitlines(), start=1):
         if words.strip() and not words.lstrip().startswith("#"):
@@ -162,4 +178,4 @@ def _colour(words: Sequence[str], place: str) -> int:
     return numbers[0] << 16 | numbers[1] << 8 | numbers[2]
 
 
-_READERS = {"class_dict.csv": _dictionary, "labelmap.txt": _labelmap}
+_READERS = {"class_dict.csv": _dictionary, "labelmap.txt": _labelmap, "_classes.csv": _pixel_values}

@@ -69,13 +69,16 @@ def masks_dataset(
     *,
     nameless: Sequence[str] = (),
     notices: Sequence[str] = (),
+    hint: str = "",
 ) -> Dataset:
     """The data set of pictures and their masks; ``nameless`` is as in `meaning_of`.
+
+    ``hint`` is said where pictures have no masks.
 
     Raises:
         DataError: something contradicts itself or the pictures, and ``settings`` do not mend it; names what and where.
     """
-    report = Report()
+    report = Report(hints={WITHOUT_MASK: hint} if hint else {})
 
     def where(path: Path) -> str:
         return printable(path.relative_to(root))

@@ -324,3 +324,23 @@ def test_pictures_that_labelme_has_no_file_for_are_asked_about(tmp_path):
                 open_data(tmp_path, settings=settings)
         else:
             assert len(open_data(tmp_path, settings=settings).records) == count
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+@pytest.mark.parametrize("task", [None, "segment"])
+def test_labelmes_files_without_their_pictures_are_said_to_be(tmp_path, embedded, task):
+    """Never that there is one class alone, also where the only other class is in what is missing."""
+    more = {"imageData": png([[1, 0]])} if embedded else {}
+    for name in ("a", "bb"):
+        labelme(tmp_path, LARGE, name=name, **more)
+        (tmp_path / f"{name}.png").unlink()
+    nameless = json.loads((tmp_path / "a.json").read_text()) | {"imagePath": None}
+    (tmp_path / "ccc.json").write_text(json.dumps(nameless))
+    said = "3 annotations have no pictures beside them: a.json ('a.png'), bb.json ('bb.png'), ccc.json ('ccc'); "
+    said += "put the pictures there" + ", as files; those within the JSON (imageData) are not read" * embedded
+    for settings in (DataSettings(), DataSettings(unlabelled="ignore")):
+        with pytest.raises(DataError, match=f": {re.escape(said)}$"):
+            open_data(tmp_path, task=task, settings=settings)
+    labelme(tmp_path, LARGE)
+    with pytest.raises(DataError, match=r": 2 annotations have no pictures beside them: bb\.json \('bb\.png'"):
+        open_data(tmp_path, task=task, settings=DataSettings(unlabelled="ignore"))
