@@ -94,13 +94,8 @@ def evaluate(
     network, description = modelfile.open_model(model, on_notice=on_notice)
     task = task_of(description, model)
     whole = task.checked(_opened(Path(data), format, description, changes or {}))
-    dataset, cache = readable(
-        whole,
-        description.preprocess,
-        skip=skip_unreadable,
-        every_class=task.every_class,
-        least_side=task.least_side(None),
-    )
+    every, least = task.every_class, task.least_side(None)
+    dataset, cache = readable(whole, description.preprocess, skip=skip_unreadable, every_class=every, least_side=least)
     if on_notice:
         for text in dataset.notices:
             on_notice(text)

@@ -17,6 +17,7 @@ from striate.data.unlabelled import is_folder, pictures_in
 from striate.pictures.decode import path_of
 from striate.pictures.tiles import MOST_OVERLAP, OVERLAP
 from striate.predictor import load, refuse_top, written
+from striate.tasks.task import Task
 
 TOP = 3
 MOST_PROBABLE = f"how many of the most probable answers to show, where there are several; default {TOP}"
@@ -83,16 +84,22 @@ def predict(
             answer(f"{printable(str(path))}: {said}{named}")
     if unreadable and not answered:
         raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
-    if out and answered and not wrote and not quiet:
-        say(f"nothing was written into {printable(out)}: answers of {predictor.task.name} are text alone")
-    if not out and answered and predictor.task.files and not quiet:
-        say(f"nothing was written; --out FOLDER takes {predictor.task.files}")
+    if answered and not wrote and not quiet:
+        _say_nothing_written(predictor.task, out)
     if unreadable and not quiet:
         of = f"{len(unreadable)} of {counted(answered + len(unreadable), 'picture')}"
         say(_told(f"left out {of} that cannot be read (--strict stops at the first)", unreadable))
     if json:
         missing = [{"image": str(error.path), "reason": error.reason} for error in unreadable]
         answer_json({"predictions": rows, "unreadable": missing})
+
+
+def _say_nothing_written(task: Task, out: Path | None) -> None:
+    """Why there are no files, where somebody may look for them."""
+    if out:
+        say(f"nothing was written into {printable(out)}: answers of {task.name} are text alone")
+    elif task.files:
+        say(f"nothing was written; --out FOLDER takes {task.files}")
 
 
 def _free_name(path: Path, taken: set[str]) -> str:
