@@ -91,8 +91,8 @@ def _refuse_repeated(rows: Sequence[_Row], coloured: bool) -> None:
         if other is not row:
             what = f"the colour {shown(row.value)}" if coloured else f"the index {row.value}"
             raise DataError(
-                f"{row.where}: {what} is {quoted(row.name)}'s and, in {other.where}, {quoted(other.name)}'s; a name "
-                "without an index has the number of its line, from 0"
+                f"{row.where}: {what} belongs to {quoted(row.name)} and, in {other.where}, to {quoted(other.name)}; a "
+                "name without an index has the number of its line, from 0"
             )
 
 

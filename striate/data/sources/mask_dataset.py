@@ -55,7 +55,7 @@ RESIZED = Fault(
 SEE_THROUGH = Fault("mask has pixels that are not opaque", "masks have pixels that are not opaque", "", "taken as such")
 TURNED = Fault("mask was turned upright", "masks were turned upright", "", "as their EXIF says")
 GREY = Fault("mask is stored in colours", "masks are stored in colours", "", "all of them grey, taken for grey values")
-VOID = Fault("mask has no pixel of any class", "masks have no pixel of any class", "", "so nothing is learnt from them")
+VOID = Fault("mask has no pixel of any class", "masks have no pixel of any class", "", "of which nothing counts")
 _REMARKS = ((SEE_THROUGH, "see_through"), (TURNED, "turned"))
 
 
@@ -99,9 +99,9 @@ def masks_dataset(
         raise DataError(f"{printable(root)}: {error}") from None
     report.refuse(root)
     if len(meaning.names) < 2:
-        who = table.where if table else "masks"
+        who = f"{table.where} has" if table else "masks have"
         raise DataError(
-            f"{printable(root)}: {who} has one class alone, {meaning.names[0]!r}; name what is not it as well, as "
+            f"{printable(root)}: {who} one class alone, {meaning.names[0]!r}; name what is not it as well, as "
             "'background'"
         )
     hashes = hash_files([*pictures, *masks], root=root, workers=workers)
@@ -174,5 +174,5 @@ def _on_classes(
     left = 1 - sum(sum((target.areas or {}).values()) for target in targets) / max(1, pixels)
     called = f" (255, {', '.join(ignored)})" if ignored else " (255)"
     notices = [f"{left:.1%} of all pixels are nobody's{called} and not counted"] * bool(left > 0)
-    what = counted(len(absent), "class", "classes")
-    return notices + [f"no mask has a pixel of {what}: {listed([*map(printable, absent)])}"] * bool(absent)
+    what = counted(len(absent), "class has", "classes have")
+    return notices + [f"{what} no pixel in any mask: {listed([*map(printable, absent)])}"] * bool(absent)

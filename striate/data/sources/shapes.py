@@ -39,6 +39,11 @@ OUTSIDE = Fault(
     "correct the annotation, or cut what is outside with --clip",
     "cut at the border",
 )
+FAR = Fault(
+    "shape lies far out of its picture",
+    "shapes lie far out of their pictures",
+    "correct the annotation, or remove it; such ones are not cut",
+)
 RUNS = Fault(
     "run-length mask does not fit its picture",
     "run-length masks do not fit their pictures",
@@ -114,9 +119,11 @@ def _classes(root: Path, given: Sequence[str], settings: DataSettings) -> tuple[
     if len(classes) > UNKNOWN:
         raise DataError(f"{printable(root)} has {len(classes)} classes; masks have {UNKNOWN} at most")
     if len(classes) < 2:
+        way = "draw another, or let what no shape covers be the background"
+        way = "draw shapes of another" if ground == 0 else way
         raise DataError(
             f"{printable(root)} has one class alone, {', '.join(classes) or 'nobody'}, where it is told from nothing; "
-            "draw another, or let what no shape covers be the background"
+            f"{way}"
         )
     return tuple(classes), numbers, ground
 
@@ -173,7 +180,7 @@ def _shape(
     if (low < -_BEYOND).any() or (high > border + _BEYOND).any():
         far = bool((np.abs(points) > _FAR * (border + 1)).any())
         where = f"{each.where} ({low[0]:g}, {low[1]:g} to {high[0]:g}, {high[1]:g} in {size[1]} x {size[0]})"
-        report.add(OUTSIDE, where, mended=settings.clip and not far)
+        report.add(FAR if far else OUTSIDE, where, mended=settings.clip and not far)
         if far or not settings.clip:
             return None
     return Shape(index, polygons, layer=layer)

@@ -190,7 +190,10 @@ REFUSED: dict[str, tuple[Write, str]] = {
     ),
     "not named": (
         masks(rows(0, 1, 2, 3), classes="0 sky\n1 road\n3 car\n"),
-        "1 mask has values outside the classes: masks/0.png (2 in 50 pixels)",
+        (
+            "1 mask has values outside the classes: masks/0.png (2 in 50 pixels); classes.txt names 0, 1, 3, and 255 "
+            "is nobody's; name the others there"
+        ),
     ),
     "smooth edges": (
         masks(smooth_circle("L", 0, 1), smooth_circle("L", 0, 255)),
@@ -205,7 +208,7 @@ REFUSED: dict[str, tuple[Write, str]] = {
         "masks have 200 different values or more; there may be 255 classes",
     ),
     "nobody's": (masks(rows(255), classes=None), "masks have the value 255 alone, which is nobody's"),
-    "one class": (masks(rows(0), classes=None), "masks has one class alone, '0'; name what is not it as well"),
+    "one class": (masks(rows(0), classes=None), "masks have one class alone, '0'; name what is not it as well"),
     # Colours
     "colours without a table": (
         masks(colours(SKY, ROAD)),
@@ -240,12 +243,12 @@ REFUSED: dict[str, tuple[Write, str]] = {
     # classes.txt
     "index twice": (
         masks(rows(0, 1), classes="sky\nroad\n1 car\n"),
-        "classes.txt:3: the index 1 is 'car''s and, in classes.txt:2, 'road''s; a name without an index has the number",
+        "classes.txt:3: the index 1 belongs to 'car' and, in classes.txt:2, to 'road'; a name without an index has the",
     ),
     "name twice": (masks(rows(0, 1), classes="sky\nSky\n"), "classes.txt:2: 'Sky' is in classes.txt:1, too"),
     "colour twice": (
         masks(colours(SKY, ROAD), classes=f"{SKY_ROAD}135 206 235 sea\n"),
-        "classes.txt:3: the colour 135 206 235 is 'sea''s and, in classes.txt:1, 'sky''s",
+        "classes.txt:3: the colour 135 206 235 belongs to 'sea' and, in classes.txt:1, to 'sky'",
     ),
     "colours for some": (
         masks(colours(SKY, ROAD), classes=f"{SKY_ROAD}sea\n"),
@@ -316,12 +319,12 @@ ACCEPTED: dict[str, tuple[Write, DataSettings, str]] = {
     "all void": (
         masks(rows(0, 1), rows(255)),
         DataSettings(),
-        "1 mask has no pixel of any class, so nothing is learnt from them: masks/1.png",
+        "1 mask has no pixel of any class, of which nothing counts: masks/1.png",
     ),
     "a class that nowhere is": (
         masks(rows(0, 1), classes="sky\nroad\ncar\n"),
         DataSettings(),
-        "no mask has a pixel of 1 class: car",
+        "1 class has no pixel in any mask: car",
     ),
     "pictures without masks": (
         beside(masks(rows(0, 1)), more_pictures("images/b.png")),
