@@ -49,7 +49,7 @@ ROBOFLOWS_FAULTS = {
     "negative": (TABLE.replace("1,", "-1,"), ":3: is '-1, left lung'; expected a pixel's value and a class"),
     "no name": (TABLE.replace("left lung", ""), ":3: is '1, '; expected a pixel's value and a class, as '3, sky'"),
     "a colour": (TABLE.replace("1,", "1,2,3,"), ":3: is '1,2,3, left lung'; expected a pixel's value and a class"),
-    "a value twice": (TABLE.replace("3,", "1,"), ":5: the index 1 is 'right lung'"),
+    "a value twice": (TABLE.replace("3,", "1,"), ":5: the index 1 belongs to 'right lung'"),
     "a name twice": (TABLE.replace("right", "left"), ":5: 'left lung' is in test/_classes.csv:3, too"),
     "no such class": (TABLE.replace("3, right lung\n", ""), "test/a_jpg.rf.0a1b_mask.png"),
 }

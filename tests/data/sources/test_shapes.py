@@ -124,7 +124,7 @@ FAULTS = {
         instance(segmentation=[box(1, 1, 10, 5)]),
         "1 shape reaches out of its picture: a.json: annotation 7 (1, 1 to 10, 5 in 8 x 6); correct the annotation",
     ),
-    "far": (instance(segmentation=[box(1, 1, 1e12, 5)]), "1 shape reaches out of its picture"),
+    "far": (instance(segmentation=[box(1, 1, 1e12, 5)]), "1 shape lies far out of its picture: a.json: annotation 7"),
     "runs of another size": (
         instance(segmentation={"size": [8, 6], "counts": [0, 48]}),
         "1 run-length mask does not fit its picture: a.json: annotation 7",
