@@ -21,8 +21,8 @@ from striate.weights.pretrained import Hub, comes_along, has_pretrained, pretrai
 
 CACHE = "pictures are decoded once and kept for the next epochs, in up to {:.1f} GiB of this machine's free memory"
 KEPT = (
-    "the model file gets the latest epoch whose {0} is as good as the best, but for what may be chance; one that is "
-    "worse than the epoch kept before it by {0} and by loss is passed over"
+    "kept: the latest epoch whose {0} is as good as the best, but for what may be chance; one that is worse than "
+    "the epoch kept before it by {0} and by loss is passed over"
 )
 WITHOUT_KERNELS = "STRIATE_NATIVE=off trains without them, up to four times as slow"
 
