@@ -13,7 +13,6 @@ from striate import __version__
 from striate.base.errors import StriateError
 from striate.cli.console import print_error
 from striate.cli.whole_numbers import refuse_fractions
-from striate.cli.wrong_options import explained
 
 app = App(
     name="striate",
@@ -52,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_error(f"nothing more was expected, but there is {extra!r} ({_help(words)} shows what there is)", words)
         return 2
     except CycloptsError as error:
+        from striate.cli.wrong_options import explained  # which knows all settings
+
         text = explained(error) or str(error).replace('Command "', "striate ").replace('" parameter ', ": ")
         print_error(f"{text} ({_help(words)} shows what there is)", words)
         return 2

@@ -59,6 +59,7 @@ def run(command: Command) -> None:
         RUN[program](words)
 
 
+@pytest.mark.slow
 def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """One after the other, as a reader would; runs are shorter than by default, which changes no word of a command."""
     monkeypatch.chdir(with_examples(tmp_path))
