@@ -64,7 +64,7 @@ setup-detectors: .venv-detectors/.ready
 
 # Its threads wait for each other as those of the command line do (striate/base/spinning.py).
 demo: setup
-	@GOMP_SPINCOUNT=$${GOMP_SPINCOUNT:-3000} $(BIN) examples/demo.py
+	@GOMP_SPINCOUNT=$${GOMP_SPINCOUNT:-1500} $(BIN) examples/demo.py
 
 test: setup
 	$(BIN) -m pytest -m "not slow and not oracle"

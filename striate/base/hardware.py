@@ -68,11 +68,6 @@ def processor(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> Processor:
     )
 
 
-def vendor(*, proc: Path = _PROC) -> str:
-    """The processor's vendor in its own words (``GenuineIntel``), or nothing where the system does not tell."""
-    return _first_core(proc).get("vendor_id", "")
-
-
 def instructions(*, proc: Path = _PROC) -> frozenset[str]:
     """The instruction sets of the processor, in the words of ``/proc/cpuinfo``; none where there is no such file."""
     for line in _read(proc / "cpuinfo").splitlines():

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -46,11 +45,3 @@ def test_where_torch_is_loaded_nothing_is_changed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delitem(sys.modules, "torch")
     spinning.bound(environment)
     assert f"GOMP_SPINCOUNT={environment['GOMP_SPINCOUNT']}" == spinning.advised()
-
-
-@pytest.mark.parametrize(
-    ("vendor", "advised"), [("GenuineIntel", 1500), ("AuthenticAMD", 3000), ("", 3000)], ids=["Intel", "AMD", "unknown"]
-)
-def test_processors_whose_pauses_are_long_spin_less_often(vendor: str, advised: int, tmp_path: Path) -> None:
-    (tmp_path / "cpuinfo").write_text(f"processor : 0\nvendor_id : {vendor}\n\nprocessor : 1\nvendor_id : other\n")
-    assert spinning.count(proc=tmp_path) == advised

@@ -25,6 +25,10 @@ INLINE int one_by_one(const Shape *s, int full) { return s->dilation != 1 || (!M
  * goes into widening it. */
 #define WHOLE(low) (!MASKS || !(low))
 
+/* Whether tiles at an edge have a body of their own for whole vectors: on small maps most tiles are, and where a place
+ * takes part in few products, masks take a tenth of the time. */
+#define WHOLE_EDGE(S, low) (MASKS && K == 3 && (S) == 1 && !(low))
+
 /* Whether a row of `size` has a place; `inside` says that it need not be asked. */
 INLINE int is_there(int64_t i, int64_t size, int inside) { return inside || (uint64_t)i < (uint64_t)size; }
 
@@ -150,6 +154,8 @@ INLINE void forward_row(const void *x, const float *weight, void *y, const Shape
     for (int64_t ow = 0; ow < s->ow; ow += TILE) {
         if (full && lies_inside(ow, s, S))
             forward_tile(rows, taps, count, out, ow, s, end, lanes, 1, S, low);
+        else if (full && WHOLE_EDGE(S, low))
+            forward_tile(rows, taps, count, out, ow, s, end, some(LANES), 0, S, low);
         else
             forward_tile(rows, taps, count, out, ow, s, end, lanes, 0, S, low);
     }
@@ -338,6 +344,8 @@ INLINE void input_row(const void *gradient, const float *weight, void *result, c
         int64_t last = (iw + s->left) / S;
         if (full && iw >= 0 && iw + TILE <= s->w && last >= (K - 1) / S && last + (TILE - 1) / S < s->ow)
             input_tile(rows, taps, count, out, iw, s, lanes, 1, S, low);
+        else if (full && WHOLE_EDGE(S, low))
+            input_tile(rows, taps, count, out, iw, s, some(LANES), 0, S, low);
         else
             input_tile(rows, taps, count, out, iw, s, lanes, 0, S, low);
     }
