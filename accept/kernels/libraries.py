@@ -11,7 +11,7 @@ from typing import Any
 
 from accept.commands import REPOSITORY
 from striate.base.compiling.levels import Level
-from striate.base.compiling.sources import FLAGS, FOLDER, UNITS
+from striate.base.compiling.sources import FOLDER, UNITS, flags
 from striate.ops.native.library import opened
 
 BEFORE = os.environ.get("STRIATE_KERNELS_BEFORE", "9068f0b")
@@ -51,7 +51,7 @@ def _made(sources: Path, units: tuple[str, ...], level: Level, folder: Path) -> 
     objects = {unit: folder / f"{unit}.o" for unit in units}
     seconds = {unit: float("inf") for unit in units}
     for unit in units * 3:
-        command = ["cc", *FLAGS, *level.flags, "-c", str(sources / unit), "-o", str(objects[unit])]
+        command = ["cc", *flags(unit), *level.flags, "-c", str(sources / unit), "-o", str(objects[unit])]
         start = _children()
         subprocess.run(command, check=True)
         seconds[unit] = min(seconds[unit], _children() - start)

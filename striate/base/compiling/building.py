@@ -24,7 +24,7 @@ from striate.base.compiling.keeping import (
 )
 from striate.base.compiling.levels import Level, NoKernelsError
 from striate.base.compiling.locking import turn
-from striate.base.compiling.sources import FLAGS, FOLDER, UNITS, library_name, unit_name
+from striate.base.compiling.sources import FOLDER, UNITS, flags, library_name, unit_name
 
 Count = Callable[[int, int], None]
 """Is told how many units are compiled, and of how many."""
@@ -131,13 +131,14 @@ class _Build:
     def _compile(self) -> None:
         """Compile the units that are not there; those that memory was short for once more, one by one."""
         next(iter(self.names.values())).parent.mkdir(mode=0o755, exist_ok=True)
-        each = [*self.by.command, *FLAGS, *self.level.flags, "-pipe", f"-I{FOLDER}", "-c"]
+        each = [*self.level.flags, "-pipe", f"-I{FOLDER}", "-c"]
         missing = {}
         for unit, path in self.names.items():
             if is_whole(path):
                 shutil.copyfile(path, self._object(unit))
             else:
-                missing[unit] = [*each, str(FOLDER / unit), "-o", str(self._object(unit))]
+                command = [*self.by.command, *flags(unit), *each]
+                missing[unit] = [*command, str(FOLDER / unit), "-o", str(self._object(unit))]
         _tell(self.names, self.on_unit)
         starved = self._run(missing, self._done, alone=False)
         self._run({unit: missing[unit] for unit in starved}, self._done)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from striate.base.compiling.levels import Level, possible
-from striate.base.compiling.sources import FLAGS, UNITS
+from striate.base.compiling.sources import UNITS, flags
 from striate.base.hardware import cores
 
 HERE = Path(__file__).parent
@@ -82,14 +82,15 @@ def build(kind: Kind, level: Level, folder: Path) -> Path:
     compiler = shutil.which("gcc")
     if compiler is None:
         raise RuntimeError("there is no gcc")
-    flags = [*FLAGS, *level.flags, *kind.flags, f"-I{KERNELS}"]
+    every = [*level.flags, *kind.flags, f"-I{KERNELS}"]
     program, objects = folder / "fuzz", []
     cases = [HERE / f"{Path(unit).stem}_cases.c" for unit in UNITS]
     # The units without cases of their own are those that another one calls.
     sources = [case if case.exists() else KERNELS / unit for case, unit in zip(cases, UNITS, strict=True)]
-    for source in (*(HERE / f"{part}.c" for part in PARTS), *sources):
+    parts = [HERE / f"{part}.c" for part in PARTS]
+    for unit, source in [*((part.name, part) for part in parts), *zip(UNITS, sources, strict=True)]:
         objects.append(folder / f"{source.stem}.o")
-        _compile([compiler, *flags, "-c", str(source), "-o", str(objects[-1])])
+        _compile([compiler, *flags(unit), *every, "-c", str(source), "-o", str(objects[-1])])
     # Without -fopenmp: nothing of libgomp shall be in it.
     _compile([compiler, *kind.flags, *map(str, objects), "-lpthread", "-lm", "-o", str(program)])
     return program
