@@ -18,10 +18,12 @@ from striate.ops.checkpointing import checkpointed
 class CheckpointedView(TrainingView):
     """A `TrainingView` that keeps for backward what goes into the parts of ``blocks``, not what is computed in them.
 
-    A block that is a row of n units is cut into parts of √n of them, any other is one part (Chen et al. 2016, section
-    4.1): while backward is in one, the others need no room. What stands first in a block and has no parameters, such as
-    a pool, goes with the part before it, since it makes maps smaller. Outputs, gradients and running statistics are
-    those of a `TrainingView`. A part in which nothing learns now is left as it is.
+    A block that is a row of n units is cut into parts of √(n/2) of them, any other is one part: while backward is in
+    one, the others need no room (Chen et al. 2016, section 4.1, has √n, for units that need as much room as goes into
+    them; these need about twice that). What stands first in a block and has no parameters, such as a pool, goes with
+    the part before it, since it makes maps smaller. Outputs and running statistics are those of a `TrainingView`, and
+    gradients too, but for the order of sums where a head reads a map as well. A part in which nothing learns now is
+    left as it is.
 
     Raises:
         ModelError: the network has no such block, or does not run block by block.
@@ -103,12 +105,12 @@ def _again(part: Callable[[Any], Any], x: Any, modules: Sequence[nn.Module]) -> 
 
 
 def _parts(modules: Sequence[nn.Module]) -> list[list[nn.Module]]:
-    """What is kept between: of units the √n-th ones; what stands before or behind them goes with the next of them."""
+    """Parts between which something is kept; what stands before or behind a row goes with its first or last units."""
     parts: list[list[nn.Module]] = [[]]
     for module in modules:
         if isinstance(module, nn.Sequential) and _is_row_of_units(module):
             units = list(module)
-            size = isqrt(len(units))
+            size = max(1, isqrt(len(units) // 2))
             parts[-1] += units[:size]
             parts += [units[start : start + size] for start in range(size, len(units), size)]
         else:

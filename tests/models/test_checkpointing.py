@@ -85,12 +85,12 @@ class Dropping(nn.Module):
         return self.last(x + self.depth(self.drop(x)))
 
 
-def test_a_row_of_units_is_cut_into_parts_of_their_root() -> None:
+def test_a_row_of_units_is_cut_into_parts() -> None:
     network = named("resnet20")
     assert [len(part) for part in views._parts([network.layer1])] == [1, 1, 1]
     unit = nn.Sequential(nn.ReLU())
-    parts = views._parts([nn.MaxPool2d(2), nn.Sequential(*[unit] * 7), nn.ReLU()])
-    assert [len(part) for part in parts] == [3, 2, 2, 2]
+    parts = views._parts([nn.MaxPool2d(2), nn.Sequential(*[unit] * 8), nn.ReLU()])
+    assert [len(part) for part in parts] == [3, 2, 2, 3]
     assert [len(part) for part in views._parts([nn.ReLU(), nn.Sequential(nn.ReLU(), nn.ReLU())])] == [2]
     assert [len(part) for part in views._parts([nn.Sequential()])] == [1]
 
