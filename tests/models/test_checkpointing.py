@@ -20,7 +20,7 @@ from tests.ops.storages import born_in
 QUICK = ("resnet20", "mobilenet_v1_025", "espcn", "fsrcnn")
 STYLES = (
     *("resnet50", "efficientnet_lite0", "mobilenet_v2", "googlenet", "se_resnet18", "vgg11", "squeezenet1_1", "vdsr"),
-    *("tood/efficientnet_lite0", "yolov3/resnet18", "box/mobilenet_v2", "unet"),
+    *("tood/efficientnet_lite0", "yolov3/mobilenet_v2", "box/mobilenet_v2", "unet"),
     *("unet/efficientnet_lite0", "deeplabv3/resnet18", "fcn8s_same/vgg11"),
 )
 
@@ -37,7 +37,7 @@ def step(network: Network, blocks: Sequence[str], dtype: torch.dtype = torch.flo
     view = CheckpointedView(network, blocks) if blocks else TrainingView(network)
     torch.manual_seed(2)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        main, auxiliary = view(pictures(network))
+        main, auxiliary = view(pictures(network).to(next(network.parameters()).dtype))
     torch.clear_autocast_cache()
     assert len(auxiliary) == len(network.auxiliary)
     sum(each.float().square().mean() for each in (main, *auxiliary)).backward()
@@ -68,6 +68,15 @@ def test_in_bfloat16_too(name: str) -> None:
     network = named(name)
     with computing_with("auto"):
         same(network, list(network.blocks)[:-1], torch.bfloat16)
+
+
+@pytest.mark.slow
+def test_where_a_head_reads_what_a_unit_reads_twice_sums_have_another_order() -> None:
+    """Of convolution, shortcut and head; in float64 that is a difference in the last places."""
+    network = named("yolov3/resnet18").double()
+    blocks = list(network.blocks)
+    for ours, wanted in zip(step(network, blocks, torch.float64), step(network, (), torch.float64), strict=True):
+        torch.testing.assert_close(ours, wanted, rtol=1e-9, atol=1e-12)
 
 
 def test_some_blocks_and_those_that_draw() -> None:
