@@ -106,6 +106,11 @@ class Recipe:
         Literal["auto", "float32", "bfloat16"],
         Field(description='"auto" takes bfloat16 where this processor gains; losses and statistics stay in float32'),
     ] = "auto"
+    checkpoint_blocks: Annotated[
+        tuple[str, ...],
+        Later(as_before=()),
+        Field(description="names of blocks that backward computes again instead of keeping their maps: less memory"),
+    ] = ()
     log_every: Annotated[Whole, Field(description="steps between two lines of metrics.jsonl")] = 20
     save_every: Annotated[Positive, Field(description="seconds between two checkpoints within an epoch")] = 60.0
     data: Annotated[DataSettings, Later(as_before={}), Field(description="how the data are read")] = DataSettings()

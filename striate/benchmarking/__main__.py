@@ -8,7 +8,7 @@ from striate.benchmarking.worker import Workload, serve
 
 def _build() -> Workload:
     kind, *rest = sys.argv[1:]
-    if rest[0] in ("striate", "predictor"):  # as the command line runs
+    if rest[0] in ("striate", "checkpointed", "predictor"):  # as the command line runs
         spinning.bound()
     from striate.benchmarking import workloads  # here, so that what fails is answered, and torch is not loaded before
 

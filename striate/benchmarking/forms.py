@@ -9,6 +9,7 @@ from striate.benchmarking.process import Contender
 from striate.models.table import counts
 
 STRIATE = "striate"
+CHECKPOINTED = "checkpointed"
 PREDICTOR = "predictor"
 PLAIN = "torch"
 
@@ -39,6 +40,12 @@ TORCH: Mapping[str, Form] = {
 TUNED = ("torch_float32", "torch_bfloat16")
 """The faster of these is "tuned torch": what a knowing user gets from public switches."""
 
+_LABELS: Mapping[str, str] = {
+    STRIATE: "Striate",
+    CHECKPOINTED: "Striate, all blocks but the head computed again",
+    PREDICTOR: "Striate, Predictor called with arrays",
+}
+
 LIBRARIES = 500_000_000
 """Bytes: about what a process has in memory that has imported torch and computes one convolution."""
 
@@ -55,13 +62,12 @@ def contender(kind: str, name: str, model: str, batch_size: int, size: tuple[int
 
     Args:
         kind: "training" or "inference".
-        name: "striate", a key of `TORCH`, or for inference "predictor".
+        name: "striate", a key of `TORCH`, for training "checkpointed", or for inference "predictor".
         model: a name of `MODELS`.
         batch_size: pictures a step.
         size: height and width of the pictures.
     """
-    labels = {STRIATE: "Striate", PREDICTOR: "Striate, Predictor called with arrays"}
-    label = labels.get(name) or TORCH[name].label
+    label = _LABELS.get(name) or TORCH[name].label
     words = (kind, name, model, str(batch_size), *map(str, size))
     # So much was seen of EfficientNet-Lite0 and ResNet-50; good enough to tell whether one may fit.
     per_pixel = _PER_PIXEL[kind] if name in TORCH else _OWN_PER_PIXEL[kind]

@@ -6,9 +6,11 @@ asked       done                                                                
 build       everything that comes before the first step                         ``images``, ``about``
 steps N     one step, then N more                                               ``seconds`` for those N
 memory      nothing                                                             ``resident``, ``peak``: bytes
+allocated   two steps                                                           ``before``, ``peak``: bytes
 ==========  ==================================================================  ==========================
 
-What fails is answered with ``error``, and the process ends; it also ends when stdin does. Needs nothing but the
+``memory`` is what the system has given the process, ``allocated`` what the second step's tensors take. What fails is
+answered with ``error``, and the process ends; it also ends when stdin does. Needs nothing but the
 standard library, so peers in environments without Striate's dependencies can use it.
 """
 
@@ -23,11 +25,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is timed: ``step`` does it once, for so many pictures; ``about`` is what a report says of it, as JSON."""
+    """What is timed: ``step`` does it once, for so many pictures; ``about`` is what a report says of it, as JSON.
+
+    ``allocated`` answers the question of that name, where somebody can.
+    """
 
     step: Callable[[], object]
     images: int
     about: Mapping[str, Any] = field(default_factory=dict)
+    allocated: Callable[[], Mapping[str, int]] | None = None
 
 
 def serve(build: Callable[[], Workload], now: Callable[[], float] = time.perf_counter) -> None:
@@ -58,9 +64,11 @@ def _answered(line: str, workload: Workload | None, now: Callable[[], float]) ->
     if line.strip() == "memory":
         resident, peak = memory()
         return {"resident": resident, "peak": peak}
-    word, count = line.split()
+    if line.strip() == "allocated" and workload is not None and workload.allocated is not None:
+        return dict(workload.allocated())
+    word, _, count = line.strip().partition(" ")
     if word != "steps" or workload is None:
-        raise ValueError(f"asked {line.strip()!r}, which is none of build, steps N (after it) and memory")
+        raise ValueError(f"asked {line.strip()!r}, which is none of build, steps N and allocated (after it) and memory")
     # While others had their turns the system took memory back that was not used: that is theirs, not the step's.
     workload.step()
     started = now()

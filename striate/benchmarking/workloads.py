@@ -3,8 +3,8 @@
 All work on random pictures that are in memory already, on the CPU, with one thread a core. Nothing is measured here.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from striate import modelfile
 from striate.base.hardware import processor
 from striate.base.heap import keep_freed_memory
-from striate.benchmarking.forms import PREDICTOR, STRIATE, TORCH, Form
+from striate.benchmarking.allocations import allocated
+from striate.benchmarking.forms import CHECKPOINTED, PREDICTOR, STRIATE, TORCH, Form
 from striate.benchmarking.networks import multiply_adds, plain_torch, with_statistics
 from striate.benchmarking.worker import Workload
 from striate.data.records import ArrayHandle, Batch, Classes, Record
@@ -47,13 +48,12 @@ CHANNELS, SIDE, PICTURES = 256, 56, 8
 def training(name: str, model: str, batch_size: int, size: tuple[int, int]) -> Workload:
     """Steps of SGD with momentum on one batch: Striate's own step, or the usual lines of torch.
 
-    ``name`` is "striate" or a key of `TORCH`, ``size`` the pictures' height and width.
+    ``name`` is "striate", "checkpointed" (the same, with all blocks but the head computed again) or a key of `TORCH`,
+    ``size`` the pictures' height and width.
     """
-    return (
-        _striates_step(model, batch_size, size)
-        if name == STRIATE
-        else _torchs_step(model, batch_size, size, TORCH[name])
-    )
+    if name in TORCH:
+        return _torchs_step(model, batch_size, size, TORCH[name])
+    return _striates_step(model, batch_size, size, checkpointed=name == CHECKPOINTED)
 
 
 def inference(name: str, model: str, batch_size: int, size: tuple[int, int]) -> Workload:
@@ -126,13 +126,14 @@ def convolution(precision: str) -> Workload:
     return Workload(compute, PICTURES, {"precision": precision, "operations": operations})
 
 
-def _striates_step(model: str, batch_size: int, size: tuple[int, int]) -> Workload:
+def _striates_step(model: str, batch_size: int, size: tuple[int, int], *, checkpointed: bool) -> Workload:
     """A step of `Learner`, as a run from scratch does it, on bytes that it normalises itself."""
     device = device_named("cpu")
     keep_freed_memory()  # as a run does
     network = build(model, classes=CLASSES, seed=0)
     preprocess = replace(MODELS[model].preprocess, size=size)
-    recipe = Recipe(model=model, size=size, batch_size=batch_size)
+    blocks = tuple(network.blocks)[:-1] if checkpointed else ()
+    recipe = Recipe(model=model, size=size, batch_size=batch_size, checkpoint_blocks=blocks)
     precision = choose(recipe.precision, network, processor(), device)
     kernels = kernels_for(network, device)
     task = task_named(recipe.task, Classes(tuple(map(str, range(CLASSES)))))
@@ -144,7 +145,11 @@ def _striates_step(model: str, batch_size: int, size: tuple[int, int]) -> Worklo
         "kernels": native.description(),
         "multiply_adds": multiply_adds(network, size),
     }
-    return Workload(lambda: learner.step([batch], RATE), batch_size, about)
+
+    def step() -> None:
+        learner.step([batch], RATE)
+
+    return Workload(step, batch_size, about, _allocated(step, network, learner.optimizer))
 
 
 def _torchs_step(model: str, batch_size: int, size: tuple[int, int], form: Form) -> Workload:
@@ -172,7 +177,19 @@ def _torchs_step(model: str, batch_size: int, size: tuple[int, int], form: Form)
         optimizer.zero_grad(set_to_none=True)
         loss.item()  # as every loop that shows its progress does
 
-    return Workload(step, batch_size, {"precision": _precision(form)})
+    return Workload(step, batch_size, {"precision": _precision(form)}, _allocated(step, plain, optimizer))
+
+
+def _allocated(
+    step: Callable[[], object], network: Network, optimizer: torch.optim.Optimizer
+) -> Callable[[], dict[str, int]]:
+    """What answers how much a step takes: of what lives on from one to the next, the network and the optimizer."""
+
+    def living() -> Iterable[Tensor]:
+        states = [value for state in optimizer.state.values() for value in state.values()]
+        return (*network.parameters(), *network.buffers(), *(each for each in states if isinstance(each, Tensor)))
+
+    return lambda: asdict(allocated(step, living))
 
 
 def _in_format(value: Any, form: Form) -> Any:

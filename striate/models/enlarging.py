@@ -50,6 +50,11 @@ class Enlarging(Network):
         """The luma of the large picture, from that of the small one ``[N, 1, H, W]`` and of this enlarged."""
         raise NotImplementedError
 
+    @property
+    def computes_by_blocks(self) -> bool:
+        """See `Network.computes_by_blocks`: what `luma` runs are the blocks."""
+        return True
+
     def compute(self, x: Tensor) -> Tensor:
         """The bicubically enlarged picture, brighter or darker by what the network sees more."""
         large = bicubic(x, self.factor)

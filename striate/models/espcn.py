@@ -62,9 +62,9 @@ class ESPCN(Enlarging):
 
     def luma(self, small: Tensor, large: Tensor) -> Tensor:
         """See `Enlarging.luma`."""
-        x: Tensor = self.conv3(self.act2(self.conv2(self.act1(self.conv1(continued(small, MARGIN))))))
+        x: Tensor = self._chain(continued(small, MARGIN), self.blocks)
         cut = MARGIN * self.factor
-        return cast("Tensor", self.shuffle(x))[:, :, cut:-cut, cut:-cut]
+        return x[:, :, cut:-cut, cut:-cut]
 
 
 def espcn(*, classes: int, in_channels: int, factor: Factor = 2) -> ESPCN:

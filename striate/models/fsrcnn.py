@@ -67,9 +67,9 @@ class FSRCNN(Enlarging):
 
     def luma(self, small: Tensor, large: Tensor) -> Tensor:
         """See `Enlarging.luma`."""
-        x = self.expand(self.map(self.shrink(self.stem(continued(small, MARGIN)))))
+        x: Tensor = self._chain(continued(small, MARGIN), self.blocks)
         cut = MARGIN * self.factor
-        return cast("Tensor", self.head(x))[:, :, cut:-cut, cut:-cut]
+        return x[:, :, cut:-cut, cut:-cut]
 
 
 def fsrcnn(*, classes: int, in_channels: int, factor: Factor = 2) -> FSRCNN:

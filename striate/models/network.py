@@ -41,7 +41,8 @@ class Network(nn.Module):
     training; such heads depend on the classes too and belong to no block.
 
     A network of another style than one block after the other overrides `compute`, and nothing else: its blocks still
-    say which modules are frozen together, but it runs as a whole. If blocks do run one after the other and pass more
+    say which modules are frozen together, but it runs as a whole; if `compute` still calls `run_block` for each of
+    them, `computes_by_blocks` says so. If blocks do run one after the other and pass more
     on than one map, it overrides `run_block` instead, as `striate.models.headed.Headed` does.
 
     Example:
@@ -98,6 +99,11 @@ class Network(nn.Module):
     def runs_by_blocks(self) -> bool:
         """Whether `run` can run some of the blocks: whether nobody has overridden what the network computes."""
         return type(self).compute is Network.compute and type(self).forward is Network.forward
+
+    @property
+    def computes_by_blocks(self) -> bool:
+        """Whether `compute` calls `run_block` for each block once, whatever it does before, between and after."""
+        return self.runs_by_blocks
 
     def run(self, x: Any, start: str | None = None, stop: str | None = None) -> Any:
         """Run the blocks from ``start`` (the first if None) up to and including ``stop`` (the last if None).

@@ -50,7 +50,8 @@ class VDSR(Enlarging):
 
     def luma(self, small: Tensor, large: Tensor) -> Tensor:
         """See `Enlarging.luma`."""
-        return cast("Tensor", large + self.output(self.residual_layer(self.relu(self.input(large)))))
+        residual: Tensor = self._chain(large, self.blocks)
+        return large + residual
 
 
 def _window(in_channels: int, out_channels: int) -> Conv2d:

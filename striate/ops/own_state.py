@@ -90,6 +90,24 @@ def own_draws(device: torch.device = _CPU) -> Iterator[None]:
             write(state)
 
 
+class Draws:
+    """The random numbers that torch draws from this moment on, the device's too: to be drawn again later."""
+
+    def __init__(self, device: torch.device = _CPU) -> None:
+        self._device = device
+        self._read, self._write = _GENERATORS.get(device.type, (lambda: None, lambda state: None))
+        self._states = torch.get_rng_state(), self._read()
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Within, they are drawn; what others draw afterwards is as it was."""
+        with own_draws(self._device):
+            state, of_device = self._states
+            torch.set_rng_state(state)
+            self._write(of_device)
+            yield
+
+
 @contextmanager
 def own_state() -> Iterator[None]:
     """`own_modes`, `own_draws`, and a thread for each core, however many the caller takes."""

@@ -19,6 +19,7 @@ from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
 from striate.tasks import task_named
 from striate.tasks.task import Task
+from striate.training.activations import refuse_blocks
 from striate.training.precision import PrecisionName
 from striate.training.stages import named_blocks
 from striate.weights.create import create
@@ -164,8 +165,13 @@ def _norms_see_one_number(network: Network, size: tuple[int, int]) -> bool:
 
 
 def complete(recipe: Recipe, network: Network, preprocess: Preprocess, precision: PrecisionName) -> Recipe:
-    """The recipe with nothing left to a rule: size, fit, precision and the names of frozen blocks."""
+    """The recipe with nothing left to a rule: size, fit, precision and the names of frozen blocks.
+
+    Raises:
+        RecipeError: it names blocks that the network does not have, or freezes all of them.
+    """
     recipe = dataclasses.replace(recipe, size=preprocess.size, fit=preprocess.resize, precision=precision)
+    refuse_blocks(recipe, network)
     return named_blocks(recipe, network)
 
 

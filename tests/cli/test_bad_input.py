@@ -227,6 +227,8 @@ def test_an_unknown_verb_flag_or_word(striate, train, photos, tmp_path, leftover
         ("seed = -1", ["r.toml: seed is -1", "greater than or equal to 0"]),
         ("seed = 99999999999999999999", ["r.toml: seed is 99999999999999999999", "less than"]),
         ("accumulate = 99999999999999999999", ["r.toml: accumulate is", "less than or equal to"]),
+        ("checkpoint_blocks = ['stom']", ["no block 'stom'", "Its blocks: stem, stage1, stage2, head"]),
+        ("checkpoint_blocks = 'stem'", ["r.toml: checkpoint_blocks is", "valid array"]),
         ("momentum = nan", ["r.toml: momentum is NaN", "less than 1"]),
         ("clip_norm = inf", ["r.toml: clip_norm is Infinity", "finite"]),
         ("size = 32", ["r.toml: size is 32"]),
