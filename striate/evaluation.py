@@ -93,7 +93,7 @@ def evaluate(
     started = time.monotonic()
     network, description = modelfile.open_model(model, on_notice=on_notice)
     task = task_of(description, model)
-    whole = task.checked(_opened(Path(data), format, description, changes or {}))
+    whole = task.checked(_opened(Path(data), format, description, changes or {}, skip_unreadable))
     every, least = task.every_class, task.least_side(None)
     dataset, cache = readable(whole, description.preprocess, skip=skip_unreadable, every_class=every, least_side=least)
     if on_notice:
@@ -152,7 +152,9 @@ def _batch_size(size: tuple[int, int], asked: int | None) -> int:
     return max(1, min(MOST, MOST * 224 * 224 // (size[0] * size[1])))
 
 
-def _opened(data: Path, format: str | None, description: modelfile.Description, changes: Mapping[str, Any]) -> Dataset:
+def _opened(
+    data: Path, format: str | None, description: modelfile.Description, changes: Mapping[str, Any], skip: bool
+) -> Dataset:
     """The data, read for the model's task by its settings, where they mean something for the format, and the changes.
 
     Groups decide nothing but a split, see `_split_as_trained`.
@@ -163,7 +165,7 @@ def _opened(data: Path, format: str | None, description: modelfile.Description, 
     _, has = SOURCES[name].reader(data, description.task)
     vain = {field: getattr(USUAL, field) for field in (*OF_SPLITS, *meaningless(name, has))}
     settings = validated(DataSettings, asdict(description.data) | vain | dict(changes), "changes")
-    return open_data(data, format=name, settings=settings, task=description.task)
+    return open_data(data, format=name, settings=settings, task=description.task, skip_unreadable=skip)
 
 
 def _doubt(dataset: Dataset, description: modelfile.Description, name: str) -> str | None:

@@ -356,8 +356,12 @@ def _scoring(task: Task, score_threshold: float) -> Task:
     return task.scoring(float(score_threshold))
 
 
-def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str) -> dict[str, str]:
+def written(
+    task: Task, picture: Path, prediction: Any, folder: Path, name: str, ending: str | None = None
+) -> dict[str, str]:
     """Write what a prediction shows into a folder, as files ``name.key.png``, say, where key is that of the JSON.
+
+    With an ``ending``, one of those of the task's `one_file`, it is that file, called by name and ending alone.
 
     Returns:
         Their names, by the keys of ``docs/json.md``: ``drawn`` is the photograph with what was found drawn on it, where
@@ -372,6 +376,9 @@ def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str)
     except OSError as error:
         raise output_error(folder, error) from None
     with answer_fits(printable(picture)):
+        if ending is not None and task.one_file is not None:
+            task.one_file.write(prediction, folder / f"{name}{ending}", picture)
+            return {task.one_file.key: f"{name}{ending}"}
         files = dict(task.write(prediction, folder, name, picture))
         drawn = task.draw(prediction, lambda: decode(picture, "rgb", name=printable(picture)).pixels)
         if drawn is not None:

@@ -33,7 +33,9 @@ def evaluate(
     workers: Annotated[
         int | None, Parameter(help="threads that prepare pictures", validator=Number(gte=0, lte=1024))
     ] = None,
-    skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
+    skip_unreadable: Annotated[
+        bool, Parameter(help="leave out pictures that cannot be read, or whose masks cannot", negative="")
+    ] = False,
     wrong: Annotated[Path | None, Parameter(help=WRONG)] = None,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
     quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,

@@ -138,6 +138,9 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         names = ", ".join(name for name, head in HEADS.items() if head.task == task)
         for part in wrap(f"{task}: {names}", 96, initial_indent="  ", subsequent_indent="    "):
             answer(part)
+    few = {name: head.usual for name, head in HEADS.items() if head.backbone_arguments}
+    for part in wrap(f"{', '.join(few)} stand on few: {', '.join(dict.fromkeys(few.values()))} and the like", 96):
+        answer(part)
 
 
 def _three_digits(value: float) -> str:

@@ -14,7 +14,7 @@ from striate.base.memory import answer_fits
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted, printable
 from striate.data.unlabelled import is_folder, pictures_in
-from striate.pictures.decode import path_of
+from striate.pictures.decode import PICTURE_SUFFIXES, path_of
 from striate.pictures.tiles import MOST_OVERLAP, OVERLAP
 from striate.predictor import load, refuse_top, written
 from striate.tasks.task import Task
@@ -25,6 +25,10 @@ LEAST = "of detection: name what scores so much or more, 0 to 1; default the mod
 TILE = (
     "for large photographs of small things: what is wider or higher than so many of its own pixels is answered in "
     "squares of that side, and what they show is merged"
+)
+OUT = (
+    "folder for what an answer shows: pictures with it drawn, masks, enlarged pictures; or a file for one enlarged "
+    "picture, in the format of its ending"
 )
 OVERLAPPING = (
     f"the part of a tile's side that neighbours share, 0 to {MOST_OVERLAP}; what is no larger lies whole in some tile; "
@@ -41,9 +45,7 @@ def predict(
     score_threshold: Annotated[float | None, Parameter(help=LEAST)] = None,
     tile: Annotated[int | None, Parameter(help=TILE)] = None,
     overlap: Annotated[float | None, Parameter(help=OVERLAPPING)] = None,
-    out: Annotated[
-        Path | None, Parameter(help="folder for what an answer shows: pictures with it drawn, masks, enlarged pictures")
-    ] = None,
+    out: Annotated[Path | None, Parameter(help=OUT)] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
     strict: Annotated[bool, Parameter(help="stop at the first picture that cannot be read", negative="")] = False,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
@@ -55,11 +57,12 @@ def predict(
     top = top or TOP
     given = [path_of(each) for each in (images, *more)]
     paths = (path for each in given for path in pictures_in(each))
-    if out:
-        _refuse_among_photographs(out, given)
     alone = len(given) == 1 and not is_folder(given[0])
+    file = out if out and _names_a_file(out, predictor.task, given[0] if alone else None) else None
+    if out and not file:
+        _refuse_among_photographs(out, given)
     unreadable: list[DecodeError] = []
-    answered, wrote = 0, False
+    answered, wrote, changed = 0, False, False
     taken: set[str] = set()
     rows: list[dict[str, Any]] = []
     answers = predictor.stream(
@@ -68,7 +71,7 @@ def predict(
     for picture, prediction in answers:
         path = Path(str(picture))
         try:
-            files = written(predictor.task, path, prediction, out, _free_name(path, taken)) if out else {}
+            files = _written(predictor.task, path, prediction, out, file, taken)
             with answer_fits(printable(path)):
                 said = predictor.task.as_json(prediction, top) if json else predictor.task.as_text(prediction, top)
         except DecodeError as error:  # it is gone by now, or its answer does not fit into memory
@@ -77,6 +80,7 @@ def predict(
             unreadable.append(error)
             continue
         answered, wrote = answered + 1, wrote or bool(files)
+        changed = changed or any(Path(each).suffix != path.suffix.lower() for each in files.values())
         if isinstance(said, dict):
             rows.append({"image": str(path), **said, **files})
         else:
@@ -84,8 +88,8 @@ def predict(
             answer(f"{printable(str(path))}: {said}{named}")
     if unreadable and not answered:
         raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
-    if answered and not wrote and not quiet:
-        _say_nothing_written(predictor.task, out)
+    if answered and not quiet:
+        _say_of_files(predictor.task, out, wrote=wrote, changed=changed and not file)
     if unreadable and not quiet:
         of = f"{len(unreadable)} of {counted(answered + len(unreadable), 'picture')}"
         say(_told(f"left out {of} that cannot be read (--strict stops at the first)", unreadable))
@@ -94,12 +98,46 @@ def predict(
         answer_json({"predictions": rows, "unreadable": missing})
 
 
-def _say_nothing_written(task: Task, out: Path | None) -> None:
-    """Why there are no files, where somebody may look for them."""
-    if out:
+def _say_of_files(task: Task, out: Path | None, *, wrote: bool, changed: bool) -> None:
+    """Why there are no files, where somebody may look for them, or why they have not the photographs' formats."""
+    if wrote:
+        if changed and task.one_file:
+            endings = ", ".join(task.one_file.endings)
+            say(f"written without loss; of one picture --out FILE has the format of the file's ending ({endings})")
+    elif out:
         say(f"nothing was written into {printable(out)}: answers of {task.name} are text alone")
     elif task.files:
         say(f"nothing was written; --out FOLDER takes {task.files}")
+
+
+def _names_a_file(out: Path, task: Task, photograph: Path | None) -> bool:
+    """Whether ``--out`` is the one file for the answer to the one photograph, by its ending; else it is a folder.
+
+    Raises:
+        OutputError: it is called like one, and cannot be.
+    """
+    if out.suffix.lower() not in PICTURE_SUFFIXES or is_folder(out):
+        return False
+    if task.one_file is None:
+        what = f"is called like a picture, and one file does not hold an answer of {task.name}; give a folder"
+    elif out.suffix.lower() not in task.one_file.endings:
+        what = f"cannot be written; expected an ending of {', '.join(task.one_file.endings)}, or a folder"
+    elif photograph is None:
+        what = "is one file for answers to several pictures; give a folder"
+    elif out.resolve() == photograph.resolve():
+        what = "is the photograph itself; give another --out"
+    else:
+        return True
+    raise OutputError(f"{printable(out)}: {what}")
+
+
+def _written(
+    task: Task, path: Path, prediction: Any, out: Path | None, file: Path | None, taken: set[str]
+) -> dict[str, str]:
+    """Write what there is to be written, as the one file or under a free name into the folder; see `written`."""
+    if file:
+        return written(task, path, prediction, file.parent, file.stem, file.suffix)
+    return written(task, path, prediction, out, _free_name(path, taken)) if out else {}
 
 
 def _free_name(path: Path, taken: set[str]) -> str:

@@ -41,7 +41,9 @@ def train(
         int | None,
         Parameter(help="threads that prepare pictures; never changes a result", validator=Number(gte=0, lte=1024)),
     ] = None,
-    skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
+    skip_unreadable: Annotated[
+        bool, Parameter(help="leave out pictures that cannot be read, or whose masks cannot", negative="")
+    ] = False,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
     quiet: Annotated[bool, Parameter(help="no progress", negative="")] = False,
     flags: Annotated[Any, Parameter(name="*", group="Recipe")] = None,

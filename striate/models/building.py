@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, cast, get_type_hints
 
 from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
-from striate.models.heads import HEADS
-from striate.models.table import architecture
+from striate.models.heads import HEADS, Head
+from striate.models.table import MODELS, architecture
 
 if TYPE_CHECKING:
     from striate.models.network import Network
@@ -107,21 +107,47 @@ def _built(
         if not head.backbone_arguments:
             raise
         asked = ", ".join(f"{word} {value!r}" for word, value in head.backbone_arguments.items())
-        raise ModelError(f"{name}: the head stands on a backbone that is built with {asked}. {error}") from None
+        raise ModelError(
+            f"{name}: the head stands on a backbone that is built with {asked}. {error}{_instead(head, backbone)}"
+        ) from None
     if head.output_stride is not None:
-        make_atrous(network, head.output_stride)
+        try:
+            make_atrous(network, head.output_stride)
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}{_instead(head, backbone)}") from None
     strides = head.strides
     offered = [info.stride for info in network.feature_info]
     if missing := [stride for stride in strides or () if stride not in offered]:
         raise ModelError(
             f"{name}: the head reads maps of strides {strides}, and {backbone} has none of {missing}, only of "
-            f"{offered}; take a backbone that has them, such as resnet18"
+            f"{offered}; take a backbone that has them, such as resnet18{_instead(head, backbone)}"
         )
     features = tuple(info for info in network.feature_info if strides is None or info.stride in strides)
     if classes < 1:
         raise ModelError(f"{name}: classes is {classes}; it must be at least 1")
     made = builder(features, classes=classes, **further)
     return Headed(network, made, features=features, classes=classes, sized=head.sized)
+
+
+def _instead(head: Head, backbone: str) -> str:
+    """Sentences on which backbones the head stands, where its arguments tell, and which head for its task on this one.
+
+    ``. It stands on vgg11, vgg13, ... On resnet18 stands unet/resnet18``.
+    """
+    words = head.backbone_arguments.keys()
+    able = [name for name, row in MODELS.items() if words and not row.whole and words <= _parameters(row.build)]
+    on_any = [
+        name
+        for name, other in HEADS.items()
+        if other.task == head.task and other.strides is None and not other.backbone_arguments
+    ]
+    said = f". It stands on {', '.join(able)}" if able else ""
+    return said + "".join(f". On {backbone} stands {other}/{backbone}" for other in on_any[:1])
+
+
+def _parameters(build: str) -> set[str]:
+    module, function = build.split(":")
+    return {*inspect.signature(getattr(import_module(module), function)).parameters}
 
 
 def _checked(name: str, builder: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:

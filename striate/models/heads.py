@@ -15,8 +15,9 @@ class Head:
     ``task`` names what it is for and ``classes`` is its usual number. ``strides`` are those of the maps that it reads,
     in pixels (None: all that the backbone has), behind an ``output_stride`` of its backbone where windows are spread
     instead of making coarser maps. ``size`` is that of its usual pictures (None: the backbone's),
-    ``backbone_arguments`` are further ones of the backbone's builder, and ``form`` is what its outputs mean, where its
-    task knows several forms, with ``form_arguments`` where they are not that form's own.
+    ``backbone_arguments`` are further ones of the backbone's builder, ``usual`` is a backbone that has all of this, and
+    ``form`` is what its outputs mean, where its task knows several forms, with ``form_arguments`` where they are not
+    that form's own.
     """
 
     build: str
@@ -28,6 +29,7 @@ class Head:
     output_stride: int | None = None
     size: tuple[int, int] | None = None
     backbone_arguments: Mapping[str, Any] = field(default_factory=dict)
+    usual: str = "efficientnet_lite0"
     form: str | None = None
     form_arguments: Mapping[str, Any] = field(default_factory=dict)
 
@@ -51,6 +53,7 @@ def _fcn(strides: tuple[int, ...], *, same: bool = False) -> Head:
         sized=True,
         size=(500, 500),
         backbone_arguments={"dense_layers": "same" if same else "padded"},
+        usual="vgg16",
     )
 
 

@@ -532,7 +532,7 @@ def architecture(name: str) -> Architecture:
         ModelError: no network has this name.
     """
     if name in HEADS and name not in MODELS:
-        raise ModelError(f"{name} is a head, which stands on a backbone: {name}/efficientnet_lite0, say")
+        raise ModelError(f"{name} is a head, which stands on a backbone: {name}/{HEADS[name].usual}, say")
     head, stroke, backbone = name.rpartition("/")
     if stroke and head not in HEADS:
         raise ModelError(
@@ -571,7 +571,7 @@ def _meant(name: str) -> str:
     head = next((head for head in HEADS if head in MODELS and meant == f" Did you mean {head!r}?"), None)
     if head is None:
         return meant
-    return f" Did you mean '{head}/efficientnet_lite0', the head on that backbone, or {head!r}, as published?"
+    return f" Did you mean '{head}/{HEADS[head].usual}', the head on that backbone, or {head!r}, as published?"
 
 
 def is_model(name: str) -> bool:

@@ -45,6 +45,7 @@ PICTURE_SUFFIXES = frozenset(
 
 # Only formats of pixels that are recognised by their first bytes: EPS would start another program, TGA has no mark.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
+_PAGED = ("PNG", "GIF", "TIFF", "WEBP", "AVIF")
 
 # Pillow warns of every odd tag and of every large picture; what matters becomes a DecodeError here. The filter is set
 # once because `warnings.catch_warnings` is not safe in threads.
@@ -192,6 +193,8 @@ def _decode(data: bytes, channels: Channels, shorter_side: int | None) -> Decode
                 raise ValueError("premature end of JPEG file")  # Pillow takes what comes instead of it for pixels
         if pixels is None:
             pixels, remark = _decode_by_pillow(image, channels, factor)
+            if _of_pages(image) and not (isinstance(channels, int) and _pages(image) > 1):
+                remark = "first page"
         return _upright(pixels, image.size, factor, orientation_of(image), remark)
 
 
@@ -253,6 +256,11 @@ def _plain_mode(image: Image.Image, alpha: bool) -> str:
     if not alpha and image.mode in ("CMYK", "RGBX"):  # four bands of anything, as TIFF stores them
         return image.mode
     return {"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA"}.get(image.mode, "RGB")  # CMYK, YCbCr, LAB, HSV, RGBX
+
+
+def _of_pages(image: Image.Image) -> bool:
+    """Whether there are pages or frames that somebody may miss; cameras' MPO has more of the same picture."""
+    return image.format in _PAGED and bool(getattr(image, "is_animated", False))
 
 
 def _pages(image: Image.Image) -> int:

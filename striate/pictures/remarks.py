@@ -1,15 +1,22 @@
 """What was odd about pictures that were read all the same; said once for all of a data set."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Literal
 
-Remark = Literal["", "no end marker", "16 bits", "16 bits, dim"]
-"""Of one picture: nothing; a JPEG file without its last marker; 16-bit numbers; such that are all below `DIM`."""
+Remark = Literal["", "no end marker", "first page", "16 bits", "16 bits, dim"]
+"""Of one picture: nothing; a JPEG file without its last marker; the first of several pages or frames of a file; 16-bit
+numbers; such that are all below `DIM`."""
 
 DIM = 4096
 """A sixteenth of the range of 16 bits."""
 
 _NAMED = 5
+_SAID: Mapping[Remark, str] = {
+    "no end marker": "JPEG files that lack their end marker, but no pixels, were read all the same",
+    "first page": "of files of several pages or frames the first alone is looked at",
+}
+"""Of pictures that are named."""
 
 
 class Remarks:
@@ -24,22 +31,21 @@ class Remarks:
 
     def __init__(self) -> None:
         self._count: Counter[Remark] = Counter()
-        self._endless: list[str] = []
+        self._names: dict[Remark, list[str]] = {remark: [] for remark in _SAID}
 
     def add(self, name: str, remark: Remark) -> None:
         """Count the remark on one picture, whose printable name is kept where it will be said."""
         self._count[remark] += 1
-        if remark == "no end marker" and len(self._endless) < _NAMED:
-            self._endless.append(name)
+        if len(names := self._names.get(remark, [])) < _NAMED:
+            names.append(name)
 
     def sentences(self) -> list[str]:
         """What a user should hear, a sentence a fault; [] if all is as usual."""
         said = []
-        if endless := self._count["no end marker"]:
-            names = ", ".join(self._endless) + (", ..." if endless > _NAMED else "")
-            said.append(
-                f"JPEG files that lack their end marker, but no pixels, were read all the same ({endless}): {names}"
-            )
+        for remark, sentence in _SAID.items():
+            if count := self._count[remark]:
+                names = ", ".join(self._names[remark]) + (", ..." if count > _NAMED else "")
+                said.append(f"{sentence} ({count}): {names}")
         if (dim := self._count["16 bits, dim"]) and not self._count["16 bits"]:
             said.append(dim_notice(dim))
         return said

@@ -101,8 +101,10 @@ class Classify:
     network_task: ClassVar[str] = "classify"
     metric: ClassVar[str] = "top1"
     every_class: ClassVar[bool] = True
+    remarks: ClassVar[tuple[str, ...]] = ()
     scoring: ClassVar[None] = None
     files: ClassVar[None] = None
+    one_file: ClassVar[None] = None
     evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"top1": 1, "top5": 1, "loss": -1, "ece": -1}

@@ -49,6 +49,7 @@ class Detect:
 
     name: ClassVar[str] = "detect"
     files: ClassVar[None] = None
+    one_file: ClassVar[None] = None
     evaluated: ClassVar[str] = "the figures of each class"
     network_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     network_task: ClassVar[str] = "detect"
@@ -100,10 +101,14 @@ class Detect:
             self, form=form, iou_threshold=settings.iou_threshold, score_threshold=settings.score_threshold
         )
 
+    @property
+    def remarks(self) -> Iterable[str]:
+        return self.form.remarks()
+
     def shortages(
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
     ) -> Iterable[str]:
-        return (*self.form.remarks(), *shortages(self.classes, training, validation, tested))
+        return shortages(self.classes, training, validation, tested)
 
     def inputs(self, images: Tensor) -> Tensor:
         return images

@@ -42,8 +42,10 @@ class Localize:
     network_task: ClassVar[str] = "localize"
     metric: ClassVar[str] = "mean_iou"
     every_class: ClassVar[bool] = False
+    remarks: ClassVar[tuple[str, ...]] = ()
     scoring: ClassVar[None] = None
     files: ClassVar[None] = None
+    one_file: ClassVar[None] = None
     evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
     most_probable: ClassVar[None] = None

@@ -31,7 +31,7 @@ from striate.tasks.segment_drawing import as_picture, overlaid
 from striate.tasks.segment_loss import SegmentLoss
 from striate.tasks.segment_meter import SegmentMeter, targets_of
 from striate.tasks.segment_polygons import polygons
-from striate.tasks.segment_shortages import shortages, without_pixels
+from striate.tasks.segment_shortages import shares, shortages, without_pixels
 from striate.tasks.segment_tiles import put_together
 from striate.tasks.task import Loss, in_range, require_targets, shown, with_margin
 
@@ -60,6 +60,7 @@ class Segment:
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
     files: ClassVar[str] = "masks and drawn pictures"
+    one_file: ClassVar[None] = None
     evaluated: ClassVar[str] = "the figures of each class"
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "pixel_accuracy": 1, "boundary_f1": 1, "loss": -1}
 
@@ -133,6 +134,10 @@ class Segment:
             class_weights=census.balanced if settings.class_weights == "balanced" else None,
             census=census,
         )
+
+    @property
+    def remarks(self) -> Iterable[str]:
+        return () if self.census is None else (shares(self.classes, self.census),)
 
     def shortages(
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]

@@ -84,6 +84,19 @@ def require_targets(data: Dataset, kind: type, task: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class OneFile:
+    """What a whole prediction is as one file: its JSON ``key``, the ``endings`` that its name may have, who writes it.
+
+    ``write`` gets a prediction, the file, whose ending is one of these, and the photograph's path; it raises as
+    `Task.write` does.
+    """
+
+    key: str
+    endings: tuple[str, ...]
+    write: Callable[[Any, Path, Path], None]
+
+
 class Meter(Protocol):
     """Collects what was predicted and what was true, and says the figures."""
 
@@ -177,6 +190,10 @@ class Task(Protocol):
     def fitted(self, recipe: Recipe, records: Sequence[Record]) -> Self:
         """The task with its settings from the recipe and what it must know of the training records."""
 
+    @property
+    def remarks(self) -> Iterable[str]:
+        """Sentences for the user on what it was `fitted` with, said before anything is trained."""
+
     def shortages(
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
     ) -> Iterable[str]:
@@ -210,6 +227,10 @@ class Task(Protocol):
     @property
     def files(self) -> str | None:
         """What `write` and `draw` make that no line of text can hold, in words; None where text says the answer."""
+
+    @property
+    def one_file(self) -> OneFile | None:
+        """How one file, whose name the user chooses, holds a whole prediction; None where it takes several, or text."""
 
     @property
     def evaluated(self) -> str | None:

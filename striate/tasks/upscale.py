@@ -23,10 +23,10 @@ from striate.pictures.geometry import Crop, Geometry
 from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
 from striate.task_settings import UpscaleSettings
-from striate.tasks.task import Loss, in_range
+from striate.tasks.task import Loss, OneFile, in_range
 from striate.tasks.upscale_defaults import default_model, default_recipe
 from striate.tasks.upscale_meter import UpscaleMeter, as_bytes
-from striate.tasks.upscale_writing import write_enlarged
+from striate.tasks.upscale_writing import FORMATS, usual_ending, write_as
 
 _Pixels = NDArray[np.uint8]
 
@@ -50,8 +50,10 @@ class Upscale:
     network_task: ClassVar[str] = "upscale"
     metric: ClassVar[str] = "psnr"
     every_class: ClassVar[bool] = False
+    remarks: ClassVar[tuple[str, ...]] = ()
     scoring: ClassVar[None] = None
     files: ClassVar[str] = "the enlarged pictures"
+    one_file: ClassVar[OneFile] = OneFile("enlarged", tuple(FORMATS), write_as)
     evaluated: ClassVar[None] = None
     most_probable: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"psnr": 1, "ssim": 1, "loss": -1}
@@ -182,7 +184,9 @@ class Upscale:
         return None
 
     def write(self, prediction: _Pixels, folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
-        return {"enlarged": write_enlarged(prediction, photograph, folder, name)}
+        file = f"{name}.enlarged{usual_ending(prediction)}"
+        write_as(prediction, folder / file, photograph)
+        return {"enlarged": file}
 
     def margin(self, metric: str, figures: Mapping[str, Any]) -> float:
         return 0.0

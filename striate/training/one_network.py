@@ -75,7 +75,8 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
     _begin_or_restore(learner, run)
     if fold in (None, 1):  # the others have as few
         tested = data.records if fold else data.of_split("test")  # folds are pooled
-        for text in task.shortages(data.of_split("train"), data.of_split("val"), tested):
+        shortages = task.shortages(data.of_split("train"), data.of_split("val"), tested)
+        for text in (*task.remarks, *shortages):
             session.tell(Notice(text))
     session.tell(_started(learner, run, precision))
     images, seconds = 0, 0.0

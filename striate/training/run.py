@@ -63,7 +63,7 @@ def train(
         format: the data's format, a key of `striate.data.SOURCES`, where it cannot be told.
         device: "auto", "cpu", "cuda" or "mps".
         workers: threads that prepare pictures, by default as many as serve the device; they never change a result.
-        skip_unreadable: leave out pictures that cannot be read.
+        skip_unreadable: leave out pictures that cannot be read, or whose masks cannot.
         on_event: called with each event of `striate.training.events`; nothing is ever printed.
 
     Returns:
@@ -181,7 +181,8 @@ def _opened(data: Path, overrides: resolving.Overrides, controls: Controls) -> t
     told = {name: table for name, table in overrides.values.items() if name == "data"}
     settings = recipes.changed(saved or Recipe(), told, source=overrides.source).data
     task = overrides.values.get("task", saved and saved.task)
-    return open_data(data, format=settings.format, settings=settings, task=task), saved
+    skip = controls.skip_unreadable
+    return open_data(data, format=settings.format, settings=settings, task=task, skip_unreadable=skip), saved
 
 
 def _recipe_of(

@@ -167,3 +167,10 @@ def test_a_value_that_is_another_fails() -> None:
     run_block("1 + 1  # 2\nx = 3  # four\nprint()  # nothing\n")
     with pytest.raises(AssertionError):
         run_block("1 + 1  # 3\n")
+
+
+def test_the_readme_names_the_formats_in_which_masks_come() -> None:
+    (row,) = re.findall(r"^\| `striate train DATA` \|.*", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    masks = row.partition("masks (")[2]
+    names = ("Roboflow", "Pascal VOC", "CVAT", "Labelme", "CamVid", "Cityscapes", "COCO", "YOLO")
+    assert [name for name in names if name not in masks] == []

@@ -1,15 +1,14 @@
 """CI fails on a skipped test, unless its reason is on the list."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from tests.documents.reading import REPOSITORY
 from tests.skips import MAY_BE_SKIPPED
+
+pytest_plugins = ("pytester",)
 
 TESTS = """
 import pytest
@@ -29,29 +28,38 @@ def test_expected():
 """
 
 
-def outcomes(folder: Path, name: str, text: str, ci: str) -> tuple[str, str]:
-    """What pytest says of a file of tests, and its closing line."""
-    (folder / name).write_text(text)
-    command = [sys.executable, "-m", "pytest", "-p", "tests.skips", "-p", "no:cacheprovider", "-ra", name]
-    env = {**os.environ, "CI": ci, "PYTHONPATH": str(REPOSITORY)}
-    said = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True).stdout
-    return said, re.sub(r" in [\d.]+s.*", "", said.splitlines()[-1]).strip("= ")
+Outcomes = Callable[[str, str], tuple[str, str]]
 
 
-def test_ci_fails_on_reasons_that_are_not_listed(tmp_path: Path) -> None:
-    said, closing = outcomes(tmp_path, "test_a.py", TESTS, "1")
+@pytest.fixture
+def outcomes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Outcomes:
+    """What pytest, with or without CI, says of a file of tests, and its closing line."""
+
+    def outcomes(text: str, ci: str) -> tuple[str, str]:
+        monkeypatch.setenv("CI", ci)
+        pytester.makepyfile(text)
+        said = pytester.runpytest_inprocess(
+            "-p", "tests.skips", "-p", "no:cacheprovider", "-p", "no:warnings", "-ra"
+        ).outlines
+        return "\n".join(said), re.sub(r" in [\d.]+s.*", "", said[-1]).strip("= ")
+
+    return outcomes
+
+
+def test_ci_fails_on_reasons_that_are_not_listed(outcomes: Outcomes) -> None:
+    said, closing = outcomes(TESTS, "1")
     assert closing == "1 failed, 1 skipped, 1 xfailed, 1 error"  # the one that is marked fails before it begins
     assert "not in tests/skips.py: did not feel like it" in said and "not in tests/skips.py: too hard" in said
 
 
-def test_elsewhere_they_are_skipped(tmp_path: Path) -> None:
-    assert outcomes(tmp_path, "test_a.py", TESTS, "")[1] == "3 skipped, 1 xfailed"
+def test_elsewhere_they_are_skipped(outcomes: Outcomes) -> None:
+    assert outcomes(TESTS, "")[1] == "3 skipped, 1 xfailed"
 
 
 @pytest.mark.parametrize(("ci", "closing"), [("1", "1 error"), ("", "1 skipped")])
-def test_whole_files_count_as_well(tmp_path: Path, ci: str, closing: str) -> None:
+def test_whole_files_count_as_well(outcomes: Outcomes, ci: str, closing: str) -> None:
     text = "import pytest\nnone = pytest.importorskip('a_package_that_nobody_has')\n"
-    assert outcomes(tmp_path, "test_b.py", text, ci)[1] == closing
+    assert outcomes(text, ci)[1] == closing
 
 
 def test_listed_reasons_are_given_somewhere() -> None:

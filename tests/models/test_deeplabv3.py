@@ -77,6 +77,8 @@ def test_every_parameter_learns() -> None:
 def test_what_it_cannot_be() -> None:
     with pytest.raises(ModelError, match=r"LeNet5 cannot keep 16 pixels a place; .* \[2, 4\]"):
         build("deeplabv3/lenet5")
+    with pytest.raises(ModelError, match=r"^deeplabv3/lenet5: .*\. On lenet5 stands unet/lenet5$"):
+        build("deeplabv3/lenet5")
     with pytest.raises(ModelError, match=r"rates are .* each is at least 1"):
         build("deeplabv3/resnet18", arguments={"rates": [6, 0]})
     network = build("deeplabv3/resnet18", arguments={"rates": [2], "channels": 8, "dropout": 0.5})

@@ -146,5 +146,10 @@ def test_dense_layers_that_slide_keep_the_classifiers_weights(form: str, monkeyp
 def test_only_networks_whose_dense_layers_can_slide_will_do() -> None:
     with pytest.raises(ModelError, match=r"a backbone that is built with dense_layers 'padded'\. resnet18 has no arg"):
         build("fcn8s/resnet18")
+    vggs = "vgg11, vgg13, vgg16, vgg19, vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn"
+    with pytest.raises(ModelError, match=rf"It stands on {vggs}\. On resnet18 stands unet/resnet18$"):
+        build("fcn8s/resnet18")
+    with pytest.raises(ModelError, match="which stands on a backbone: fcn8s/vgg16, say"):
+        build("fcn8s")
     with pytest.raises(ModelError, match="the argument dense_layers is 'sliding'"):
         build("vgg11", arguments={"dense_layers": "sliding"})

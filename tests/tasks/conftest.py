@@ -26,3 +26,31 @@ def squares(tmp_path):
         )
     (folder / "annotations.json").write_text(json.dumps(told))
     return folder
+
+
+@pytest.fixture(scope="module")
+def vdsr():
+    """A predictor that enlarges by 2, not as bicubic interpolation does; the model file of it is ``vdsr_file``."""
+    import torch
+
+    from striate import modelfile
+    from striate.data.records import Classes
+    from striate.models import build
+    from striate.models.table import architecture
+    from striate.predictor import Predictor
+
+    row = architecture("vdsr")
+    network = build("vdsr", seed=0)
+    drawn = torch.Generator().manual_seed(0)
+    torch.nn.init.normal_(network.get_parameter("output.weight"), std=0.02, generator=drawn)  # it lacks something
+    arguments = {"classes": 0, "in_channels": 3, "factor": 2}
+    return Predictor(network.eval(), modelfile.Description("vdsr", arguments, "upscale", Classes(()), row.preprocess))
+
+
+@pytest.fixture(scope="module")
+def vdsr_file(vdsr, tmp_path_factory):
+    from striate import modelfile
+
+    path = tmp_path_factory.mktemp("model") / "vdsr.safetensors"
+    modelfile.save(path, vdsr.network.state_dict(), vdsr.description)
+    return path

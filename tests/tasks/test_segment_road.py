@@ -155,6 +155,25 @@ def test_a_run_does_not_go_on_with_other_masks(data, run, tmp_path):
         striate.train(other, resume=True, out=run.run, progress=False)
 
 
+def test_masks_that_cannot_be_read_are_left_out_where_that_is_asked_for(data, tmp_path, capsys):
+    other = shutil.copytree(data, tmp_path / "other")
+    mask = other / "masks" / "3.png"
+    mask.write_bytes(mask.read_bytes()[:60])
+    words = ["train", str(other), "--model", "toy/resnet20", "--epochs", "1", "--out", str(tmp_path / "run")]
+    assert main([*words, "--quiet"]) == 2
+    assert "1 mask cannot be read: masks/3.png (" in (said := capsys.readouterr().err) and "--skip-unreadable" in said
+    assert main([*words, "--skip-unreadable"]) == 0
+    said = capsys.readouterr().err
+    assert "1 mask cannot be read, left out with its picture: masks/3.png (" in said
+    assert "pixels of the training masks: ground " in said
+    figures = striate.evaluate(tmp_path / "run", other, split="all", skip_unreadable=True)
+    assert figures.images == 7
+    assert (
+        main(["predict", str(tmp_path / "run"), str(other / "images" / "0.png"), "--out", str(tmp_path / "a.jpg")]) == 2
+    )
+    assert "one file does not hold an answer of segment" in capsys.readouterr().err
+
+
 def test_folds_are_pooled(data, tmp_path):
     result = trained(data, tmp_path / "folds", changes={"folds": 2, "stages": [{"epochs": 1, "rate": 0.01}]})
     assert result.pooled["images"] == 8 and [fold["images"] for fold in result.folds] == [4, 4]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import ExifTags, Image
+from PIL import Image
 
 from striate import modelfile, predictor
 from striate.base.errors import DecodeError, ModelError
@@ -19,28 +19,14 @@ from striate.data.loading import Loader
 from striate.data.records import Batch, Classes, Record
 from striate.data.targets import LARGER
 from striate.evaluation import evaluate
-from striate.models import build
 from striate.models.table import architecture
 from striate.pictures.decode import decode
 from striate.pictures.geometry import Geometry
 from striate.pictures.tiles import Tiling
-from striate.predictor import Predictor, written
+from striate.predictor import Predictor
 from striate.tasks.upscale import Upscale
 from striate.tasks.upscale_figures import measured, psnr, ssim
-
-
-def waves(height: int, width: int, seed: int) -> np.ndarray:
-    """A smooth coloured picture with some edges."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[0:height, 0:width]
-    pixels = np.zeros((height, width, 3))
-    for band in range(3):
-        for _ in range(3):
-            down, across, phase = rng.uniform(-0.9, 0.9, 3)
-            pixels[:, :, band] += np.sin(down * rows + across * columns + 6 * phase)
-    pixels = 128 + 35 * pixels
-    pixels[(rows + columns) % 23 < 7] *= 0.5
-    return pixels.clip(0, 255).astype(np.uint8)
+from tests.tasks.upscale_scenes import waves
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +44,6 @@ def run(folder, tmp_path_factory) -> Path:
     words = ["train", folder, "--task", "upscale", "--out", out, "--size", "24", "--epochs", "2", "--factor", "3"]
     assert main([*map(str, words), "--quiet"]) == 0
     return out
-
-
-@pytest.fixture(scope="module")
-def vdsr() -> Predictor:
-    row = architecture("vdsr")
-    network = build("vdsr", seed=0)
-    torch.nn.init.normal_(network.get_parameter("output.weight"), std=0.02)  # it lacks something, everywhere
-    arguments = {"classes": 0, "in_channels": 3, "factor": 2}
-    return Predictor(network.eval(), modelfile.Description("vdsr", arguments, "upscale", Classes(()), row.preprocess))
 
 
 def answered(capsys, *words) -> dict:
@@ -206,46 +183,6 @@ def test_tiles_that_would_see_too_little_are_refused(vdsr: Predictor) -> None:
     with pytest.raises(ModelError, match="expected a side of 25"):
         vdsr(waves(50, 70, 4), tile=24)
     assert Tiling(25, 0.0, 12).shared == 24
-
-
-# Files
-
-
-def test_a_file_keeps_alpha_exif_grey_and_the_way_up(vdsr: Predictor, tmp_path: Path) -> None:
-    def enlarged(name: str) -> Image.Image:
-        files = written(vdsr.task, tmp_path / name, vdsr(tmp_path / name), tmp_path / "out", name)
-        with Image.open(tmp_path / "out" / files["enlarged"]) as image:
-            image.load()
-            return image
-
-    colours = waves(20, 30, 6)
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = 6, "Somebody"
-    Image.fromarray(colours).save(tmp_path / "a.jpg", exif=exif, quality=95)
-    found = enlarged("a.jpg")
-    assert (found.mode, found.size) == ("RGB", (40, 60)) and found.getexif()[ExifTags.Base.Make] == "Somebody"
-    assert found.getexif().get(ExifTags.Base.Orientation) is None
-    grey = Image.fromarray(colours[:, :, 0])
-    grey.save(tmp_path / "g.png")
-    assert (enlarged("g.png").mode, enlarged("g.png").size) == ("L", (60, 40))
-    wide = colours[:, :, 0].astype(np.uint16) * 257
-    Image.fromarray(wide).save(tmp_path / "w.png")
-    np.testing.assert_array_equal(np.asarray(enlarged("w.png")), np.asarray(enlarged("g.png")))
-    alpha = np.repeat(np.linspace(0, 255, 30).astype(np.uint8)[None], 20, 0)
-    Image.fromarray(np.dstack([colours, alpha])).save(tmp_path / "t.png")
-    clear = enlarged("t.png")
-    assert clear.mode == "RGBA"
-    wanted = np.asarray(Image.fromarray(alpha).resize((60, 40), Image.Resampling.BICUBIC))
-    np.testing.assert_array_equal(np.asarray(clear)[:, :, 3], wanted)
-    white = Image.new("RGBA", clear.size, "white")
-    laid = np.asarray(Image.alpha_composite(white, clear).convert("RGB")).astype(int)
-    assert np.abs(laid - vdsr(tmp_path / "t.png")).max() <= 2
-
-
-def test_bands_that_are_no_colours_are_written_as_pages(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 5)).astype(np.uint8)
-    file = Upscale().write(pixels, tmp_path, "bands", tmp_path / "none.tif")["enlarged"]
-    np.testing.assert_array_equal(decode(tmp_path / file, 5).pixels, pixels)
 
 
 # Figures

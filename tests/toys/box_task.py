@@ -49,8 +49,10 @@ class FindBoxes:
     metric: ClassVar[str] = "mean_iou"
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "loss": -1}
     every_class: ClassVar[bool] = False
+    remarks: ClassVar[tuple[str, ...]] = ()
     scoring: ClassVar[None] = None
     files: ClassVar[None] = None
+    one_file: ClassVar[None] = None
     evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
 

@@ -42,8 +42,10 @@ class CutOut:
     metric: ClassVar[str] = "pixel_accuracy"
     directions: ClassVar[Mapping[str, int]] = {"pixel_accuracy": 1}
     every_class: ClassVar[bool] = False
+    remarks: ClassVar[tuple[str, ...]] = ()
     scoring: ClassVar[None] = None
     files: ClassVar[str] = "toy masks"
+    one_file: ClassVar[None] = None
     evaluated: ClassVar[None] = None
 
     @classmethod

@@ -1,7 +1,8 @@
 """Sources: the formats in which labelled pictures come, one file a format, and the table of them.
 
 To add a format, write a module with ``recognises(path) -> bool`` (cheap; raises nothing) and
-``read(path, settings, workers) -> Dataset``, and give it a row in `SOURCES`. Offers SOURCES, Source and `open_data`.
+``read(path, settings, workers) -> Dataset``, and give it a row in `SOURCES`; of masks, which are files of their own,
+``read`` has ``skip_unreadable``, too. Offers SOURCES, Source and `open_data`.
 """
 
 import errno
@@ -147,6 +148,7 @@ def open_data(
     settings: "DataSettings | None" = None,
     task: str | None = None,
     workers: int | None = None,
+    skip_unreadable: bool = False,
 ) -> "Dataset":
     """Recognise the format of ``path`` and read it: class list, labels and content hashes, but no pictures yet.
 
@@ -154,6 +156,8 @@ def open_data(
     decides where several are recognised. ``task`` chooses where data serve several: COCO's objects are boxes for one
     and masks for another, and class folders are pictures for one that needs no labels. ``workers`` threads hash the
     files (by default one a core), and look at the pictures where ``settings`` group those that are alike.
+    ``skip_unreadable`` leaves out pictures whose masks cannot be read, and a notice names these; pictures are opened
+    later.
 
     Raises:
         DataError: no such path, no format or more than one recognised, settings that mean nothing for it, or the data
@@ -175,7 +179,9 @@ def open_data(
         why = about[vain[0]]
         flags = ", ".join(f"--{each.replace('_', '-')}" for each in vain if about[each] == why)
         raise DataError(f"{printable(path)}: {flags} is about {why}; leave it out")
-    dataset: Dataset = import_module(module).read(path, settings, workers)
+    read = import_module(module).read
+    skipped = skip_unreadable and has == "masks"
+    dataset: Dataset = read(path, settings, workers, skip_unreadable=True) if skipped else read(path, settings, workers)
     if settings.group is None:
         return dataset
     from striate.data.grouping import grouped

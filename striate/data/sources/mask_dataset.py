@@ -6,6 +6,7 @@ ask for it; what is taken for what is said in notices.
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from itertools import compress
 from pathlib import Path
 
 from striate.base.errors import DataError
@@ -41,7 +42,12 @@ SEVERAL = Fault(
     "pictures and their masks cannot be told from others of their names",
     "keep one picture and one mask of each name",
 )
-UNREADABLE = Fault("mask cannot be read", "masks cannot be read", "write such masks again, as PNG")
+UNREADABLE = Fault(
+    "mask cannot be read",
+    "masks cannot be read",
+    "write such masks again, as PNG, or leave them and their pictures out with --skip-unreadable",
+    "left out with its picture",
+)
 LOSSY = Fault(
     "mask is compressed with loss, which changes values",
     "masks are compressed with loss, which changes values",
@@ -70,10 +76,12 @@ def masks_dataset(
     nameless: Sequence[str] = (),
     notices: Sequence[str] = (),
     hint: str = "",
+    skip_unreadable: bool = False,
 ) -> Dataset:
     """The data set of pictures and their masks; ``nameless`` is as in `meaning_of`.
 
-    ``hint`` is said where pictures have no masks.
+    ``hint`` is said where pictures have no masks. ``skip_unreadable`` leaves out masks that cannot be read, with their
+    pictures, unless that is all of them.
 
     Raises:
         DataError: something contradicts itself or the pictures, and ``settings`` do not mend it; names what and where.
@@ -85,13 +93,9 @@ def masks_dataset(
 
     _refuse_unpaired(root, pairs, settings, report)
     if pairs.passed_over:
-        what = counted(len(pairs.passed_over), "file")
-        notices = (
-            *notices,
-            f"passed over {what} without the masks' suffix: {listed([*map(where, pairs.passed_over)])}",
-        )
-    pictures, masks = ([pair[side] for pair in pairs.pairs] for side in (0, 1))
-    facts = _sound(root, pictures, masks, workers, report)
+        what, which = counted(len(pairs.passed_over), "file"), listed([*map(where, pairs.passed_over)])
+        notices = (*notices, f"passed over {what} without the masks' suffix: {which}")
+    facts = _sound(root, pairs, workers, report, skip_unreadable=skip_unreadable)
     try:
         meaning = meaning_of({where(path): each for path, each in facts.items()}, table, report, nameless=nameless)
     except DataError as error:
@@ -104,6 +108,8 @@ def masks_dataset(
             f"{printable(root)}: {who} one class alone, {meaning.names[0]!r}; name what is not it as well, as "
             "'background'"
         )
+    kept = [mask in facts for _, mask in pairs.pairs]
+    pictures, masks = (list(compress([pair[side] for pair in pairs.pairs], kept)) for side in (0, 1))
     hashes = hash_files([*pictures, *masks], root=root, workers=workers)
     targets = [
         _target(path, content, meaning, facts[path])
@@ -114,8 +120,8 @@ def masks_dataset(
             report.add(GREY, where(path), mended=True)
         if not target.areas:
             report.add(VOID, where(path), mended=True)
-    names = [where(path) for path in pictures]
-    columns = Columns(pictures, targets, hashes[: len(pictures)], names, agreed(root, names, pairs.splits))
+    names, splits = [*map(where, pictures)], [*compress(pairs.splits, kept)]
+    columns = Columns(pictures, targets, hashes[: len(pictures)], names, agreed(root, names, splits))
     notices = (*notices, *meaning.notices, *_on_classes(meaning, table, targets, facts), *report.notices())
     return assemble(root, format, Classes(meaning.names), columns, channels=3, notices=notices, task="segment")
 
@@ -132,16 +138,16 @@ def _refuse_unpaired(root: Path, pairs: Pairs, settings: DataSettings, report: R
         raise DataError(f"{printable(root)} holds no picture with a mask; expected images/a.jpg beside masks/a.png")
 
 
-def _sound(
-    root: Path, pictures: Sequence[Path], masks: Sequence[Path], workers: int, report: Report
-) -> dict[Path, MaskFacts]:
+def _sound(root: Path, pairs: Pairs, workers: int, report: Report, *, skip_unreadable: bool) -> dict[Path, MaskFacts]:
     """The facts of the masks that can be read and fit their pictures; the faults of the others go into the report."""
-    sizes = picture_sizes(pictures, root=root, workers=workers)
+    pictures, masks = ([pair[side] for pair in pairs.pairs] for side in (0, 1))
+    sizes, every = picture_sizes(pictures, root=root, workers=workers), mask_facts(masks, root=root, workers=workers)
+    skipped = skip_unreadable and any(isinstance(found, MaskFacts) for found in every)
     sound: dict[Path, MaskFacts] = {}
-    for path, found, size in zip(masks, mask_facts(masks, root=root, workers=workers), sizes, strict=True):
+    for path, found, size in zip(masks, every, sizes, strict=True):
         where = printable(path.relative_to(root))
         if not isinstance(found, MaskFacts):
-            report.add(UNREADABLE, f"{where} ({found.reason})")
+            report.add(UNREADABLE, f"{where} ({found.reason})", mended=skipped)
         elif found.lossy:
             report.add(LOSSY, f"{where} ({found.lossy})")
         elif size and size != (found.height, found.width):

@@ -27,8 +27,8 @@ def recognises(path: Path) -> bool:
     return path.is_dir() and looks_like_pairs(path)
 
 
-def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
-    """Read the pairs below a folder.
+def read(path: Path, settings: DataSettings, workers: int, *, skip_unreadable: bool = False) -> Dataset:
+    """Read the pairs below a folder; ``skip_unreadable`` is as in `masks_dataset`.
 
     Raises:
         DataError: no masks, a table that is wrong (`read_table`), and what `masks_dataset` refuses.
@@ -40,7 +40,18 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     pairs = pairs_in(tree, suffix := settings.mask_suffix)
     hint = _hint(tree, pairs) if suffix is None and not pairs.pairs else ""
     nameless = CITYSCAPES if suffix and suffix.endswith(TRAIN_IDS) else ()
-    return masks_dataset(path, "masks", pairs, table, settings, workers, nameless=nameless, notices=notices, hint=hint)
+    return masks_dataset(
+        path,
+        "masks",
+        pairs,
+        table,
+        settings,
+        workers,
+        nameless=nameless,
+        notices=notices,
+        hint=hint,
+        skip_unreadable=skip_unreadable,
+    )
 
 
 def _hint(tree: Folder, pairs: Pairs) -> str:

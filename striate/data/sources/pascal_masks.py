@@ -31,8 +31,10 @@ def recognises(path: Path) -> bool:
     return any(folder.name == CLASS_MASKS and any_picture(folder) for folder in found)
 
 
-def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
+def read(path: Path, settings: DataSettings, workers: int, *, skip_unreadable: bool = False) -> Dataset:
     """Read the pictures that have masks, or those that ``ImageSets/Segmentation`` lists.
+
+    ``skip_unreadable`` is as in `masks_dataset`.
 
     Raises:
         DataError: no masks, a list of what is not there, and what `masks_dataset` refuses.
@@ -67,7 +69,15 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     table, more = table_in(index.tree)
     nameless = NAMES if table is None and pairs.pairs and _is_vocs(pairs.pairs[0][1], index.root, workers) else ()
     return masks_dataset(
-        index.root, "voc", pairs, table, settings, workers, nameless=nameless, notices=[*notices, *more]
+        index.root,
+        "voc",
+        pairs,
+        table,
+        settings,
+        workers,
+        nameless=nameless,
+        notices=[*notices, *more],
+        skip_unreadable=skip_unreadable,
     )
 
 
