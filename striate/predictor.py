@@ -40,6 +40,7 @@ SIDE = 256
 
 _IN_COLOURS = Preprocess()
 _Prepared = tuple[NDArray[np.uint8], Geometry, Remark]
+_Decode = Callable[[Tensor, Sequence[Geometry]], Sequence[Any]]
 
 
 def load(
@@ -298,14 +299,16 @@ class Predictor:
                 continue
             yield picture, prediction if top is None else cast("MostProbable", self.task.most_probable)(prediction, top)
 
-    def _predictions(self, prepared: Sequence[tuple[NDArray[np.uint8], Geometry]]) -> Sequence[Any]:
+    def _predictions(
+        self, prepared: Sequence[tuple[NDArray[np.uint8], Geometry]], decode: _Decode | None = None
+    ) -> Sequence[Any]:
         """Those of prepared pictures, in their order; pictures of one size that follow each other at once."""
         answers: list[Any] = []
         with own_modes():  # not around a yield: whoever consumes must find his own
             for _, group in itertools.groupby(prepared, key=lambda each: each[0].shape):
                 images, geometries = zip(*group, strict=True)
                 outputs = self.outputs(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))
-                answers += self.task.decode(outputs, geometries)
+                answers += (decode or self.task.decode)(outputs, geometries)
         return answers
 
     def _by_tiles(
@@ -314,7 +317,7 @@ class Predictor:
         """A photograph's prediction, merged of those for its tiles, which are cut batch by batch, and for the whole."""
         preprocess = self.description.preprocess
         pixels = opened(picture, preprocess, reduced=False).pixels
-        places = tiling.places(*pixels.shape[:2])
+        places, decode = tiling.places(*pixels.shape[:2]), self.task.decode_tiles
 
         def cut(place: Geometry) -> tuple[NDArray[np.uint8], Geometry]:
             geometry = preprocess.geometry(Geometry(*place.output_size))  # a tile is a photograph of its own
@@ -323,8 +326,8 @@ class Predictor:
         def parts() -> Iterator[tuple[Geometry, Any]]:
             for start in range(0, len(places), BATCH_SIZE):
                 batch = places[start : start + BATCH_SIZE]
-                yield from zip(batch, self._predictions(list(pool.map(cut, batch))), strict=True)
-            yield Geometry(*pixels.shape[:2]), *self._predictions([whole])
+                yield from zip(batch, self._predictions(list(pool.map(cut, batch)), decode), strict=True)
+            yield Geometry(*pixels.shape[:2]), *self._predictions([whole], decode)
 
         merged = cast("Merged", self.task.merged)  # `_tiling` has seen to it that there is one
         return merged(parts(), tiling)

@@ -55,6 +55,8 @@ def test_rooms_are_there_and_cost_nothing_before_they_are_used():
         f"assert all(getattr(striate, room).__name__ == 'striate.' + room for room in {ROOMS})\n"
         "assert striate.layers.Conv2d and striate.ops.conv2d and striate.weights.load_into and striate.data.SOURCES\n"
         "striate.create('lenet5'); assert 'cyclopts' not in sys.modules\n"
+        "from striate.models.meta import build_on_meta; build_on_meta('efficientnet_lite0', classes=5)\n"
+        "assert 'torch._dynamo' not in sys.modules  # torch's compiler, which takes as long to load as all else\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

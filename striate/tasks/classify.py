@@ -101,6 +101,7 @@ class Classify:
     network_task: ClassVar[str] = "classify"
     metric: ClassVar[str] = "top1"
     every_class: ClassVar[bool] = True
+    decode_tiles: ClassVar[None] = None
     remarks: ClassVar[tuple[str, ...]] = ()
     scoring: ClassVar[None] = None
     files: ClassVar[None] = None

@@ -55,6 +55,7 @@ class Detect:
     network_task: ClassVar[str] = "detect"
     metric: ClassVar[str] = "ap"
     every_class: ClassVar[bool] = False
+    decode_tiles: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {
         **dict.fromkeys((*COCO_FIGURES, "voc07_ap50", "voc12_ap50"), 1),
         "loss": -1,

@@ -42,6 +42,7 @@ class Localize:
     network_task: ClassVar[str] = "localize"
     metric: ClassVar[str] = "mean_iou"
     every_class: ClassVar[bool] = False
+    decode_tiles: ClassVar[None] = None
     remarks: ClassVar[tuple[str, ...]] = ()
     scoring: ClassVar[None] = None
     files: ClassVar[None] = None

@@ -24,7 +24,7 @@ from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
 from striate.task_settings import SegmentSettings
 from striate.tasks.segment_census import Census
-from striate.tasks.segment_decoding import class_maps
+from striate.tasks.segment_decoding import SureMap, class_maps, sure_maps
 from striate.tasks.segment_defaults import default_model, default_recipe
 from striate.tasks.segment_details import details
 from striate.tasks.segment_drawing import as_picture, overlaid
@@ -163,11 +163,15 @@ class Segment:
     def decode(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[Indices]:
         return class_maps(outputs, geometries)
 
+    def decode_tiles(self, outputs: Tensor, geometries: Sequence[Geometry]) -> Sequence[SureMap]:
+        """With how sure each is, so that none of two tiles is believed where it guesses."""
+        return sure_maps(outputs, geometries)
+
     def calibrated(self, figures: Mapping[str, Any]) -> "Segment":
         return self
 
-    def merged(self, parts: Iterable[tuple[Geometry, Indices]], tiling: Tiling) -> Indices:
-        """Each pixel from the tile that shows most of what is around it, see `segment_tiles`."""
+    def merged(self, parts: Iterable[tuple[Geometry, Indices | SureMap]], tiling: Tiling) -> Indices:
+        """Each pixel from the tile that shows most of what is around it and is surest, see `segment_tiles`."""
         return put_together(parts)
 
     def meter(self) -> SegmentMeter:

@@ -5,7 +5,7 @@ two classes runs where their logits are equal between four values, and not along
 It is done in bands of rows, so that no photograph needs room for all of its logits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,23 +25,46 @@ def class_maps(outputs: Tensor, geometries: Sequence[Geometry]) -> list[NDArray[
     ``outputs`` are logits ``[N, classes, H, W]`` of pictures that came there by ``geometries``, without a turn. Between
     the network's pixels they are interpolated bilinearly; beyond the outermost that show the photograph, those count.
     """
+    return [np.concatenate([_first(band) for band in bands]) for bands in _brought_back(outputs, geometries)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SureMap:
+    """The most probable class of each pixel, uint8 ``[height, width]``, and its probability in parts of 255."""
+
+    indices: NDArray[np.uint8]
+    sure: NDArray[np.uint8]
+
+
+def sure_maps(outputs: Tensor, geometries: Sequence[Geometry]) -> list[SureMap]:
+    """As `class_maps`, with how probable each class is."""
+    found = []
+    for bands in _brought_back(outputs, geometries):
+        best = [band.softmax(0).max(0) for band in bands]
+        indices = torch.cat([each.indices for each in best]).to(torch.uint8)
+        sure = (torch.cat([each.values for each in best]) * 255).round().to(torch.uint8)
+        found.append(SureMap(indices.cpu().numpy(), sure.cpu().numpy()))
+    return found
+
+
+def _brought_back(outputs: Tensor, geometries: Sequence[Geometry]) -> Iterator[Iterator[Tensor]]:
+    """Of each photograph its logits ``[classes, rows, width]``, band by band from the top."""
     if any(tuple(outputs.shape[2:]) != geometry.output_size for geometry in geometries):
         raise AssertionError(f"a fault of ours: logits {list(outputs.shape)} are not of the size of the pictures")
-    return [_class_map(logits, geometry) for logits, geometry in zip(outputs, geometries, strict=True)]
+    return (_bands(logits, geometry) for logits, geometry in zip(outputs, geometries, strict=True))
 
 
-def _class_map(logits: Tensor, geometry: Geometry) -> NDArray[np.uint8]:
+def _bands(logits: Tensor, geometry: Geometry) -> Iterator[Tensor]:
     height, width = geometry.output_size
     down, across = geometry.positions()
     rows, columns = _Lines.of(down, height, logits.device), _Lines.of(across, width, logits.device)
     if rows.exact and columns.exact:
-        return _first(logits)
+        yield logits
+        return
     band = max(1, BAND // (len(logits) * len(across)))
-    answers = np.empty((len(down), len(across)), np.uint8)
     for start in range(0, len(down), band):
         part = rows.between(logits, 1, start, start + band)
-        answers[start : start + band] = _first(columns.between(part, 2, 0, len(across)))
-    return answers
+        yield columns.between(part, 2, 0, len(across))
 
 
 def _first(logits: Tensor) -> NDArray[np.uint8]:

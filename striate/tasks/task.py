@@ -237,6 +237,10 @@ class Task(Protocol):
         """What an evaluation says that the end of a run does not, in words; None where that is no news."""
 
     @property
+    def decode_tiles(self) -> Callable[[Tensor, Sequence[Geometry]], Sequence[Any]] | None:
+        """What predicts for the parts of a large photograph, where `merged` wants to know more than `decode` says."""
+
+    @property
     def merged(self) -> Merged | None:
         """What makes one prediction of a large photograph from those for its parts; None where that means nothing.
 

@@ -50,6 +50,7 @@ class Upscale:
     network_task: ClassVar[str] = "upscale"
     metric: ClassVar[str] = "psnr"
     every_class: ClassVar[bool] = False
+    decode_tiles: ClassVar[None] = None
     remarks: ClassVar[tuple[str, ...]] = ()
     scoring: ClassVar[None] = None
     files: ClassVar[str] = "the enlarged pictures"

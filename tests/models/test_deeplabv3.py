@@ -58,7 +58,10 @@ def test_it_answers_folded_as_it_does_as_written(size: tuple[int, int]) -> None:
         torch.testing.assert_close(FoldedNetwork(network)(images), answer, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["vgg11", "squeezenet1_1", "xception", "darknet53", "mobilenet_v1", "googlenet"])
+LARGE = [pytest.param("darknet53", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("name", ["vgg11", "squeezenet1_1", "xception", "mobilenet_v1", "googlenet", *LARGE])
 def test_it_stands_on_any_backbone(name: str) -> None:
     network = on_meta(f"deeplabv3_os8/{name}", classes=4)
     with torch.device("meta"):

@@ -160,7 +160,7 @@ def test_the_table_is_the_kept_one_and_its_sums_are_the_published_ones(name: str
     assert " ".join(last.split()) == " ".join(["sum", *apart, *(f"{total:,}" for total in sums)])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*RUN, *(name for name in NAMES if name not in CLASSIFIERS)])
 def test_unfolded_all_layers_that_learn_are_there_once(name: str) -> None:
     folded, table, network = layer_table(name), layer_tables.layer_table(name, unfold=True), on_meta(name)
     assert (table.parameters, table.multiply_adds) == (folded.parameters, folded.multiply_adds)
@@ -329,8 +329,17 @@ def test_channels_last_stays_channels_last(ready: tuple[str, Network]) -> None:
             assert found.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_exports(ready: tuple[str, Network]) -> None:
-    _, network = ready
+# Inception's and ResNet's modules export as GoogLeNet's and SENet's do, separable windows as MobileNet's and Lite's.
+EXPORTED_ALIKE = ("se_inception", "xception", "mobilenet_v2")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in EXPORTED_ALIKE else name for name in PAPERS]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in CLASSIFIERS if name not in PAPERS],
+)
+def test_exports(name: str) -> None:
+    network = light(name).eval().to(memory_format=torch.channels_last)
     images = images_for(network, least=64)
     program = torch.export.export(network, (images,))
     with torch.no_grad():

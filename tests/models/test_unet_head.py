@@ -26,7 +26,10 @@ def test_an_answer_is_as_large_as_its_picture(lite: Headed, size: tuple[int, int
         assert lite(torch.zeros(1, 3, *size)).shape == (1, 5, *size)
 
 
-@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18", "vgg11", "squeezenet1_1", "darknet53", "xception"])
+LARGE = [pytest.param("darknet53", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18", "vgg11", "squeezenet1_1", "xception", *LARGE])
 def test_it_stands_on_whatever_maps_there_are(name: str) -> None:
     network = on_meta(f"unet/{name}", classes=4)
     with torch.device("meta"):

@@ -15,7 +15,7 @@ from striate.pictures.preprocess import Preprocess
 from striate.pictures.tiles import Tiling
 from striate.tasks import segment_decoding
 from striate.tasks.segment import Segment
-from striate.tasks.segment_decoding import class_maps
+from striate.tasks.segment_decoding import SureMap, class_maps
 from striate.tasks.segment_drawing import as_picture, palette
 from striate.tasks.segment_polygons import polygons, simplified
 
@@ -102,6 +102,31 @@ def test_tiles_are_put_together_from_the_middles_of_each():
             ]
             depths.append(min(ends))
         assert depths[got] == max(depths), (y, x)
+
+
+def test_where_a_tile_guesses_the_other_one_is_believed_as_far_as_it_sees():
+    """Two tiles that share 8 of 24 columns, of which one is half as sure in the upper half of the picture."""
+    tiling = Tiling(16, overlap=0.5)
+    one, other = tiling.places(10, 24)
+    sure = np.full((10, 16), 200, np.uint8)
+    unsure = sure.copy()
+    unsure[:5] = 100
+    parts = [(one, SureMap(np.zeros_like(sure), unsure)), (other, SureMap(np.ones_like(sure), sure))]
+    whole = TASK.merged(parts, tiling)
+    for (y, x), got in np.ndenumerate(whole):
+        left, right = ((16 - x) * (0.5 if y < 5 else 1)) if x < 16 else 0, x - 7 if x >= 8 else 0
+        assert got == (left < right), (y, x)
+    assert whole[0].argmax() < whole[9].argmax()
+
+
+def test_how_sure_a_tile_is_is_its_probability():
+    given = logits(9, 13)
+    for geometry in (Geometry(9, 13), Geometry(21, 30).then(Resize(9, 13))):
+        (found,), (plain,) = TASK.decode_tiles(given, [geometry]), TASK.decode(given, [geometry])
+        assert np.array_equal(found.indices, plain) and found.sure.shape == plain.shape
+    (found,) = TASK.decode_tiles(given, [Geometry(9, 13)])
+    likely = np.exp(given[0].numpy())
+    assert np.abs(found.sure - 255 * likely.max(0) / likely.sum(0)).max() <= 0.51
 
 
 def test_tiles_cut_out_of_one_answer_give_it_back():

@@ -49,6 +49,7 @@ class FindBoxes:
     metric: ClassVar[str] = "mean_iou"
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "loss": -1}
     every_class: ClassVar[bool] = False
+    decode_tiles: ClassVar[None] = None
     remarks: ClassVar[tuple[str, ...]] = ()
     scoring: ClassVar[None] = None
     files: ClassVar[None] = None

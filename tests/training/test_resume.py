@@ -14,23 +14,28 @@ from striate.training.loop import fit, save
 ASKED = 9 + 3  # how often a run of three epochs of three steps asks whether to stop
 
 
-# Four of the eight meet every two of these settings; the others are left to `make test-all`.
-PAIRS = {("sgd", 0.0, 0), ("sgd", 0.9, 2), ("adamw", 0.0, 2), ("adamw", 0.9, 0)}
+# Four of the eight meet every two of these settings. Each is stopped at every other place: both optimizers, and both
+# with averages and without, at all of them together. All eight, stopped everywhere, are left to `make test-all`.
+EVERYWHERE = range(ASKED - 1)  # after the last it has ended
+PAIRS = {("sgd", 0.0, 0): 0, ("sgd", 0.9, 2): 1, ("adamw", 0.0, 2): 1, ("adamw", 0.9, 0): 0}
 WAYS = [
-    pytest.param(*way, marks=[] if way in PAIRS else [pytest.mark.slow])
-    for way in itertools.product(("sgd", "adamw"), (0.0, 0.9), (0, 2))
+    *[pytest.param(*way, EVERYWHERE[first::2], id="-".join(map(str, way))) for way, first in PAIRS.items()],
+    *[
+        pytest.param(*way, EVERYWHERE, id="-".join(map(str, (*way, "everywhere"))), marks=pytest.mark.slow)
+        for way in itertools.product(("sgd", "adamw"), (0.0, 0.9), (0, 2))
+    ],
 ]
 
 
-@pytest.mark.parametrize(("optimizer", "ema", "workers"), WAYS)
+@pytest.mark.parametrize(("optimizer", "ema", "workers", "turns"), WAYS)
 def test_stopped_anywhere_and_resumed_it_ends_the_same(
-    tmp_path, workshop, two_stages, stop_at, metrics_of, same_state, optimizer, ema, workers
+    tmp_path, workshop, two_stages, stop_at, metrics_of, same_state, optimizer, ema, workers, turns
 ):
     shop = workshop(dataclasses.replace(two_stages, optimizer=optimizer, ema_decay=ema), workers)
     never = stop_at(1000)
     whole, _ = shop.start(tmp_path / "whole", never)
     assert never.asked == ASKED
-    for turn in range(ASKED - 1):  # after the last it has ended
+    for turn in turns:
         path = tmp_path / f"stopped-{turn}"
         _, events = shop.start(path, stop_at(turn))
         assert isinstance(events[-1], Saved)
