@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from striate.tracing.calls import Call, by_name, changed, name_of, tensors_in
 from striate.tracing.field_shapes import fresh, written
 from striate.tracing.fields import seen_by
+from striate.tracing.numbers import compute
 from striate.tracing.seen import Place, Seen, settled, unknown
 
 
@@ -72,6 +73,8 @@ class Counting(TorchDispatchMode):
         name = name_of(function)
         if any(hasattr(tensor, _MARK) for tensor in tensors_in((args, kwargs))) and not _makes_anew(name):
             self._watch(function, Place(name, self._path()), by_name(function, args, kwargs or {}), result)
+        else:
+            compute(function, args, kwargs or {}, result)
         return result
 
     def _watch(self, function: Any, by: Place, given: Mapping[str, Any], result: Any) -> None:

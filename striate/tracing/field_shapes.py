@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
+from torch import Tensor
+
 from striate.tracing.calls import Call
+from striate.tracing.numbers import places_in, slope
 from striate.tracing.seen import Factor, Seen, plain, reshaped, settled, together, unknown, walked
 from striate.tracing.spans import Spans
 
@@ -94,9 +98,30 @@ def select(call: Call) -> Seen | list[Seen]:
 
 
 def chosen(call: Call) -> Seen:
-    """Places of one dimension by their numbers, which a trace does not know; of channels nothing is lost."""
+    """Places of one dimension by their numbers, where they are known to go evenly; of channels nothing is lost."""
     x = call.first()
-    return unknown(x, [call.place("dim", len(x.dims))], call.by, call.shape)
+    return _by_numbers(call, x, call.place("dim", len(x.dims)), call.given["index"])
+
+
+def indexed(call: Call) -> Seen:
+    """The same in brackets; of several dimensions at once nobody knows."""
+    x, named = call.first(), list(call.given["indices"])
+    places = [place for place, index in enumerate(named) if index is not None]
+    if len(places) == 1 and named[places[0]].dim() == 1 and named[places[0]].dtype is not torch.bool:
+        return _by_numbers(call, x, places[0], named[places[0]])
+    return unknown(x, range(len(x.dims)), call.by, call.shape)
+
+
+def _by_numbers(call: Call, x: Seen, place: int, index: Tensor) -> Seen:
+    side = call.given["self"].shape[place]
+    places = places_in(index, side)
+    way = None if places is None else slope(places, side)
+    if way is None:
+        return unknown(x, [place], call.by, call.shape)
+    first, step, times = way
+    return walked(
+        x, {place: lambda spans: spans.read(lambda i: (first + step * (i // times),), times, step)}, call.shape, call.by
+    )
 
 
 def reversed_places(call: Call) -> Seen:
@@ -185,6 +210,7 @@ RULES: dict[str, Callable[[Call], Seen | list[Seen]]] = {
     "select": select,
     "unbind": select,
     "index_select": chosen,
+    "index": indexed,
     "flip": reversed_places,
     "roll": reversed_places,
     "cat": concatenated,

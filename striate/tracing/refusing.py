@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 
 from torch import nn
 from torch._subclasses import fake_tensor
@@ -18,15 +19,21 @@ def refusals(module: nn.Module, path: Callable[[], str | None], doing: str) -> I
     """Within this block what a module's code raises becomes a `ModelError` that names the part that raised it.
 
     Raises:
-        ModelError: something was raised, other than for want of memory or to stop.
+        ModelError: something was raised, other than for want of memory or by a fault of ours.
     """
     try:
         yield
-    except MemoryError:
-        raise
     except Exception as error:  # somebody else's code may raise anything
+        if isinstance(error, MemoryError) or (not isinstance(error, StriateError) and _is_ours(error)):
+            raise
         where = _where(module, path())
         raise ModelError(f"{where}: {_said(error, doing)}") from error
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether it was raised by this room itself."""
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith(__name__.rpartition(".")[0] + ".")
 
 
 def _where(module: nn.Module, path: str | None) -> str:

@@ -112,7 +112,6 @@ class Trace:
     operations: tuple[Operation, ...]
     storages: tuple[Storage, ...]
     rows: tuple[Row, ...]
-    left_out: tuple[str, ...] = ()
 
     @cached_property
     def kinds(self) -> Mapping[Kind, tuple[int, ...]]:

@@ -177,6 +177,10 @@ MOVES = [
     (lambda x: F.interpolate(x, (6, 6), mode="bilinear", antialias=True), (4, 2, 1)),
     (lambda x: F.unfold(x, 3, padding=1).unflatten(2, (12, 12)), (3, 1, 1)),
     (lambda x: x.unfold(2, 3, 2), (3, 2, 0)),
+    (lambda x: x.index_select(2, torch.arange(3, 9)), (1, 1, -3)),
+    (lambda x: x[:, :, torch.arange(0, 12, 3)], (1, 3, 0)),
+    (lambda x: x.repeat_interleave(2, 2), (1, Fraction(1, 2), 0)),
+    (lambda x: x.index_select(2, (torch.arange(16) - 2).abs().clamp(max=11)), (1, 1, 2)),
     (lambda x: torch.stack([x, F.max_pool2d(x, 3, 1, 1)]).amax(0), (3, 1, 1)),
     (lambda x: torch.cat([x[:, :2], F.avg_pool2d(x, 3, 1, 1)[:, 2:]], 1), (3, 1, 1)),
     (lambda x: torch.zeros_like(x).index_fill(1, torch.tensor([0]), 1.0) * x, (1, 1, 0)),
@@ -188,7 +192,7 @@ WHOLE = [
     (lambda x: F.conv2d(x, torch.ones(1, 4, 3, 3)).amax((2, 3), keepdim=True) + x, "amax", 12),
     (lambda x: (x.flatten(2).transpose(1, 2) @ x.flatten(2)).softmax(-1) @ x.flatten(2).transpose(1, 2), "bmm", 12),
     (lambda x: F.group_norm(x, 2), "native_group_norm", 12),
-    (lambda x: F.instance_norm(x), "native_batch_norm", 12),
+    (F.instance_norm, "native_batch_norm", 12),
     (lambda x: x.softmax(2), "_softmax", 12),
 ]
 UNKNOWN = [
@@ -197,6 +201,7 @@ UNKNOWN = [
     (lambda x: torch.fft.fft(x, dim=2).real, "_fft_r2c"),
     (lambda x: F.grid_sample(x, torch.zeros(1, 12, 12, 2), align_corners=False), "grid_sampler_2d"),
     (lambda x: x[:, :, torch.tensor([3, 1, 2])], "index"),
+    (lambda x: x.index_select(2, torch.randint(12, (5,))), "index_select"),
     (lambda x: torch.cat([x, x], 2), "cat"),
     (lambda x: x + x.transpose(2, 3), "add"),
     (lambda x: x + F.interpolate(x[:, :, ::2], (12, 12))[:, :, :12].roll(1, 2), "roll"),

@@ -26,16 +26,21 @@ def steps(draw: st.DrawFn) -> Step:
         case "window":
             return (
                 lambda spans: spans.window(taps, stride=stride, dilation=dilation, before=before),
-                lambda i: [
-                    j for j in range(i - 30, i + 31) if i + before - j * stride in range(0, taps * dilation, dilation)
-                ],
+                lambda i: [i * stride - before + dilation * tap for tap in range(taps)],
+            )
+        case "transposed":
+            reach = range(0, taps * dilation, dilation)
+            return (
+                lambda spans: spans.transposed(taps, stride=stride, dilation=dilation, before=before),
+                lambda i: [j for j in range(i // stride - 20, i // stride + 21) if i + before - j * stride in reach],
             )
         case "nearest":
             return lambda spans: spans.nearest(scale), lambda i: [int(i * scale // 1)]
         case "linear":
+            middle = lambda i: (i + Fraction(1, 2)) * scale - Fraction(1, 2)  # noqa: E731 - a row of a table
             return (
                 lambda spans: spans.resampled(scale, linear, 1, ends=False, widened=False),
-                lambda i: [j for j in range(-99, 99) if abs((i + Fraction(1, 2)) * scale - Fraction(1, 2) - j) < 1],
+                lambda i: [j for j in range(int(i * scale) - 9, int(i * scale) + 9) if abs(middle(i) - j) < 1],
             )
         case "cells":
             ends = lambda i: (i * size // count, -(-(i + 1) * size // count))  # noqa: E731 - a row of a table
