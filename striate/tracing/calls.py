@@ -62,6 +62,12 @@ def name_of(function: Any) -> str:
 
 
 @cache
+def asks(function: Any) -> bool:
+    """Whether it only asks a fake tensor for its device or layout, as torch does by way of operations."""
+    return bool(function.namespace == "prim")
+
+
+@cache
 def _names(function: Any) -> tuple[tuple[str, Any], ...]:
     return tuple(
         (argument.name, argument.default_value if argument.has_default_value() else None)

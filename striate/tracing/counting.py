@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from striate.tracing.calls import Call, by_name, changed, name_of, tensors_in
+from striate.tracing.calls import Call, asks, by_name, changed, name_of, tensors_in
 from striate.tracing.field_shapes import fresh, written
 from striate.tracing.fields import seen_by
 from striate.tracing.numbers import compute
@@ -70,6 +70,8 @@ class Counting(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
+        if asks(function):
+            return result
         name = name_of(function)
         if any(hasattr(tensor, _MARK) for tensor in tensors_in((args, kwargs))) and not _makes_anew(name):
             self._watch(function, Place(name, self._path()), by_name(function, args, kwargs or {}), result)

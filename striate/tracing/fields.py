@@ -1,5 +1,6 @@
 """Which rule says what an operation's results see, and what is said of it: size, stride, padding, or the whole."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -58,11 +59,22 @@ Field = tuple[AxisField, ...]
 
 def field_of(seen: Seen | None) -> Field | None:
     """What is said of a tensor; None if it sees nothing of a picture."""
-    return None if seen is None else tuple(map(_said, seen.axes))
+    return None if seen is None else tuple(_said(state, _times(seen, axis)) for axis, state in enumerate(seen.axes))
 
 
-def _said(state: State) -> AxisField:
+def _times(seen: Seen, axis: int) -> int:
+    """How often each place along an axis comes, one after the other, in the dimension that goes along it."""
+    for dim in seen.dims:
+        along = [factor.axis for factor in dim]
+        if along[:1] == [axis] and not any(other is not None for other in along[1:]):
+            return math.prod(factor.size for factor in dim[1:])
+    return 1
+
+
+def _said(state: State, times: int) -> AxisField:
     match state:
+        case Spans() if times > 1:
+            return _said(state.read(lambda place: (place // times,), times, 1), 1)
         case Spans():
             return AxisField(state.size, state)
         case Whole(by, reach):

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.ops.native.tensors import is_fake, makes_scratch
-from striate.tracing.calls import name_of, tensors_in
+from striate.tracing.calls import asks, name_of, tensors_in
 from striate.tracing.trace import Kind, Operation, Phase, Storage, Value
 
 _STEPS = ("_fused_sgd", "_fused_adagrad")  # which change their arguments and make nothing; torch cannot trace them
@@ -31,9 +31,20 @@ class Stepping(TorchDispatchMode):
 
 
 def _computed(function: Any, args: Any, kwargs: Any) -> Any:
-    if name_of(function) in _STEPS and any(map(is_fake, tensors_in(args))):
+    """What the operation gives, with what torch's traces lack or have otherwise than its computations."""
+    name = name_of(function)
+    if name in _STEPS and any(map(is_fake, tensors_in(args))):
         return None
-    return function(*args, **kwargs)
+    result = function(*args, **kwargs)
+    return _with_wide_statistics(args, result) if name == "native_batch_norm" and is_fake(args[0]) else result
+
+
+def _with_wide_statistics(args: Any, result: Any) -> Any:
+    """What a batch norm keeps has the type of its parameters; torch 2.13's trace gives it that of the maps."""
+    parameters = [each for each in args[1:5] if each is not None]
+    if not parameters or parameters[0].dtype == args[0].dtype:
+        return result
+    return (result[0], *(torch.empty_like(each, dtype=parameters[0].dtype) for each in result[1:]))
 
 
 class _Life:
@@ -61,6 +72,8 @@ class Watching(TorchDispatchMode):
         self._owners: dict[int, str] = {}
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if asks(function):
+            return function(*args, **(kwargs or {}))
         index, path = len(self.operations), self._where()
         inputs = tuple(map(self._value, tensors_in((args, kwargs))))
         self.operations.append(Operation(name_of(function), self.phase, path, inputs, ()))

@@ -1,15 +1,20 @@
 """Multiply-adds and parameters: of every network of ours as published, of modules in other styles as by hand."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from striate.models.layer_table import layer_table
-from striate.models.meta import build_on_meta
 from striate.models.table import MODELS, architecture
-from striate.tracing import Trace, rows_by_path, trace
+from striate.tracing import rows_by_path, trace
+from tests.tracing.networks import traced
 
+# Each kind of operation; all networks in `make test-all`.
+SOME = {"lenet5_1998", "lenet5", "alexnet", "vgg16", "googlenet", "resnet18", "espcn", "unet/efficientnet_lite0"}
 HEADED = (
     *("yolov3/resnet18", "tood/mobilenet_v2", "yolo_grid/efficientnet_lite0", "unet/efficientnet_lite0"),
     *("deeplabv3/resnet18", "fcn8s/vgg16"),
@@ -18,29 +23,27 @@ HEADED = (
 MULTIPLIED_ZEROS = {"lenet5_1998": (16 * 6 - 60) * 25 * 10 * 10}
 
 
-def traced(name: str) -> Trace:
-    row = architecture(name)
-    network = build_on_meta(name, classes=row.classes)
-    return trace(network, torch.empty(1, row.preprocess.count, *row.preprocess.size, device="meta"))
+def sampled(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=[] if name in SOME else [pytest.mark.slow]) for name in names]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", sampled(MODELS))
 def test_every_network_counts_as_published(name: str) -> None:
-    row, found = architecture(name), traced(name)
+    row, (_, found) = architecture(name), traced(name)
     assert found.multiply_adds == (row.multiply_adds or 0) + MULTIPLIED_ZEROS.get(name, 0)
     auxiliary = sum(each.parameters for each in layer_table(name).rows if each.block == "auxiliary")
     assert found.whole.trainable - auxiliary == row.parameters
     assert found.whole.frozen == 0
 
 
-@pytest.mark.parametrize("name", HEADED)
+@pytest.mark.parametrize("name", sampled(HEADED))
 def test_heads_count_as_their_tables(name: str) -> None:
-    table, found = layer_table(name), traced(name)
+    table, (_, found) = layer_table(name), traced(name)
     assert (found.multiply_adds, found.whole.trainable) == (table.multiply_adds, table.parameters)
 
 
 def test_running_statistics_are_counted_apart() -> None:
-    assert traced("resnet18").whole.buffers == 9_600
+    assert traced("resnet18")[1].whole.buffers == 9_600
 
 
 # Modules as other people write them
