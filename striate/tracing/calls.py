@@ -1,11 +1,14 @@
 """One call of an operation, as rules read it: its arguments by their names in the operation's schema."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from striate.tracing.seen import Place, Seen
@@ -49,9 +52,22 @@ class Call:
         return int(self.given[name]) % max(1, dimensions)
 
 
-def tensors_in(values: Any) -> list[Tensor]:
-    """All tensors in arguments or results, in order."""
-    return [leaf for leaf in tree_leaves(list(values)) if isinstance(leaf, Tensor)]
+def tensors_in(values: Iterable[Any]) -> list[Tensor]:
+    """All tensors in an operation's arguments or results, in order."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += tensors_in(value)
+        elif isinstance(value, dict):
+            found += tensors_in(value.values())
+    return found
+
+
+def tensors_within(value: Any) -> list[Tensor]:
+    """All tensors in what a module takes or gives, in whatever torch knows to look into."""
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
 
 
 @cache
@@ -61,10 +77,27 @@ def name_of(function: Any) -> str:
     return name.removesuffix("_") if name.endswith("_") and not name.endswith("__") else name
 
 
-@cache
-def asks(function: Any) -> bool:
-    """Whether it only asks a fake tensor for its device or layout, as torch does by way of operations."""
-    return bool(function.namespace == "prim")
+class Mode(TorchDispatchMode):
+    """Somebody who sees each operation: `runs` is called for all but those that only ask a tensor for its device.
+
+    Torch asks fake tensors for that by way of an operation, more often than it computes anything.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # which torch's compiler asks; looking out for it costs as much as half of the rest
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is _DEVICE and isinstance(args[0], FakeTensor):
+            return args[0].fake_device
+        return self.runs(function, args, kwargs or {})
+
+    def runs(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """An operation is called, and what this gives is its result."""
+        raise NotImplementedError
+
+
+_DEVICE = torch.ops.prim.device.default
 
 
 @cache

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from striate.tracing.calls import Call, asks, by_name, changed, name_of, tensors_in
+from striate.tracing.calls import Call, Mode, by_name, changed, name_of, tensors_in
 from striate.tracing.field_shapes import fresh, written
 from striate.tracing.fields import seen_by
 from striate.tracing.numbers import compute
@@ -59,7 +58,7 @@ def mark_weight(tensor: Tensor) -> None:
     setattr(tensor, _MARK, Known(None))
 
 
-class Counting(TorchDispatchMode):
+class Counting(Mode):
     """Within this block, multiply-adds and fields of all operations are written down; ``path`` says where they run."""
 
     def __init__(self, path: Callable[[], str]) -> None:
@@ -68,15 +67,14 @@ class Counting(TorchDispatchMode):
         self._path = path
         self._beside: dict[int, list[weakref.ref[Tensor]]] = {}
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        if asks(function):
-            return result
+    def runs(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """See an operation."""
+        result = function(*args, **kwargs)
         name = name_of(function)
         if any(hasattr(tensor, _MARK) for tensor in tensors_in((args, kwargs))) and not _makes_anew(name):
-            self._watch(function, Place(name, self._path()), by_name(function, args, kwargs or {}), result)
+            self._watch(function, Place(name, self._path()), by_name(function, args, kwargs), result)
         else:
-            compute(function, args, kwargs or {}, result)
+            compute(function, args, kwargs, result)
         return result
 
     def _watch(self, function: Any, by: Place, given: Mapping[str, Any], result: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import _disable_current_modes
 
 from striate.base.errors import ModelError
 
@@ -71,14 +72,20 @@ class Doubles:
         if storage not in self._storages:
             self._kept.append(tensor.untyped_storage())
             self._storages[storage] = torch.empty(bytes_in, dtype=torch.uint8, device="meta")
-        memory = self._storages[storage].untyped_storage()
         with torch.no_grad():
             bare = torch.empty(0, dtype=tensor.dtype, device="meta")
+            memory = self._storages[storage].untyped_storage()
             bare.set_(memory, tensor.storage_offset(), tensor.shape, tensor.stride())
             double = FakeTensor(self._mode, bare, device)
         if isinstance(tensor, nn.Parameter):
-            double._is_param = True
+            double._is_param = True  # by which torch knows parameters
         return double.requires_grad_(learns)
+
+    def alike(self, fake: Tensor) -> Tensor:
+        """A fake tensor like another one, in memory of its own, made without an operation."""
+        with _disable_current_modes():
+            bare = torch.empty_strided(fake.shape, fake.stride(), dtype=fake.dtype, device="meta")
+        return FakeTensor(self._mode, bare, fake.device)
 
     def _mapping(self, value: dict[Any, Any]) -> Any:
         double = self._note(value, value.copy())

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from striate.tracing.calls import tensors_in
+from striate.tracing.calls import tensors_within
 from striate.tracing.counting import Counted, look
 from striate.tracing.fields import Field, field_of
 from striate.tracing.trace import Row, Storage
@@ -26,7 +26,7 @@ class Runs:
                 self.paths.append(path)
             self.counts[path] = self.counts.get(path, 0) + 1
             return
-        given = tensors_in([values])
+        given = tensors_within(values)
         if given:
             size = sum(tensor.numel() * tensor.element_size() for tensor in given)
             self.outputs[path] = tuple(given[0].shape), size, field_of(look(given[0]))

@@ -1,7 +1,9 @@
 """A step of any module on tensors without numbers: once for what it multiplies and sees, once for what it keeps."""
 
-from collections.abc import Callable, Iterator
+import gc
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -14,7 +16,7 @@ from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
 from striate.ops.native.library import left_to_torch
 from striate.ops.own_state import own_modes
-from striate.tracing.calls import tensors_in
+from striate.tracing.calls import tensors_within
 from striate.tracing.counting import Counting, mark_picture, mark_weight
 from striate.tracing.doubles import Doubles, Whereabouts
 from striate.tracing.refusing import refusals
@@ -47,7 +49,7 @@ Loss = Callable[[Any], Tensor]
 
 def summed(outputs: Any) -> Tensor:
     """A loss that has a gradient for every output: the sum of all floating-point ones, in float32."""
-    return sum((each.float().sum() for each in tensors_in([outputs]) if each.is_floating_point()), torch.zeros(()))
+    return sum((each.float().sum() for each in tensors_within(outputs) if each.is_floating_point()), torch.zeros(()))
 
 
 def trace(
@@ -86,22 +88,23 @@ def trace(
     maker = _optimizer(optimizer)
     if mode not in ("inference", "training"):
         raise ModelError(f"mode is {mode!r}; it is 'inference' or 'training'")
-    with own_modes(), ExitStack() as held:
+    with own_modes(), _collecting_later(), ExitStack() as held:
         if not kernels:
             held.enter_context(left_to_torch())
         fakes = FakeTensorMode(allow_fallback_kernels=False, allow_non_fake_inputs=True)
-        whereabouts = Whereabouts()
+        whereabouts, doubles = Whereabouts(), Doubles(fakes)
         held.enter_context(refusals(module, lambda: whereabouts.failed, "running it"))
-        doubles = Doubles(fakes)
         double = doubles.of(module)
         given = tree_map(lambda leaf: doubles.fake(leaf) if isinstance(leaf, Tensor) else leaf, inputs)
         if mode == "inference" or not double.training:
             double.train(mode == "training")
+        step = _Step(double, given, whereabouts, doubles, precision)
         with fakes, whereabouts.watching(double):
-            runs, counting = _counted(double, given, whereabouts, precision)
-            watching = _watched(double, given, whereabouts, mode, precision, maker, loss)
-    table = rows(double, runs, counting.counted, watching.storages())
-    return Trace(mode, precision, tuple(watching.operations), watching.storages(), table)
+            runs, counting = step.counted()
+            watching = step.answered() if mode == "inference" else step.learned(maker, loss)
+    storages = watching.storages()
+    table = rows(double, runs, counting.counted, storages)
+    return Trace(mode, precision, tuple(watching.operations), storages, table)
 
 
 def _optimizer(asked: str | Optimizer | None) -> Optimizer | None:
@@ -112,20 +115,88 @@ def _optimizer(asked: str | Optimizer | None) -> Optimizer | None:
     return OPTIMIZERS[asked]
 
 
-def _low(precision: Precision) -> Any:
-    return torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else nullcontext()
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A module's double and what it is given, to be run in one way or another."""
 
+    double: nn.Module
+    given: tuple[Any, ...]
+    whereabouts: Whereabouts
+    doubles: Doubles
+    precision: Precision
 
-def _counted(double: nn.Module, given: Any, whereabouts: Whereabouts, precision: Precision) -> tuple[Runs, Counting]:
-    """A forward pass by torch's own operations, and with gradients, since otherwise some outputs are made in vain."""
-    runs, counting = Runs(), Counting(lambda: whereabouts.path)
-    for parameter in double.parameters():
-        mark_weight(parameter)
-    with left_to_torch(), counting, listening(whereabouts, runs.hear), _low(precision):
-        pictures = tree_map(_picture, given)
-        double(*pictures)
-    torch.clear_autocast_cache()
-    return runs, counting
+    def outputs(self, given: tuple[Any, ...]) -> Any:
+        """What the double gives, in the precision asked for."""
+        with torch.autocast("cpu", torch.bfloat16) if self.precision == "bfloat16" else nullcontext():
+            outputs = self.double(*given)
+        torch.clear_autocast_cache()
+        return outputs
+
+    def counted(self) -> tuple[Runs, Counting]:
+        """A forward pass by torch's own operations, and with gradients: otherwise some outputs are made in vain."""
+        runs, counting = Runs(), Counting(lambda: self.whereabouts.path)
+        for parameter in self.double.parameters():
+            mark_weight(parameter)
+        with left_to_torch(), counting, _listening(self.whereabouts, runs.hear):
+            self.outputs(tree_map(_picture, self.given))
+        return runs, counting
+
+    def answered(self) -> Watching:
+        """A forward pass without gradients."""
+        watching = self._watching()
+        with torch.no_grad(), watching:
+            outputs = self.outputs(self.given)
+        watching.mark(watching.lives_of(tensors_within(outputs)), "outputs")
+        return watching
+
+    def learned(self, maker: Optimizer | None, loss: Loss) -> Watching:
+        """A forward pass, a backward pass, and a step of an optimizer, if there is one."""
+        optimizer = None if maker is None else self._begun(maker)
+        watching = self._watching([] if optimizer is None else tensors_within([*optimizer.state.values()]))
+        for path, part in self.double.named_modules():
+            watching.parameters_of(path, part._parameters.values())
+
+        def hear(path: str, begins: bool, values: Any) -> None:
+            watching.module_begins_or_ends(self.whereabouts.path)
+
+        with watching, _listening(self.whereabouts, hear):
+            outputs = self.outputs(self.given)
+            error = loss(outputs)
+            if not error.requires_grad:
+                raise ModelError("nothing that the loss is made of learns: it has no gradient")
+            watching.mark(watching.lives_of(tensors_within(outputs)), "outputs")
+            watching.mark(watching.living(), "saved for backward")
+            watching.phase = "backward"
+            error.backward()
+            gradients = (each.grad for each in self._learning() if each.grad is not None)
+            watching.mark(watching.lives_of(gradients), "gradients")
+            watching.phase = "optimizer"
+            if optimizer is not None:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+        return watching
+
+    def _watching(self, state: Iterable[Tensor] = ()) -> Watching:
+        """Who watches, and knows what is there before."""
+        watching = Watching(lambda: self.whereabouts.path)
+        watching.known(self.double.parameters(), "parameters")
+        watching.known(self.double.buffers(), "buffers")
+        watching.known(tensors_within(self.given), "inputs")
+        watching.known(state, "optimizer state")
+        return watching
+
+    def _begun(self, maker: Optimizer) -> Steps:
+        """An optimizer that has its state, as after a first step."""
+        optimizer = maker(self._learning())
+        for parameter in self._learning():
+            parameter.grad = self.doubles.alike(parameter)
+        with Stepping():
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return optimizer
+
+    def _learning(self) -> list[Tensor]:
+        return [parameter for parameter in self.double.parameters() if parameter.requires_grad]
 
 
 def _picture(leaf: Any) -> Any:
@@ -137,80 +208,23 @@ def _picture(leaf: Any) -> Any:
     return picture
 
 
-def _watched(
-    double: nn.Module,
-    given: Any,
-    whereabouts: Whereabouts,
-    mode: Mode,
-    precision: Precision,
-    maker: Optimizer | None,
-    loss: Loss,
-) -> Watching:
-    """The step itself, and whom its memory belongs to."""
-    watching = Watching(lambda: whereabouts.path)
-    learning = [parameter for parameter in double.parameters() if parameter.requires_grad]
-    optimizer = _begun(maker, learning) if maker and mode == "training" else None
-    watching.known(double.parameters(), "parameters")
-    watching.known(double.buffers(), "buffers")
-    watching.known(tensors_in(given), "inputs")
-    if optimizer is not None:
-        watching.known(tensors_in([dict(optimizer.state)]), "optimizer state")
-    if mode == "inference":
-        with torch.no_grad(), watching, _low(precision):
-            outputs = double(*given)
-        watching.mark(watching.lives_of(tensors_in([outputs])), "outputs")
-        return watching
-    for path, part in double.named_modules():
-        watching.parameters_of(path, part._parameters.values())
-    _step(double, given, whereabouts, watching, precision, optimizer, loss)
-    return watching
+@contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Within this block Python does not look for garbage of its own accord.
 
-
-def _step(
-    double: nn.Module,
-    given: Any,
-    whereabouts: Whereabouts,
-    watching: Watching,
-    precision: Precision,
-    optimizer: Steps | None,
-    loss: Loss,
-) -> None:
-    def hear(path: str, begins: bool, _: Any) -> None:
-        watching.module_begins_or_ends(whereabouts.path)
-
-    with watching, listening(whereabouts, hear):
-        with _low(precision):
-            outputs = double(*given)
-        torch.clear_autocast_cache()
-        error = loss(outputs)
-        if not error.requires_grad:
-            raise ModelError("nothing that the loss is made of learns: it has no gradient")
-        watching.mark(watching.lives_of(tensors_in([outputs])), "outputs")
-        watching.mark(watching.living(), "saved for backward")
-        watching.phase = "backward"
-        error.backward()
-        gradients = [each.grad for each in double.parameters() if each.grad is not None]
-        watching.mark(watching.lives_of(gradients), "gradients")
-        del gradients
-        watching.phase = "optimizer"
-        if optimizer is not None:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-
-
-def _begun(maker: Optimizer, learning: list[Tensor]) -> Steps:
-    """An optimizer that has its state, as after a first step."""
-    optimizer = maker(learning)
-    for parameter in learning:
-        parameter.grad = torch.empty_like(parameter, requires_grad=False)
-    with Stepping():
-        optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return optimizer
+    What is in cycles would end at moments that have nothing to do with the step; and looking costs time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager
-def listening(whereabouts: Whereabouts, listener: Callable[[str, bool, Any], None]) -> Iterator[None]:
+def _listening(whereabouts: Whereabouts, listener: Callable[[str, bool, Any], None]) -> Iterator[None]:
     """Within this block somebody hears of modules that begin and end."""
     whereabouts.listeners.append(listener)
     try:

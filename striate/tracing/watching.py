@@ -14,20 +14,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.ops.native.tensors import is_fake, makes_scratch
-from striate.tracing.calls import asks, name_of, tensors_in
+from striate.tracing.calls import Mode, name_of, tensors_in
 from striate.tracing.trace import Kind, Operation, Phase, Storage, Value
 
 _STEPS = ("_fused_sgd", "_fused_adagrad")  # which change their arguments and make nothing; torch cannot trace them
 
 
-class Stepping(TorchDispatchMode):
+class Stepping(Mode):
     """Within this block steps of optimizers that torch knows no shapes of do nothing to fake tensors."""
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _computed(function, args, kwargs or {})
+    def runs(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """See an operation."""
+        return _computed(function, args, kwargs)
 
 
 def _computed(function: Any, args: Any, kwargs: Any) -> Any:
@@ -47,6 +47,9 @@ def _with_wide_statistics(args: Any, result: Any) -> Any:
     return (result[0], *(torch.empty_like(each, dtype=parameters[0].dtype) for each in result[1:]))
 
 
+_BEGUN = Operation("", "forward", "", (), ())
+
+
 class _Life:
     """A storage that is followed."""
 
@@ -58,7 +61,7 @@ class _Life:
         self.reference: weakref.ref[Any] | None = None
 
 
-class Watching(TorchDispatchMode):
+class Watching(Mode):
     """Within this block operations and storages are written down; ``path`` says which module is running."""
 
     def __init__(self, path: Callable[[], str]) -> None:
@@ -71,13 +74,12 @@ class Watching(TorchDispatchMode):
         self._marks: list[tuple[int, str]] = [(0, "")]
         self._owners: dict[int, str] = {}
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if asks(function):
-            return function(*args, **(kwargs or {}))
+    def runs(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """See an operation."""
         index, path = len(self.operations), self._where()
         inputs = tuple(map(self._value, tensors_in((args, kwargs))))
-        self.operations.append(Operation(name_of(function), self.phase, path, inputs, ()))
-        result = _computed(function, args, kwargs or {})
+        self.operations.append(_BEGUN)
+        result = _computed(function, args, kwargs)
         outputs = tuple(self._value(tensor, index, path) for tensor in tensors_in([result]))
         self.operations[index] = Operation(name_of(function), self.phase, path, inputs, outputs)
         return result
