@@ -108,7 +108,7 @@ def _names(function: Any) -> tuple[tuple[str, Any], ...]:
     )
 
 
-def by_name(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def by_name(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments by their names, those that were left out by their default; none that the result is written to."""
     given = dict(_names(function)) | dict(zip((name for name, _ in _names(function)), args, strict=False)) | kwargs
     given.pop("out", None)

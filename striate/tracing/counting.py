@@ -8,7 +8,7 @@ they don't. Biases, norms, pools and activations count nothing.
 
 import math
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +48,11 @@ def look(tensor: Tensor) -> Seen | None:
     return None if known is None else known.seen
 
 
-def mark_picture(tensor: Tensor) -> None:
-    """From now on the tensor is a picture ``[N, C, ...]``, and is seen."""
-    setattr(tensor, _MARK, Known(fresh(tensor.shape) if tensor.dim() > 2 else None))
+def mark_inputs(tensors: Sequence[Tensor]) -> None:
+    """From now on these are inputs; of them those with most dimensions are pictures ``[N, C, ...]``, and are seen."""
+    most = max((tensor.dim() for tensor in tensors), default=0)
+    for tensor in tensors:
+        setattr(tensor, _MARK, Known(fresh(tensor.shape) if tensor.dim() == most > 2 else None))
 
 
 def mark_weight(tensor: Tensor) -> None:

@@ -142,7 +142,7 @@ class Whereabouts:
         parts = dict(module.named_modules())
         before = {path: part.__dict__.get("forward") for path, part in parts.items()}
         for path, part in parts.items():
-            part.__dict__["forward"] = self._told(path, part.forward)
+            part.__dict__["forward"] = _Told(self, path, part.forward)
         try:
             yield
         finally:
@@ -152,25 +152,31 @@ class Whereabouts:
                 else:
                     part.__dict__["forward"] = before[path]
 
-    def _told(self, path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(forward)
-        def told(*args: Any, **kwargs: Any) -> Any:
-            self.running.append(path)
-            self._tell(path, True, args)
-            try:
-                outputs = forward(*args, **kwargs)
-            except Exception:
-                if self.failed is None:
-                    self.failed = path
-                raise
-            finally:
-                self.running.pop()
-            self.failed = None
-            self._tell(path, False, outputs)
-            return outputs
-
-        return told
-
-    def _tell(self, path: str, begins: bool, values: Any) -> None:
+    def tell(self, path: str, begins: bool, values: Any) -> None:
+        """Tell all listeners."""
         for listener in self.listeners:
             listener(path, begins, values)
+
+
+class _Told:
+    """A module's forward that tells when it begins and ends."""
+
+    def __init__(self, whereabouts: Whereabouts, path: str, forward: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, forward)
+        self._whereabouts, self._path, self._forward = whereabouts, path, forward
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        there = self._whereabouts
+        there.running.append(self._path)
+        there.tell(self._path, True, args)
+        try:
+            outputs = self._forward(*args, **kwargs)
+        except Exception:
+            if there.failed is None:
+                there.failed = self._path
+            raise
+        finally:
+            there.running.pop()
+        there.failed = None
+        there.tell(self._path, False, outputs)
+        return outputs

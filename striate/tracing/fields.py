@@ -10,7 +10,7 @@ import torch
 
 from striate.tracing import field_mixing, field_shapes, field_windows
 from striate.tracing.calls import Call
-from striate.tracing.seen import Seen, State, Unknown, Whole
+from striate.tracing.seen import Seen, State, Unknown, Whole, plain
 from striate.tracing.spans import Spans
 
 RULES = {**field_windows.RULES, **field_shapes.RULES, **field_mixing.RULES}
@@ -74,7 +74,7 @@ def _times(seen: Seen, axis: int) -> int:
 def _said(state: State, times: int) -> AxisField:
     match state:
         case Spans() if times > 1:
-            return _said(state.read(lambda place: (place // times,), times, 1), 1)
+            return _said(state.spread(times), 1)
         case Spans():
             return AxisField(state.size, state)
         case Whole(by, reach):
@@ -102,4 +102,4 @@ def seen_by(function: Any, call: Call) -> list[Seen | None]:
 def _of_another_shape(call: Call, shape: Sequence[int]) -> Seen:
     x = call.first()
     axes = tuple(Unknown(call.by) if isinstance(state, Spans) else state for state in x.axes)
-    return Seen(field_shapes.plain(shape), axes)
+    return Seen(plain(shape), axes)

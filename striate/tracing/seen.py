@@ -235,6 +235,6 @@ def _line(dim: Dim, axes: list[State], by: Place) -> tuple[int, State] | None:
             axes[dim[place].axis or 0] = Unknown(by)
         return axis, Unknown(by)
     state = axes[axis]
-    if within > 1 and isinstance(state, Spans):  # each place many times
-        state = steady(lambda: state.read(lambda place: (place // within,), within, 1), by)
+    if within > 1 and isinstance(state, Spans):
+        return axis, steady(lambda: state.spread(within), by)
     return axis, state

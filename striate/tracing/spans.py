@@ -133,6 +133,10 @@ class Spans:
         """The nearest place, by rounding down ``(i + shift) * scale``."""
         return self.read(lambda place: (math.floor((place + shift) * scale),), scale.denominator, scale.numerator)
 
+    def spread(self, times: int) -> "Spans":
+        """Each place so many times, one after the other."""
+        return self.read(lambda place: (place // times,), times, 1)
+
     def beside(self, other: "Spans") -> "Spans":
         """What either sees: two maps place by place.
 

@@ -2,9 +2,9 @@
 
 import gc
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from striate.base.nearest import did_you_mean
 from striate.ops.native.library import left_to_torch
 from striate.ops.own_state import own_modes
 from striate.tracing.calls import tensors_within
-from striate.tracing.counting import Counting, mark_picture, mark_weight
+from striate.tracing.counting import Counting, mark_inputs, mark_weight
 from striate.tracing.doubles import Doubles, Whereabouts
 from striate.tracing.refusing import refusals
 from striate.tracing.rows import Runs, rows
@@ -86,8 +86,9 @@ def trace(
         (30, 32, 32)
     """
     maker = _optimizer(optimizer)
-    if mode not in ("inference", "training"):
-        raise ModelError(f"mode is {mode!r}; it is 'inference' or 'training'")
+    for word, value, known in (("mode", mode, get_args(Mode)), ("precision", precision, get_args(Precision))):
+        if value not in known:
+            raise ModelError(f"{word} is {value!r}.{did_you_mean(value, known)} It is {' or '.join(known)}")
     with own_modes(), _collecting_later(), ExitStack() as held:
         if not kernels:
             held.enter_context(left_to_torch())
@@ -105,6 +106,27 @@ def trace(
     storages = watching.storages()
     table = rows(double, runs, counting.counted, storages)
     return Trace(mode, precision, tuple(watching.operations), storages, table)
+
+
+def made(factory: Callable[[], Any]) -> nn.Module:
+    """The module that a factory makes, on torch's "meta" device where it can, so that its weights take no memory.
+
+    Raises:
+        ModelError: the factory raised something, or made no module.
+    """
+    name = getattr(factory, "__qualname__", type(factory).__name__)
+    module: Any = None
+    with own_modes():
+        with suppress(RuntimeError, NotImplementedError), torch.device("meta"):
+            module = factory()
+        if module is None:  # it may ask for numbers, which are not there
+            try:
+                module = factory()
+            except Exception as error:  # somebody else's code may raise anything
+                raise ModelError(f"{name}() raised {type(error).__name__}: {error}") from error
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"{name}() gives {type(module).__name__}, and not a module (torch.nn.Module)")
+    return module
 
 
 def _optimizer(asked: str | Optimizer | None) -> Optimizer | None:
@@ -138,7 +160,9 @@ class _Step:
         for parameter in self.double.parameters():
             mark_weight(parameter)
         with left_to_torch(), counting, _listening(self.whereabouts, runs.hear):
-            self.outputs(tree_map(_picture, self.given))
+            given = tree_map(_watched_by_autograd, self.given)
+            mark_inputs(tensors_within(given))
+            self.outputs(given)
         return runs, counting
 
     def answered(self) -> Watching:
@@ -199,13 +223,10 @@ class _Step:
         return [parameter for parameter in self.double.parameters() if parameter.requires_grad]
 
 
-def _picture(leaf: Any) -> Any:
-    if not isinstance(leaf, Tensor):
-        return leaf
-    # Not a leaf of autograd's, which nobody may change in place.
-    picture = leaf.detach().requires_grad_().clone() if leaf.is_floating_point() else leaf.clone()
-    mark_picture(picture)
-    return picture
+def _watched_by_autograd(value: Any) -> Any:
+    """A copy of a floating-point tensor with a history: a leaf of autograd's nobody may change in place."""
+    floats = isinstance(value, Tensor) and value.is_floating_point()
+    return value.detach().requires_grad_().clone() if floats else value
 
 
 @contextmanager

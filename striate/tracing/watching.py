@@ -135,7 +135,7 @@ class Watching(Mode):
 
     def module_begins_or_ends(self, path: str) -> None:
         """From now on the nodes that autograd makes are of this module."""
-        self._marks.append((torch.autograd._get_sequence_nr(), path))
+        self._marks.append((torch._C._autograd._get_sequence_nr(), path))
 
     def parameters_of(self, path: str, parameters: Iterable[Tensor]) -> None:
         """Gradients of these are added up for this module."""

@@ -1,5 +1,6 @@
 """A trace takes the memory of a real step: the same storages in the same order, of the same sizes, as long-lived."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +16,6 @@ from striate.tracing import Trace, summed, trace
 from striate.tracing.tracing import OPTIMIZERS
 from striate.tracing.watching import Watching
 from tests.ops.native.levels import computing_with
-
-KERNELS = pytest.mark.parametrize("level", ["off", "auto"])
-PRECISIONS = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 
 
 @pytest.fixture(autouse=True)
@@ -92,9 +90,15 @@ def compared(module: nn.Module, x: Tensor, precision: str, optimizer: str | None
 NETWORKS = ("resnet18", "mobilenet_v2", "unet/efficientnet_lite0", "yolov3/mobilenet_v2")
 
 
-@KERNELS
-@PRECISIONS
-@pytest.mark.parametrize("name", NETWORKS)
+# One of each kind; all in `make test-all`.
+SOME = {("resnet18", "bfloat16", "auto"), ("mobilenet_v2", "float32", "off")}
+CASES = [
+    pytest.param(*case, marks=[] if case in SOME else [pytest.mark.slow])
+    for case in itertools.product(NETWORKS, ("float32", "bfloat16"), ("off", "auto"))
+]
+
+
+@pytest.mark.parametrize(("name", "precision", "level"), CASES)
 def test_a_step_takes_the_memory_of_a_real_one(name: str, precision: str, level: str) -> None:
     network = build(name, classes=5, seed=0).to(memory_format=torch.channels_last)
     x = torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
@@ -120,8 +124,11 @@ def test_kernels_can_be_left_out() -> None:
         with left_to_torch():
             wanted = trace(network, x, mode="training")
         ours = trace(network, x, mode="training")
+        low = trace(network, x, mode="training", precision="bfloat16")
     assert lives(found) == lives(wanted)
     assert ours.bytes_of("saved for backward") < found.bytes_of("saved for backward")
+    assert found.bytes_of("scratch") == 0 < low.bytes_of("scratch")
+    assert all(each.death is not None for each in low.storages if each.kind == "scratch")
 
 
 def test_what_is_computed_again_belongs_to_its_module_in_the_backward_pass() -> None:

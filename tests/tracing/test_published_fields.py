@@ -28,7 +28,7 @@ def traced_unet() -> Trace:
 
 
 # Each kind of operation; all networks in `make test-all`.
-SOME = {"lenet5", "alexnet", "vgg16", "googlenet", "resnet18", "mobilenet_v1"}
+SOME = {"lenet5", "alexnet", "vgg16", "googlenet", "resnet18"}
 
 
 def sampled(rows: list[tuple[Any, ...]]) -> list[Any]:
@@ -63,8 +63,8 @@ PUBLISHED: list[tuple[Any, ...]] = [
     ("resnet152_2015", "stage4", 1507, 32, 753),
     ("squeezenet1_0", "fire9", 155, 16, 60),
     ("squeezenet1_1", "fire9", 207, 16, 88),
-    ("mobilenet_v1_symmetric", "stage6", 315, 32, 157),
-    ("mobilenet_v1", "stage6", 315, 32, 126),
+    ("mobilenet_v1_symmetric", "stage5", 315, 32, 157),
+    ("mobilenet_v1", "stage5", 315, 32, 126),
     ("mobilenet_v2", "stage8", 491, 32, 245),
     *(("yolov3", *wanted) for wanted in ((".stages.2.blocks", 165, 8, 82), (".stages.3.blocks", 437, 16, 218))),
     *(("yolov3", *wanted) for wanted in ((".stages.4.blocks", 725, 32, 362), (".scales.0.numbers", 917, 32, 458))),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from striate.base.errors import ModelError
 from striate.models import build
-from striate.tracing import trace
+from striate.tracing import made, trace
 
 
 class Asks(nn.Module):
@@ -51,7 +51,24 @@ def test_what_a_part_raises_is_said() -> None:
         trace(Asks(broken), torch.empty(2, 3))
 
 
+def test_factories() -> None:
+    def wants_numbers() -> nn.Module:
+        return nn.Linear(3, int(torch.linspace(0, 4, 2)[1].item()))
+
+    def raises() -> nn.Module:
+        raise OSError("no such weights")
+
+    assert made(lambda: nn.Linear(3, 3)).weight.is_meta
+    assert made(wants_numbers).out_features == 4
+    with pytest.raises(ModelError, match=r"raises\(\) raised OSError: no such weights"):
+        made(raises)
+    with pytest.raises(ModelError, match=r"gives int, and not a module"):
+        made(lambda: 3)
+
+
 def test_other_refusals() -> None:
+    with pytest.raises(ModelError, match=r"mode is 'train'\. Did you mean 'training'"):
+        trace(nn.Linear(3, 3), torch.empty(2, 3), mode="train")
     with pytest.raises(ModelError, match="a lazy module has no shapes"):
         trace(nn.LazyLinear(3), torch.empty(2, 3))
     with pytest.raises(ModelError, match=r"optimizer is 'adam'\. Did you mean 'adamw'"):
