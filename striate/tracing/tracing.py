@@ -117,9 +117,9 @@ def made(factory: Callable[[], Any]) -> nn.Module:
     name = getattr(factory, "__qualname__", type(factory).__name__)
     module: Any = None
     with own_modes():
-        with suppress(RuntimeError, NotImplementedError), torch.device("meta"):
+        with suppress(Exception), torch.device("meta"):
             module = factory()
-        if module is None:  # it may ask for numbers, which are not there
+        if module is None:  # it may have asked for numbers, which are not there
             try:
                 module = factory()
             except Exception as error:  # somebody else's code may raise anything

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from striate.ops.native.tensors import is_fake, makes_scratch
+from striate.tracing import adding
 from striate.tracing.calls import Mode, name_of, tensors_in
 from striate.tracing.trace import Kind, Operation, Phase, Storage, Value
 
@@ -47,6 +48,7 @@ def _with_wide_statistics(args: Any, result: Any) -> Any:
     return (result[0], *(torch.empty_like(each, dtype=parameters[0].dtype) for each in result[1:]))
 
 
+_ADD_IN_PLACE = torch.ops.aten.add_.Tensor
 _BEGUN = Operation("", "forward", "", (), ())
 
 
@@ -66,6 +68,7 @@ class Watching(Mode):
 
     def __init__(self, path: Callable[[], str]) -> None:
         super().__init__()
+        adding.prepare()
         self.phase: Phase = "forward"
         self.operations: list[Operation] = []
         self.lives: list[_Life] = []
@@ -79,6 +82,8 @@ class Watching(Mode):
         index, path = len(self.operations), self._where()
         inputs = tuple(map(self._value, tensors_in((args, kwargs))))
         self.operations.append(_BEGUN)
+        if adding.adds_up(function, args, 2) and adding.in_place(*args):
+            function = _ADD_IN_PLACE
         result = _computed(function, args, kwargs)
         outputs = tuple(self._value(tensor, index, path) for tensor in tensors_in([result]))
         self.operations[index] = Operation(name_of(function), self.phase, path, inputs, outputs)

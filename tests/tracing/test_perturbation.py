@@ -120,7 +120,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 @given(graphs(), st.randoms(use_true_random=False))
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_outside_of_a_field_nothing_moves_and_its_ends_move_something(graph: Graph, random) -> None:
     x = torch.randn(1, CHANNELS, SIDE, 4, dtype=torch.float64)
     try:
