@@ -116,6 +116,26 @@ def test_a_step_of_an_optimizer_takes_the_memory_of_any_but_the_first(optimizer:
     assert found.bytes_of("optimizer state") in (learns, 2 * learns + 4 * 6)
 
 
+@pytest.mark.parametrize("level", ["off", "auto"])
+def test_all_that_a_trace_counts_is_allocated_in_a_real_step_that_nobody_watches(level: str) -> None:
+    """Libraries allocate more, for copies of weights and workspaces; branches that join are added up in place."""
+    network = build("mobilenet_v2", classes=5, seed=0).to(memory_format=torch.channels_last).train()
+    x = torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    before = ("parameters", "buffers", "inputs")
+    with computing_with(level):
+        found = trace(network, x, mode="training")
+        summed(network(x)).backward()
+        network.zero_grad(set_to_none=True)
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+            summed(network(x)).backward()
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    traced = Counter(each.bytes for each in found.storages if each.kind not in before and each.bytes)
+    assert not traced - Counter(change for change in changes if change > 0)
+    there = sum(each.bytes for each in found.storages if each.kind in before)
+    assert found.peak().bytes - there == pytest.approx(max(itertools.accumulate(changes)), rel=0.01)
+
+
 def test_kernels_can_be_left_out() -> None:
     network = build("resnet18", classes=5, seed=0).to(memory_format=torch.channels_last)
     x = torch.empty(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
