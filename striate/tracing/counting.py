@@ -23,9 +23,13 @@ from striate.tracing.seen import Place, Seen, settled, unknown
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a tensor that comes of the picture or of weights; of any other nothing is."""
+    """What is known of a tensor that comes of the picture or of weights; of any other nothing is.
+
+    ``weighs``: it comes of weights alone.
+    """
 
     seen: Seen | None
+    weighs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def mark_inputs(tensors: Sequence[Tensor]) -> None:
 
 def mark_weight(tensor: Tensor) -> None:
     """From now on the tensor is a weight, whose uses count."""
-    setattr(tensor, _MARK, Known(None))
+    setattr(tensor, _MARK, Known(None, weighs=True))
 
 
 class Counting(Mode):
@@ -84,10 +88,11 @@ class Counting(Mode):
         if not outputs:
             return
         call = Call(by, given, outputs, look)
-        sees = any(look(tensor) is not None for tensor in tensors_in(given.values()))
+        sources = [getattr(tensor, _MARK) for tensor in tensors_in(given.values()) if hasattr(tensor, _MARK)]
+        sees, weighs = any(known.seen is not None for known in sources), all(known.weighs for known in sources)
         found = seen_by(function, call) if sees else [None] * len(outputs)
         for output, seen in zip(outputs, found, strict=True):
-            setattr(output, _MARK, Known(seen if output.numel() else None))
+            setattr(output, _MARK, Known(seen if output.numel() else None, weighs))
             self._remember(output)
         if changed(function) and found[0] is not None:
             self._spread(outputs[0], found[0], call)
@@ -125,9 +130,9 @@ def _makes_anew(name: str) -> bool:
 def multiply_adds(call: Call) -> int:
     """Of one call."""
     operands, rule = RULES.get(call.by.name, ((), None))
-    if rule is None or not all(hasattr(call.given[operand], _MARK) for operand in operands):
-        return 0
-    return rule(call)
+    known: list[Known | None] = [getattr(call.given[operand], _MARK, None) for operand in operands]
+    used = all(known) or any(each is not None and each.weighs for each in known)
+    return rule(call) if rule is not None and used else 0
 
 
 def _convolution(call: Call) -> int:
@@ -161,6 +166,12 @@ def _encoder_layer(call: Call) -> int:
     return pictures * (attention + places * dense)
 
 
+def _recurrent(call: Call) -> int:
+    """One layer of an LSTM in one direction, over all steps of all sequences."""
+    steps = math.prod(call.given["input"].shape[:2])
+    return steps * int(call.given["weight0"].numel() + call.given["weight1"].numel())
+
+
 Rule = tuple[tuple[str, ...], Callable[[Call], int]]
 RULES: dict[str, Rule] = {
     "convolution": (("input", "weight"), _convolution),
@@ -177,6 +188,7 @@ RULES: dict[str, Rule] = {
     "_scaled_dot_product_flash_attention": (("query", "key", "value"), _attention),
     "_scaled_dot_product_efficient_attention": (("query", "key", "value"), _attention),
     "_scaled_dot_product_attention_math": (("query", "key", "value"), _attention),
+    "mkldnn_rnn_layer": (("input", "weight0"), _recurrent),
     "_native_multi_head_attention": (("query", "key", "value"), _all_heads),
     "_transformer_encoder_layer_fwd": (("src",), _encoder_layer),
 }

@@ -137,6 +137,11 @@ def test_rows_are_of_modules_with_all_that_is_in_them() -> None:
     assert (rows[""].frozen, rows[""].trainable) == (30, 6 * 54 + 6 + 485)
 
 
+def test_recurrent_layers() -> None:
+    for layer, gates in ((nn.LSTM(4, 6), 4), (nn.GRU(4, 6), 3)):
+        assert trace(layer, torch.empty(5, 2, 4)).multiply_adds == 5 * 2 * gates * 6 * (4 + 6)
+
+
 def test_inputs_of_several_kinds() -> None:
     class Told(nn.Module):
         def __init__(self) -> None:

@@ -133,7 +133,9 @@ def test_all_that_a_trace_counts_is_allocated_in_a_real_step_that_nobody_watches
     traced = Counter(each.bytes for each in found.storages if each.kind not in before and each.bytes)
     assert not traced - Counter(change for change in changes if change > 0)
     there = sum(each.bytes for each in found.storages if each.kind in before)
-    assert found.peak().bytes - there == pytest.approx(max(itertools.accumulate(changes)), rel=0.01)
+    most, peak = max(itertools.accumulate(changes)), found.peak().bytes - there
+    assert peak <= most
+    assert level == "off" or peak >= 0.99 * most
 
 
 def test_kernels_can_be_left_out() -> None:

@@ -13,7 +13,9 @@ from striate.base.errors import ModelError
 from striate.tracing import AxisField, trace
 
 CHANNELS = 2
-SIDE = 36
+SIDE = 160
+MARGIN = 40
+"""Rows that crops may take from a map before something pads it: of what is padded nothing is seen."""
 
 
 class Graph(nn.Module):
@@ -122,6 +124,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 @given(graphs(), st.randoms(use_true_random=False))
 @settings(max_examples=25)
 def test_outside_of_a_field_nothing_moves_and_its_ends_move_something(graph: Graph, random) -> None:
+    """Fields are those of maps without ends, so their ends are looked for in the middle of a picture."""
     x = torch.randn(1, CHANNELS, SIDE, 4, dtype=torch.float64)
     try:
         field, _ = trace(graph, x).whole.field or ()
@@ -138,7 +141,9 @@ def test_outside_of_a_field_nothing_moves_and_its_ends_move_something(graph: Gra
     moved = x + 100 * torch.randn_like(x)
     moved[:, :, inside] = x[:, :, inside]
     torch.testing.assert_close(graph(moved)[:, :, place], y[:, :, place], rtol=1e-9, atol=1e-9)
-    if seen is None or seen[0] < 0 or seen[1] >= SIDE:
+    place = y.shape[2] // 2
+    seen, margin = field.spans.at(place), (field.size or 0) + MARGIN
+    if seen is None or seen[0] < margin or seen[1] >= SIDE - margin:
         return
     graph.counts = True
     picture = (torch.rand_like(x) + 1).requires_grad_()
@@ -206,6 +211,26 @@ UNKNOWN = [
     (lambda x: x + x.transpose(2, 3), "add"),
     (lambda x: x + F.interpolate(x[:, :, ::2], (12, 12))[:, :, :12].roll(1, 2), "roll"),
 ]
+
+
+def windows(x: Tensor) -> Tensor:
+    """``[1, 4, 12, 12]`` to squares of 4x4 as sequences, ``[9, 16, 4]``."""
+    return x.view(1, 4, 3, 4, 3, 4).permute(0, 2, 4, 3, 5, 1).reshape(9, 16, 4)
+
+
+def put_together(x: Tensor) -> Tensor:
+    return x.reshape(1, 3, 3, 4, 4, 4).permute(0, 5, 1, 3, 2, 4).reshape(1, 4, 12, 12)
+
+
+def test_pieces_that_are_put_together_see_all_of_a_piece_only_if_it_was_mixed() -> None:
+    def attended(x: Tensor) -> Tensor:
+        pieces = windows(x)
+        return put_together((pieces @ pieces.transpose(1, 2)).softmax(-1) @ pieces)
+
+    mixed = field(attended)
+    assert (mixed.size, mixed.stride) == (4, 1)
+    assert mixed.spans is not None and mixed.spans.at(5) == (4, 7)
+    assert "view" in (field(lambda x: put_together(windows(x).relu())).unknown or "")
 
 
 def test_what_moves_places() -> None:
