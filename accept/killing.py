@@ -17,7 +17,9 @@ from accept.commands import REPOSITORY, STRIATE, CommandError, figures, metrics,
 KILLS = 20
 
 
-def survived(line: int, data: Path, recipe: Path, folder: Path, workers: Sequence[int]) -> Iterator[Check]:
+def survived(
+    line: int, data: Path, recipe: Path, folder: Path, workers: Sequence[int], times: int = KILLS
+) -> Iterator[Check]:
     """A run in ``folder`` that nobody kills, and for each number of workers one that is killed, compared with it."""
     whole = folder / "whole"
     startup, training = _uninterrupted(Run(data, recipe, whole, workers=0))
@@ -25,9 +27,9 @@ def survived(line: int, data: Path, recipe: Path, folder: Path, workers: Sequenc
     for number in workers:
         run = Run(data, recipe, folder / f"killed-workers{number}", number)
         lines = len(metrics(whole))
-        kills, writing = _killed(run, lines, startup, training / lines, random.Random(number))
+        kills, writing = _killed(run, times, lines, startup, training / lines)
         row = f"{line}.workers{number}"
-        yield Check(f"{row}.kills", str(KILLS), f"{kills}, {writing} of them mid-write", kills >= KILLS)
+        yield Check(f"{row}.kills", str(times), f"{kills}, {writing} of them mid-write", kills >= times)
         left = sorted(path.name for path in run.out.glob(".*.partial"))
         yield Check(f"{row}.left-behind", "nothing half-written", ", ".join(left) or "nothing", not left)
         for file in ("model.safetensors", "last.safetensors"):
@@ -74,18 +76,19 @@ def _uninterrupted(run: Run) -> tuple[float, float]:
     return first - started, time.monotonic() - first
 
 
-def _killed(run: Run, lines: int, startup: float, step: float, chance: random.Random) -> tuple[int, int]:
-    """Kill and go on until 20 kills are done, then let it end; how many kills, how many while a file was written.
+def _killed(run: Run, times: int, lines: int, startup: float, step: float) -> tuple[int, int]:
+    """Kill and go on so many times, then let it end; how many kills, how many while a file was written.
 
     ``lines`` is how many lines of metrics the whole run has, ``startup`` the seconds before its first step, ``step``
     those of a step. A life may add a random number of lines, at most 1.4 times its share of what is left, so that the
     run outlives its kills however fast the machine is at the moment; a life of none is killed before its first step.
     """
+    chance = random.Random(run.workers)
     kills = writing = 0
-    while kills < KILLS:
+    while kills < times:
         written = len(metrics(run.out))
         left = lines - written
-        share = chance.randint(0, max(1, min(left - 3, round(1.4 * left / (KILLS - kills)))))
+        share = chance.randint(0, max(1, min(left - 3, round(1.4 * left / (times - kills)))))
         born = time.time()
         process = run.start()
         if share == 0:

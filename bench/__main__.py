@@ -29,6 +29,7 @@ SECTIONS = (
     "fashion_cnn",
     "windows",
     "detection",
+    "segmentation",
 )
 
 

@@ -33,7 +33,9 @@ def run(settings: Settings) -> Section:
     tables, checks, figures = [], list[Check](), {}
     with tempfile.TemporaryDirectory(prefix="striate-bench-") as name:
         folder, models = Path(name), [model for model in MODELS if settings.takes(model)]
-        exported = export(folder, models)
+        exported = export(
+            folder, [(folder / f"{model}-{batch}", model, batch) for model in models for batch in BATCHES]
+        )
         for model in models:
             for batch in BATCHES:
                 print(f"{model}, batches of {batch}", flush=True)
@@ -41,19 +43,21 @@ def run(settings: Settings) -> Section:
                     contenders(folder, model, batch, machine), rounds=settings.rounds(7), on_turn=tell
                 )
                 warn(comparison)
-                tables.append(_table(model, batch, comparison))
+                tables.append(table(f"{model}, batches of {batch}", comparison))
                 checks.append(_check(model, batch, comparison, machine))
                 figures[f"{model}.{batch}"] = {"ratios": ratios(comparison), "contenders": as_json(comparison)}
     how = HOW + (f" The export failed: {exported}." if exported else "")
     return Section("Inference", how, tuple(tables), tuple(checks), figures)
 
 
-def export(folder: Path, models: Sequence[str]) -> str | None:
-    """Write networks and pictures for the runtimes, by two environments; returns why not, if it fails."""
+def export(folder: Path, jobs: Sequence[tuple[object, ...]]) -> str | None:
+    """Write networks and pictures for the runtimes, by two environments; returns why not, if it fails.
+
+    Each job is the words of `bench.export`; its files lie in the folder.
+    """
     try:
-        for model in models:
-            for batch in BATCHES:
-                environment.run([sys.executable, "-m", "bench.export", model, str(batch), str(folder)])
+        for words in jobs:
+            environment.run([sys.executable, "-m", "bench.export", *map(str, words)])
         environment.run([str(environment.PEERS), "-m", "bench.peers.onnx_export", str(folder)])
     except (RuntimeError, OSError) as error:
         return str(error)
@@ -63,13 +67,17 @@ def export(folder: Path, models: Sequence[str]) -> str | None:
 def contenders(folder: Path, model: str, batch: int, machine: Machine) -> list[Contender]:
     ours = (STRIATE, "torch", *TUNED, PREDICTOR)
     found = [contender("inference", name, model, batch, SIZE) for name in ours]
+    return found + runtimes(folder / f"{model}-{batch}", machine)
+
+
+def runtimes(stem: Path, machine: Machine) -> list[Contender]:
+    """Those that answer what `export` wrote as ``stem``."""
     labels = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
-    for name, label in labels.items():
-        found.append(
-            environment.peer(name, f"{label}, float32", "runtimes", name, folder / f"{model}-{batch}", "float32")
-        )
+    found = [
+        environment.peer(name, f"{label}, float32", "runtimes", name, stem, "float32") for name, label in labels.items()
+    ]
     if machine.bfloat16:
-        words = ("openvino", folder / f"{model}-{batch}", "bfloat16")
+        words = ("openvino", stem, "bfloat16")
         found.append(environment.peer("openvino_bfloat16", "OpenVINO, bfloat16", "runtimes", *words))
     return found
 
@@ -87,10 +95,10 @@ def _check(model: str, batch: int, comparison: Comparison, machine: Machine) -> 
     return wanted(f"inference.{model}.{batch}", ratios(comparison).get("runtime", math.nan), most=most)
 
 
-def _table(model: str, batch: int, comparison: Comparison) -> Table:
+def table(title: str, comparison: Comparison) -> Table:
     own = comparison[STRIATE]
     rows = [_row(timing, own) for timing in comparison]
-    return Table(f"{model}, batches of {batch}", ("", "ms", "spread", "Striate takes"), tuple(rows))
+    return Table(title, ("", "ms", "spread", "Striate takes"), tuple(rows))
 
 
 def _row(timing: Timing, own: Timing) -> tuple[str, str, str, str]:

@@ -46,6 +46,7 @@ TITLES = (
     "A small network",
     "Windows",
     "Detection",
+    "Segmentation",
 )
 """The page's order."""
 

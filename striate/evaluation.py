@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from striate import modelfile
-from striate.base.errors import DataError
+from striate.base.errors import DataError, RecipeError
 from striate.base.fields import annotated, refuse_unknown, validated
 from striate.base.hardware import cores
 from striate.data import open_data, splits
@@ -37,7 +37,8 @@ class Evaluation:
     """The figures of a model on pictures; ``as_json`` has the keys of ``docs/json.md``.
 
     ``split`` says which pictures they are: "test", "val", "train" or "all"; ``summary`` is the figures in a phrase,
-    ``details`` are lines that say more, ``rows`` a result a picture, with its name as ``image``.
+    ``details`` are lines that say more, ``rows`` a result a picture, with its name as ``image``; ``worst`` are those of
+    the pictures that were answered wrongly or, where answers are not right or wrong, of all, the worst first.
     """
 
     task: str
@@ -50,6 +51,7 @@ class Evaluation:
     summary: str
     details: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
+    worst: Sequence[Mapping[str, Any]]
 
     @property
     def wrong(self) -> list[Mapping[str, Any]]:
@@ -92,7 +94,8 @@ def evaluate(
     network, description = modelfile.open_model(model, on_notice=on_notice)
     task = task_of(description, model)
     whole = task.checked(_opened(Path(data), format, description, changes or {}))
-    dataset, cache = readable(whole, description.preprocess, skip=skip_unreadable, every_class=task.every_class)
+    every, least = task.every_class, task.least_side(None)
+    dataset, cache = readable(whole, description.preprocess, skip=skip_unreadable, every_class=every, least_side=least)
     if on_notice:
         for text in dataset.notices:
             on_notice(text)
@@ -100,14 +103,9 @@ def evaluate(
     records = aligned(records, dataset.classes, description.classes)
     where = device_named(device)
     network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loader = Loader(
-        records,
-        description.preprocess,
-        batch_size=_batch_size(description.preprocess.size) if batch_size is None else batch_size,
-        workers=threads_for(workers, where),
-        ahead=prepares_ahead(where),
-        cache=cache,
-    )
+    size = _batch_size(description.preprocess.size, batch_size)
+    threads, ahead = threads_for(workers, where), prepares_ahead(where)
+    loader = Loader(records, description.preprocess, batch_size=size, workers=threads, ahead=ahead, cache=cache)
     meter = measure(network, task, description.preprocess, loader.epoch(0), where)
     if on_notice and (doubt := _doubt(dataset, description, name)):
         on_notice(doubt)
@@ -124,11 +122,33 @@ def evaluate(
         summary=task.summary(figures),
         details=tuple(task.details(figures, rows)),
         rows=rows,
+        worst=_worst(task, rows),
     )
 
 
-def _batch_size(size: tuple[int, int]) -> int:
+def _worst(task: Task, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The wrong ones in their order; of rows that are not right or wrong all, by the task's metric or else the loss.
+
+    What has no such figure comes last.
+    """
+    if any("right" in row for row in rows):
+        return [row for row in rows if not row["right"]]
+    figure = task.metric if any(task.metric in row for row in rows) else "loss"
+    direction = task.directions.get(figure, -1)
+
+    def place(row: Mapping[str, Any]) -> tuple[bool, float]:
+        value = row.get(figure)
+        return value is None, direction * (value or 0.0)
+
+    return sorted(rows, key=place)
+
+
+def _batch_size(size: tuple[int, int], asked: int | None) -> int:
     """Pictures at once: networks that answer each pixel need a gigabyte for a few large ones."""
+    if asked is not None:
+        if asked < 1:
+            raise RecipeError(f"batch_size is {asked!r}; expected a whole number from 1")
+        return asked
     return max(1, min(MOST, MOST * 224 * 224 // (size[0] * size[1])))
 
 
@@ -156,6 +176,8 @@ def _doubt(dataset: Dataset, description: modelfile.Description, name: str) -> s
         )
     if known and name == "all":
         return "the pictures that the model learnt from are among these, so the figures will flatter"
+    if known and name == "val":
+        return "these pictures chose the epoch that was kept, so the figures flatter"
     return None
 
 

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from stat import S_ISDIR
 from typing import Any, cast, overload
 
 import numpy as np
@@ -20,15 +19,17 @@ from torch import Tensor
 from striate import modelfile
 from striate.answering import FoldedNetwork
 from striate.base.atomic import output_error, replace_file
-from striate.base.errors import DataError, DecodeError, ModelError
+from striate.base.errors import DecodeError, ModelError
 from striate.base.hardware import cores
+from striate.base.memory import answer_fits, if_it_fits
 from striate.data.names import counted, printable
-from striate.data.sources.folder_tree import is_picture
+from striate.data.unlabelled import is_folder, pictures_in
 from striate.inference import Picture, answering, device_named, evaluating, opened, prepared, task_of
 from striate.models.network import Network
 from striate.ops.own_state import own_draws, own_modes
 from striate.pictures.decode import decode, path_of
 from striate.pictures.geometry import Geometry
+from striate.pictures.preprocess import Preprocess
 from striate.pictures.remarks import Remark, Remarks
 from striate.pictures.tiles import OVERLAP, Tiling
 from striate.tasks.task import Merged, MostProbable, Task
@@ -37,6 +38,7 @@ BATCH_SIZE = 16
 SIDE = 256
 """Of tiles where a network answers them as it would the whole picture, which then takes less memory."""
 
+_IN_COLOURS = Preprocess()
 _Prepared = tuple[NDArray[np.uint8], Geometry, Remark]
 
 
@@ -106,9 +108,15 @@ class Predictor:
         return partial(type(self), device=str(self.device)), (network, self.description)
 
     def __repr__(self) -> str:
-        count = counted(len(self.description.classes), "class", "classes")
+        count = len(self.classes)
+        classes = f"{counted(count, 'class', 'classes')}, " if count else ""
         height, width = self.description.preprocess.size
-        return f"Predictor({self.description.model}, {count}, {height}x{width})"
+        return f"Predictor({self.description.model}, {classes}{height}x{width})"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes in the order of their indices; empty where answers have none."""
+        return self.description.classes.names
 
     @overload
     def __call__(
@@ -145,7 +153,15 @@ class Predictor:
 
         Returns:
             One answer; a list of answers; or for a folder an iterator of (path, answer), so that a folder of any size
-            can be answered.
+            can be answered. What an answer is, by the predictor's ``task.name``:
+
+            classify: a `Scores`, the probability of every class; with ``top`` a tuple of ``name``, ``id``,
+                ``probability``.
+            localize: one ``name``, ``probability`` and ``xyxy`` in the photograph's pixels.
+            detect: a tuple of these, most probable first.
+            segment: class indices, uint8 ``[height, width]`` of the photograph; their names are ``predictor.classes``
+                (``predictor.description.classes.names``).
+            upscale: the enlarged picture, uint8 ``[factor * height, factor * width, channels]``.
 
         Raises:
             DecodeError: a picture cannot be read.
@@ -173,7 +189,8 @@ class Predictor:
 
         Args:
             top, tile, overlap: as for the predictor itself.
-            on_unreadable: called instead of raising for a picture that cannot be read, which is then left out.
+            on_unreadable: called instead of raising for a picture that cannot be read, or whose answer does not fit
+                into memory, which is then left out.
 
         Raises, with the first answer:
             DataError, ModelError: as if the pictures were given to the predictor itself.
@@ -205,12 +222,28 @@ class Predictor:
             for sentence in remarks.sentences():
                 self._on_notice(sentence)
 
+    def draw(self, picture: Picture, answer: Any) -> NDArray[np.uint8] | None:
+        """The photograph with the predictor's answer to it drawn, uint8 ``[H, W, 3]``; None where nothing is drawn.
+
+        Below it may be a legend. ``answer`` is a whole one, not the ``top`` most probable parts of one.
+
+        Raises:
+            DecodeError: the picture cannot be read.
+            DataError: an array is no picture.
+        """
+        return self.task.draw(answer, lambda: opened(picture, _IN_COLOURS, reduced=False).pixels)
+
     def outputs(self, images: Tensor) -> Tensor:
         """Prepared pictures, uint8 ``[N, C, H, W]``, to the network's raw outputs, float32 ``[N, ...]``.
 
         Raises:
-            ModelError: the pictures have other channels or another size than the network takes.
+            ModelError: these are no prepared pictures, or have other channels or another size than the network takes.
         """
+        if not isinstance(images, Tensor):
+            raise ModelError(
+                "outputs takes prepared pictures, uint8 [N, C, H, W]; for a path or a photograph call the predictor "
+                "itself"
+            )
         with own_modes(), torch.inference_mode(), evaluating(self._modules):
             return self._answer(self.description.preprocess.normalise(images.to(self.device))).float()
 
@@ -250,18 +283,19 @@ class Predictor:
             return
         cut = [tiling is not None and tiling.cuts(geometry.height, geometry.width) for _, _, geometry in batch]
         at_once = [each[1:] for each, tiled in zip(batch, cut, strict=True) if not tiled]
-        whole = iter(self._predictions(at_once))
+        whole = if_it_fits(lambda: iter(self._predictions(at_once)))
         for (picture, image, geometry), tiled in zip(batch, cut, strict=True):
-            if tiling is None or not tiled:
-                prediction = next(whole)
-            else:
-                try:
-                    prediction = self._by_tiles(pool, picture, (image, geometry), tiling)
-                except DecodeError as error:  # it must be decoded again, and does not fit into memory, say
-                    if on_unreadable is None:
-                        raise
-                    on_unreadable(error)
-                    continue
+            try:
+                with answer_fits(_name(picture)):
+                    if tiling is not None and tiled:
+                        prediction = self._by_tiles(pool, picture, (image, geometry), tiling)
+                    else:
+                        prediction = next(whole) if whole else self._predictions([(image, geometry)])[0]
+            except DecodeError as error:  # it, decoded again, or its answer does not fit into memory
+                if on_unreadable is None:
+                    raise
+                on_unreadable(error)
+                continue
             yield picture, prediction if top is None else cast("MostProbable", self.task.most_probable)(prediction, top)
 
     def _predictions(self, prepared: Sequence[tuple[NDArray[np.uint8], Geometry]]) -> Sequence[Any]:
@@ -331,62 +365,20 @@ def written(task: Task, picture: Path, prediction: Any, folder: Path, name: str)
 
     Raises:
         OutputError: a file cannot be written.
+        DecodeError: the photograph cannot be read any more, or there is no memory.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from None
-    files = dict(task.write(prediction, folder, name, picture))
-    drawn = task.draw(prediction, lambda: decode(picture, "rgb", name=printable(picture)).pixels)
-    if drawn is not None:
-        files["drawn"] = f"{name}.drawn.png"
-        with replace_file(folder / files["drawn"]) as partial:
-            fromarray(drawn).save(partial, "png")
-    return files
-
-
-def pictures_in(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """The picture files below a folder, sorted within each, hidden ones left out; found while they are asked for.
-
-    Links to folders are followed, as in training, but for those that lead back up, of which all is found already. What
-    is not a folder is itself the one picture, as far as can be told before it is read.
-
-    Raises:
-        DataError: there is none, a folder cannot be read, or its path is empty.
-    """
-    folder = path_of(folder)
-
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{printable(error.filename)}: cannot be read: {error.strerror}")
-
-    if not is_folder(folder):
-        yield folder
-        return
-    found = False
-    above: dict[Path, frozenset[tuple[int, int]]] = {}  # of each folder those that it lies in, by device and number
-    for path, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        place = Path(path)
-        status, those = place.stat(), above.pop(place, frozenset())
-        here = (status.st_dev, status.st_ino)
-        if here in those:
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        above |= {place / name: those | {here} for name in folders}
-        for name in sorted(names):
-            if is_picture(name):
-                found = True
-                yield place / name
-    if not found:
-        raise DataError(f"{printable(folder)}: holds no pictures")
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is a folder, as far as can be told."""
-    try:
-        return S_ISDIR(path.stat().st_mode)
-    except (OSError, ValueError):  # whoever reads it will say why
-        return False
+    with answer_fits(printable(picture)):
+        files = dict(task.write(prediction, folder, name, picture))
+        drawn = task.draw(prediction, lambda: decode(picture, "rgb", name=printable(picture)).pixels)
+        if drawn is not None:
+            files["drawn"] = f"{name}.drawn.png"
+            with replace_file(folder / files["drawn"]) as partial:
+                fromarray(drawn).save(partial, "png")
+        return files
 
 
 def _name(picture: Picture) -> str:

@@ -181,6 +181,9 @@ def changed(recipe: Recipe, changes: Mapping[str, Any], *, source: str = "the re
     values[task] = settings if task == recipe.task else {}
     if others := [name for name in changes if name in SETTINGS and name != task]:
         raise RecipeError(f'{source}: has a table [{others[0]}], but the task is "{task}"; leave one of the two out')
+    for name, value in changes.items():
+        if name != "settings" and name not in values and (place := _place(name, value, tables)):
+            raise RecipeError(f"{source}: there is no field {name!r} at this level. {place}")
     refuse_unknown([name for name in changes if name != "settings"], values, source)
     for name, value in changes.items():
         table, where = (task, f'task "{task}"') if name == "settings" else (name, f"table [{name}]")
@@ -207,6 +210,30 @@ def changed(recipe: Recipe, changes: Mapping[str, Any], *, source: str = "the re
     if result.folds == 1:
         raise RecipeError(f"{source}: folds is 1; a cross-validation needs 2 or more, and 0 means none")
     return result
+
+
+_OF_STAGES = {
+    **dict.fromkeys(("lr", "learning_rate", "rate"), "the rate"),
+    "body_rate": "the body's rate",
+    "warmup": "the warm-up",
+    "freeze": "what is frozen",
+}
+
+
+def _place(name: str, value: Any, tables: Mapping[str, type]) -> str | None:
+    """Where a field stands that is looked for among the recipe's own, if it is one of a stage's or a table's."""
+    if name in _OF_STAGES:
+        return (
+            f"{_OF_STAGES[name].capitalize()} is a field of the recipe's [[stages]]: edit a run's recipe.toml and give "
+            'it as the recipe, or all stages: {"stages": [{"epochs": 10, "rate": 0.01}]}'
+        )
+    own = [(table, field) for table, kind in tables.items() for field in annotated(kind)]
+    own += [(task, field) for task, kind in SETTINGS.items() if task not in tables for field in annotated(kind)]
+    for table, field in own:
+        if field == name:
+            said = json.dumps(value) if isinstance(value, str) else repr(value)
+            return f'Did you mean {table}.{name}: {{"{table}": {{"{name}": {said}}}}}?'
+    return None
 
 
 def with_epochs(recipe: Recipe, epochs: int) -> Recipe:

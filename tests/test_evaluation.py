@@ -11,7 +11,7 @@ from PIL import Image
 import striate
 from striate import evaluation, modelfile
 from striate import recipe as recipes
-from striate.base.errors import DataError, DecodeError, StriateError, TrainingError
+from striate.base.errors import DataError, DecodeError, RecipeError, StriateError, TrainingError
 from striate.data import open_data, split
 from striate.data.records import Classes
 from striate.evaluation import evaluate
@@ -150,7 +150,9 @@ def test_a_run_without_a_test_is_measured_on_its_validation(photos, tmp_path):
     data = sorted_into(photos, tmp_path / "sorted", "val")
     run = striate.train(data, changes=QUICK, out=tmp_path / "run")
     assert run.test is None
-    again = evaluate(run.run, data)
+    notices = []
+    again = evaluate(run.run, data, on_notice=notices.append)
+    assert notices == ["these pictures chose the epoch that was kept, so the figures flatter"]
     assert again.split == "val" and again.figures["top1"] == run.best["top1"]
 
 
@@ -261,6 +263,8 @@ def test_large_pictures_are_answered_few_at_once(photos, trained, monkeypatch, s
     with pytest.raises(AttributeError):  # there is nothing to measure then
         evaluate(trained.run, photos)
     assert taken == [most]
+    with pytest.raises(RecipeError, match="batch_size is 0; expected a whole number from 1"):
+        evaluate(trained.run, photos, batch_size=0)
 
 
 def test_neither_model_nor_data(photos, trained, tmp_path):

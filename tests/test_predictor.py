@@ -18,9 +18,10 @@ from PIL import Image
 from striate import modelfile
 from striate.base.errors import DataError, DecodeError, ModelError
 from striate.data.records import Classes
+from striate.data.unlabelled import pictures_in
 from striate.models import build
 from striate.pictures.preprocess import Preprocess
-from striate.predictor import BATCH_SIZE, Predictor, pictures_in
+from striate.predictor import BATCH_SIZE, Predictor
 from tests.conftest import HANGING
 
 PREPROCESS = Preprocess(size=(32, 32))
@@ -75,6 +76,18 @@ def test_one_picture_a_list_and_a_folder_give_the_same_answers(predictor, folder
 
 def test_it_is_printed_in_one_line(predictor):
     assert repr(predictor) == f"Predictor(resnet18, {len(NAMES)} classes, 32x32)"
+
+
+def test_it_says_its_classes_and_of_a_class_alone_nothing_is_drawn(predictor):
+    assert predictor.classes == NAMES
+    assert predictor.draw(drawn(40, 36), predictor(drawn(40, 36))) is None
+    assert "predictor.classes" in Predictor.__call__.__doc__
+
+
+def test_raw_outputs_are_of_prepared_pictures(predictor, folder):
+    for given in (str(next(folder.iterdir())), drawn(40, 36), [torch.zeros(1, 3, 32, 32, dtype=torch.uint8)]):
+        with pytest.raises(ModelError, match=r"outputs takes prepared pictures, uint8 \[N, C, H, W\]; for a path"):
+            predictor.outputs(given)
 
 
 def test_the_answer_is_the_networks(predictor):

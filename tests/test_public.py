@@ -14,6 +14,7 @@ import typing
 import pytest
 
 import striate
+from striate.tasks import TASKS
 
 ROOMS = ("data", "layers", "models", "ops", "weights")
 VERBS = ("train", "evaluate", "load", "create", "import_weights", "open_data")
@@ -186,3 +187,9 @@ def test_there_are_examples():
         for test in finder.find(importlib.import_module(name))
     )
     assert examples > 20
+
+
+def test_what_train_and_a_predictor_say_of_themselves():
+    assert "boxes or masks" in striate.train.__doc__ and "Returns:" in striate.train.__doc__
+    answers = striate.Predictor.__call__.__doc__
+    assert all(f"{task}: " in answers for task in TASKS) and "uint8 ``[height, width]``" in answers

@@ -1,6 +1,6 @@
 """Answers of an ONNX file by a runtime.
 
-python -m bench.peers.runtimes onnxruntime|openvino FOLDER/MODEL-BATCH float32|bfloat16
+python -m bench.peers.runtimes onnxruntime|openvino STEM float32|bfloat16
 """
 
 import sys
@@ -42,13 +42,20 @@ def openvino(path: Path, precision: str) -> tuple[Callable[[Any], Any], str]:
 RUNTIMES = {"onnxruntime": onnxruntime, "openvino": openvino}
 
 
+def told(outputs: Any) -> list[float]:
+    """The first logits of the first picture, to be compared; of one with logits everywhere, those of its middle."""
+    logits = outputs[0]
+    if logits.ndim == 3:
+        logits = logits[:, logits.shape[1] // 2, logits.shape[2] // 2]
+    return [float(each) for each in logits[:ANSWERS]]
+
+
 def build(runtime: str, stem: str, precision: str) -> Workload:
     import numpy as np
 
     images = np.load(f"{stem}.npy", allow_pickle=False)
     answer, version = RUNTIMES[runtime](Path(f"{stem}.onnx"), precision)
-    answers = [float(each) for each in answer(images)[0, :ANSWERS]]
-    about = {"precision": precision, "answers": answers, "versions": {runtime: version}}
+    about = {"precision": precision, "answers": told(answer(images)), "versions": {runtime: version}}
     return Workload(lambda: answer(images), len(images), about)
 
 

@@ -23,7 +23,7 @@ from striate.data.targets import class_targets
 from striate.inference import device_named
 from striate.models import build
 from striate.models.network import Network, TrainingView
-from striate.models.table import MODELS
+from striate.models.table import MODELS, architecture
 from striate.ops import convolution as convolutions
 from striate.ops import native
 from striate.pictures.preprocess import Preprocess
@@ -88,10 +88,10 @@ def inference(name: str, model: str, batch_size: int, size: tuple[int, int]) -> 
     return Workload(answer, batch_size, about)
 
 
-def settled(model: str, size: tuple[int, int]) -> tuple[Network, Preprocess]:
+def settled(model: str, size: tuple[int, int], classes: int = CLASSES) -> tuple[Network, Preprocess]:
     """A network that answers, the same in every process, and how its pictures are prepared."""
-    network = with_statistics(build(model, classes=CLASSES, seed=0), size)
-    return network, replace(MODELS[model].preprocess, size=size)
+    network = with_statistics(build(model, classes=classes, seed=0), size)
+    return network, replace(architecture(model).preprocess, size=size)
 
 
 def random_pictures(count: int, preprocess: Preprocess) -> Tensor:

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 from striate import __version__
 from striate.base.errors import StriateError
 from striate.cli.console import print_error
+from striate.cli.whole_numbers import refuse_fractions
 
 app = App(
     name="striate",
@@ -22,6 +23,7 @@ app = App(
     "where it holds pictures with their masks, a network for segmentation (unet/efficientnet_lite0); and of any "
     "pictures, with --task upscale, a network for super-resolution (espcn).",
     suppress_keyboard_interrupt=False,  # main says what was saved, and exits with the signal's own code
+    config=refuse_fractions,
 )
 VERBS = {
     "train": ("train:train", "Train a network on a folder of pictures.", None),
@@ -49,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_error(f"nothing more was expected, but there is {extra!r} ({_help(words)} shows what there is)", words)
         return 2
     except CycloptsError as error:
-        text = str(error).replace('Command "', "striate ").replace('" parameter ', ": ")
+        from striate.cli.wrong_options import explained  # which knows all settings
+
+        text = explained(error) or str(error).replace('Command "', "striate ").replace('" parameter ', ": ")
         print_error(f"{text} ({_help(words)} shows what there is)", words)
         return 2
     except StriateError as error:

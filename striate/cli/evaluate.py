@@ -14,6 +14,11 @@ from striate.cli import recipe_flags
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted
 
+WRONG = (
+    "CSV file for the pictures that were answered wrongly; of segmentation and super-resolution all pictures, the "
+    "worst first"
+)
+
 
 def evaluate(
     model: Annotated[str, Parameter(help="a model file, a run folder, or a name such as efficientnet_lite0")],
@@ -29,7 +34,7 @@ def evaluate(
         int | None, Parameter(help="threads that prepare pictures", validator=Number(gte=0, lte=1024))
     ] = None,
     skip_unreadable: Annotated[bool, Parameter(help="leave out pictures that cannot be read", negative="")] = False,
-    wrong: Annotated[Path | None, Parameter(help="CSV file for all pictures that were answered wrongly")] = None,
+    wrong: Annotated[Path | None, Parameter(help=WRONG)] = None,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
     quiet: Annotated[bool, Parameter(help="no notices", negative="")] = False,
     flags: Annotated[Any, Parameter(name="*", group="Data")] = None,
@@ -64,5 +69,5 @@ def _write_wrong(path: Path, result: evaluation.Evaluation) -> None:
     text = io.StringIO()
     table = csv.DictWriter(text, columns, extrasaction="ignore")
     table.writeheader()
-    table.writerows(result.wrong)
+    table.writerows(result.worst)
     write_text(path, text.getvalue())

@@ -10,11 +10,14 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from striate.base.errors import DataError, DecodeError, OutputError
+from striate.base.memory import answer_fits
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted, printable
+from striate.data.unlabelled import is_folder, pictures_in
 from striate.pictures.decode import path_of
 from striate.pictures.tiles import MOST_OVERLAP, OVERLAP
-from striate.predictor import is_folder, load, pictures_in, refuse_top, written
+from striate.predictor import load, refuse_top, written
+from striate.tasks.task import Task
 
 TOP = 3
 MOST_PROBABLE = f"how many of the most probable answers to show, where there are several; default {TOP}"
@@ -63,25 +66,40 @@ def predict(
         paths, tile=tile, overlap=overlap, on_unreadable=None if strict or alone else unreadable.append
     )
     for picture, prediction in answers:
-        answered += 1
         path = Path(str(picture))
-        files = written(predictor.task, path, prediction, out, _free_name(path, taken)) if out else {}
-        wrote = wrote or bool(files)
-        if json:
-            rows.append({"image": str(path), **predictor.task.as_json(prediction, top), **files})
+        try:
+            files = written(predictor.task, path, prediction, out, _free_name(path, taken)) if out else {}
+            with answer_fits(printable(path)):
+                said = predictor.task.as_json(prediction, top) if json else predictor.task.as_text(prediction, top)
+        except DecodeError as error:  # it is gone by now, or its answer does not fit into memory
+            if strict or alone:
+                raise
+            unreadable.append(error)
+            continue
+        answered, wrote = answered + 1, wrote or bool(files)
+        if isinstance(said, dict):
+            rows.append({"image": str(path), **said, **files})
         else:
             named = f" ({', '.join(files.values())})" if files else ""
-            answer(f"{printable(str(path))}: {predictor.task.as_text(prediction, top)}{named}")
+            answer(f"{printable(str(path))}: {said}{named}")
     if unreadable and not answered:
         raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
-    if out and answered and not wrote and not quiet:
-        say(f"nothing was written into {printable(out)}: answers of {predictor.task.name} are text alone")
+    if answered and not wrote and not quiet:
+        _say_nothing_written(predictor.task, out)
     if unreadable and not quiet:
         of = f"{len(unreadable)} of {counted(answered + len(unreadable), 'picture')}"
         say(_told(f"left out {of} that cannot be read (--strict stops at the first)", unreadable))
     if json:
         missing = [{"image": str(error.path), "reason": error.reason} for error in unreadable]
         answer_json({"predictions": rows, "unreadable": missing})
+
+
+def _say_nothing_written(task: Task, out: Path | None) -> None:
+    """Why there are no files, where somebody may look for them."""
+    if out:
+        say(f"nothing was written into {printable(out)}: answers of {task.name} are text alone")
+    elif task.files:
+        say(f"nothing was written; --out FOLDER takes {task.files}")
 
 
 def _free_name(path: Path, taken: set[str]) -> str:

@@ -17,10 +17,13 @@ from striate.data.names import counted, listed
 from striate.data.names import printable as one_line
 from striate.recipe import Stage
 from striate.training.events import EpochDone, Event, KernelsBuilding, Notice, RunStarted, Saved, StepDone
-from striate.weights.pretrained import has_pretrained
+from striate.weights.pretrained import Hub, comes_along, has_pretrained, pretrained_name, pretrained_part
 
 CACHE = "pictures are decoded once and kept for the next epochs, in up to {:.1f} GiB of this machine's free memory"
-KEPT = "kept: the latest epoch whose {} cannot be told from the best, unless the one kept last beats it by loss, too"
+KEPT = (
+    "kept: the latest epoch whose {0} is as good as the best, but for what may be chance; one that is worse than "
+    "the epoch kept before it by {0} and by loss is passed over"
+)
 WITHOUT_KERNELS = "STRIATE_NATIVE=off trains without them, up to four times as slow"
 
 
@@ -28,10 +31,10 @@ class TrainingProgress:
     """Shows the events of a run; a context manager, whose instance is the callback for them.
 
     ``progress`` "rich" is a bar on a terminal and lines elsewhere, True lines, False nothing; in notebooks that can
-    show a bar both are one. ``resume`` is what a stopped run goes on by.
+    show a bar both are one. ``resume`` is what a stopped run goes on by, "" where somebody else says that.
     """
 
-    def __init__(self, progress: bool | Literal["rich"], *, resume: str = "--resume --out {}") -> None:
+    def __init__(self, progress: bool | Literal["rich"], *, resume: str = "") -> None:
         self._quiet, self._resume = not progress, resume
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -82,7 +85,8 @@ class TrainingProgress:
                 self._line(_epoch_line(event))
             case Saved():
                 place = f"epoch {event.epoch + 1} after step {event.step}"
-                self._line(f"stopped in {place}; saved; {self._resume.format(event.path.parent)} goes on from there")
+                saved = f"; saved; {self._resume.format(event.path.parent)} goes on from there" if self._resume else ""
+                self._line(f"stopped in {place}{saved}")
 
     def _line(self, text: str) -> None:
         if self._bar:
@@ -114,6 +118,8 @@ class TrainingProgress:
             names = listed([one_line(name) for name in event.classes], most=10)
             self._line(f"{counted(len(event.classes), 'class', 'classes')}: {names}")
         self._line(f"{event.precision} on {event.device} with {counted(event.threads, 'thread')}: {event.reason}")
+        if event.recipe.weights != "pretrained" and (text := _published_line(event.recipe.model)):
+            self._line(text)
         self._line(CACHE.format(event.cache_budget / 2**30))
         if any(stage.freeze for stage in event.recipe.stages):
             self._line(_frozen_line(event.recipe.stages))
@@ -138,7 +144,7 @@ class TrainingProgress:
         if self._bar is None or self._task is None:
             return
         done = event.epoch * event.steps + event.step
-        speed = f"{event.images / max(event.seconds, 1e-9):.0f} images/s"
+        speed = _speed(event)
         end = next(end for end in self._ends if event.epoch < end)
         if end != self._end:  # other blocks learn than before, so that a step takes another time
             self._end = end
@@ -167,11 +173,26 @@ class _Remaining(ProgressColumn):
 
 
 def _beginning(event: RunStarted) -> str:
-    """What the weights begin as, and where published ones would be had instead."""
+    """What the weights begin as; of weights that came with Striate also how to have them."""
     if event.recipe.weights == "pretrained":
         return "from pretrained weights"
-    published = has_pretrained(event.recipe.model)
-    return "from random weights" + (" (--weights pretrained takes published ones)" if published else "")
+    here = comes_along(event.recipe.model)
+    return "from random weights" + (" (--weights pretrained takes published ones)" if here else "")
+
+
+def _published_line(model: str) -> str | None:
+    """How to have the published weights of a network, or of its backbone, which did not come with Striate."""
+    row = pretrained_part(model)
+    if row is None or not has_pretrained(model) or comes_along(model):
+        return None
+    name = pretrained_name(model)
+    fetched = isinstance(row.source, Hub)
+    how = "fetches them once" if fetched else f"takes them, striate models {name} says what is to be done before"
+    size = f" ({row.megabytes:g} MB)" if row.megabytes else ""
+    return (
+        f"this run starts from random weights: those of {name}{size} are published, but do not come "
+        f"with Striate; --weights pretrained {how}"
+    )
 
 
 def _stage_line(stages: Sequence[Stage], epoch: int) -> str | None:
@@ -187,19 +208,24 @@ def _stage_line(stages: Sequence[Stage], epoch: int) -> str | None:
 
 def _frozen_line(stages: Sequence[Stage]) -> str:
     parts, first = [], 1
-    for stage in stages:
-        last = first + stage.epochs - 1
+    for freeze, alike in groupby(stages, key=lambda stage: stage.freeze):
+        last = first + sum(stage.epochs for stage in alike) - 1
         when = f"epoch {first}" if last == first else f"epochs {first} to {last}"
-        parts.append(f"in {when} {', '.join(stage.freeze) or 'none'}")
+        when = "all epochs" if last - first + 1 == sum(stage.epochs for stage in stages) > 1 else when
+        parts.append(f"in {when} {', '.join(freeze) or 'none'}")
         first = last + 1
     return "blocks that do not learn: " + "; ".join(parts)
 
 
 def _epoch_line(event: EpochDone) -> str:
     width = len(str(event.epochs))
-    speed = event.images / max(event.seconds, 1e-9)
     kept = ", kept" if event.kept else ""
     return (
         f"epoch {event.epoch + 1:{width}}/{event.epochs}: loss {event.loss:.3f}; validation {event.line}{kept}; "
-        f"{speed:.0f} images/s"
+        f"{_speed(event)}"
     )
+
+
+def _speed(event: StepDone | EpochDone) -> str:
+    speed = event.images / max(event.seconds, 1e-9)
+    return f"{speed:.{0 if speed >= 9.95 else 1}f} images/s"

@@ -1,5 +1,6 @@
 """``striate train``."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,10 @@ from striate.cli import recipe_flags
 from striate.cli.console import answer, answer_json
 from striate.cli.progress import TrainingProgress
 from striate.data.names import counted
+from striate.data.records import Classes
+from striate.tasks import task_named
+from striate.tasks.task import Task
+from striate.training.one_network import RunStopped
 from striate.training.result import Result
 from striate.training.run import train as train_run
 
@@ -43,24 +48,29 @@ def train(
 ) -> None:
     """Train a network on a folder of pictures, and measure it on pictures that it never saw."""
     with TrainingProgress(False if quiet else "rich") as progress:
-        result = train_run(
-            data,
-            epochs=epochs,
-            recipe=recipe,
-            changes=recipe_flags.changes_of(flags),
-            out=out,
-            resume=resume,
-            extend=extend,
-            force=force,
-            device=device,
-            workers=workers,
-            skip_unreadable=skip_unreadable,
-            on_event=progress,
-        )
+        try:
+            result = train_run(
+                data,
+                epochs=epochs,
+                recipe=recipe,
+                changes=recipe_flags.changes_of(flags),
+                out=out,
+                resume=resume,
+                extend=extend,
+                force=force,
+                device=device,
+                workers=workers,
+                skip_unreadable=skip_unreadable,
+                on_event=progress,
+            )
+        except RunStopped as stop:
+            words = ("striate", "train", str(data), "--resume", "--out", str(stop.run))
+            stop.args = (f"{stop}; to go on: {shlex.join(words)}",)
+            raise
     if json:
         answer_json(result.as_json())
     else:
-        for line in _lines(result, again=extend > 0):
+        for line in _lines(result, data, again=extend > 0):
             answer(line)
 
 
@@ -68,7 +78,7 @@ def train(
 train.__annotations__["flags"] = 'Annotated[recipe_flags.all_flags() | None, Parameter(name="*", group="Recipe")]'
 
 
-def _lines(result: Result, *, again: bool) -> list[str]:
+def _lines(result: Result, data: Path, *, again: bool) -> list[str]:
     """What is said of a result; ``again``: its test pictures were looked at before, when the run first ended."""
     said = result.summaries
     if result.pooled:
@@ -87,4 +97,12 @@ def _lines(result: Result, *, again: bool) -> list[str]:
     else:
         lines.append("no pictures were left for a test; the figure above chose the epoch, and flatters")
     model = result.run / "model.safetensors"
-    return [*lines, f"wrote {model}; next: striate predict {model} PICTURE"]
+    return [*lines, f"wrote {model}; next: {_next(task_named(result.task, Classes(())), model, data)}"]
+
+
+def _next(task: Task, model: Path, data: Path) -> str:
+    """The commands that show what was learnt."""
+    file = shlex.quote(str(model))
+    out = " --out FOLDER" if task.files else ""
+    more = f"; striate evaluate {file} {shlex.quote(str(data))} says {task.evaluated}" if task.evaluated else ""
+    return f"striate predict {file} PICTURE{out}{more}"

@@ -1,9 +1,10 @@
-"""Decoded, shrunk pictures in memory, so that later epochs decode nothing."""
+"""Decoded, shrunk pictures and what targets read in memory, so that later epochs decode nothing."""
 
 import threading
 from pathlib import Path
 
 from striate.data.records import Record
+from striate.data.targets import Target
 from striate.pictures.channels import Channels, to_channels
 from striate.pictures.decode import Decoded, decode, shrink_factor
 from striate.pictures.preprocess import Preprocess
@@ -12,7 +13,7 @@ _Key = tuple[bytes, Channels, int]
 
 
 class PictureCache:
-    """Keeps decoded pictures up to a budget; any number of threads may use it.
+    """Keeps decoded pictures and opened targets up to a budget; any number of threads may use it.
 
     When the budget is used up, what came first stays: an epoch asks for every picture once, so any picture kept saves
     one decoding an epoch, and throwing one out for another would gain nothing. Pictures are kept by content, channels
@@ -31,6 +32,7 @@ class PictureCache:
         self._lock = threading.Lock()
         self._kept: dict[_Key, Decoded] = {}
         self._sizes: dict[bytes, tuple[int, int]] = {}  # photographs' own, by content: they decide the factor
+        self._targets: dict[int, tuple[Target, Target]] = {}  # by identity, which is as long as the first is kept
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -59,6 +61,24 @@ class PictureCache:
         decoded = decode(record.handle, preprocess.channels, preprocess.shorter_side, name=record.name)
         self._keep((record.content, preprocess.channels, decoded.shrunk.factor), decoded)
         return decoded
+
+    def target(self, record: Record) -> Target:
+        """The record's target, `Target.opened`.
+
+        Raises:
+            DataError: it cannot be read; the message names it.
+        """
+        closed = record.target
+        kept = self._targets.get(id(closed))
+        if kept is not None:
+            return kept[1]
+        opened = closed.opened()
+        if opened is not closed:
+            with self._lock:
+                if id(closed) not in self._targets and self.used + opened.nbytes <= self.budget:
+                    self._targets[id(closed)] = closed, opened
+                    self.used += opened.nbytes
+        return opened
 
     def _keep(self, key: _Key, decoded: Decoded) -> None:
         size = decoded.pixels.nbytes

@@ -197,10 +197,11 @@ class Loader:
         """One record as the network will see it, or as a frame of it, with the numbers ``[DRAWS]`` drawn for it."""
         decoded = self.cache.picture(record, preprocess)
         try:
-            place = self.augmentation.place(record.target, draws)
+            opened = self.cache.target(record)
+            place = self.augmentation.place(opened, draws)
             geometry = self.augmentation.geometry(decoded.geometry, preprocess, draws, frame, place)
             image = self.augmentation.colour_image(geometry.image(decoded.pixels), draws)
-            target = record.target.moved(geometry)
+            target = opened.moved(geometry)
         except Exception as error:  # a fault of ours: say with which picture it came
             error.add_note(f"while preparing {record.name}")
             raise

@@ -33,7 +33,7 @@ class MaskFacts:
     counts: Mapping[int, int]
     many: bool
     colours: Mapping[int, int]
-    lossy: bool
+    lossy: str
     see_through: bool
     turned: bool
     wide: bool
@@ -60,7 +60,7 @@ class MaskFacts:
 
 def mask_facts(paths: Sequence[Path], *, root: Path, workers: int) -> list[MaskFacts | DecodeError]:
     """The facts of each mask, or why it cannot be read; ``root`` is as in `hash_files`."""
-    found = found_in(paths, "mask 1", lambda path: _described(read_mask(path)), root, workers)
+    found = found_in(paths, "mask 2", lambda path: _described(read_mask(path)), root, workers)
     return [_facts(words) if words is not None else _reason(path) for path, words in zip(paths, found, strict=True)]
 
 
@@ -76,8 +76,8 @@ def _described(mask: StoredMask) -> str:
     order = np.argsort(-counts, kind="stable")[:MOST]
     pairs = sorted(zip(values[order].tolist(), counts[order].tolist(), strict=True))
     colours = [[value, mask.palette[value]] for value, _ in pairs if value < len(mask.palette)]
-    marks = [len(values) > MOST, mask.lossy, mask.see_through, mask.turned, mask.numbers.dtype == np.uint16]
-    return json.dumps([*mask.numbers.shape, mask.kind, pairs, colours, *map(bool, marks)])
+    marks = [mask.see_through, mask.turned, mask.numbers.dtype == np.uint16]
+    return json.dumps([*mask.numbers.shape, mask.kind, pairs, colours, len(values) > MOST, mask.lossy, *marks])
 
 
 def _counted(numbers: Numbers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

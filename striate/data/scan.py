@@ -299,8 +299,10 @@ def _verdict(read: Callable[[], object]) -> tuple[str, bool]:
     return "", True
 
 
-def skip_unreadable(dataset: Dataset, errors: Iterable[DecodeError], *, every_class: bool = True) -> Dataset:
-    """The data set without the pictures that cannot be read, with a notice that says how many and which.
+def skip_unreadable(
+    dataset: Dataset, errors: Iterable[DecodeError], *, every_class: bool = True, kind: str = "unreadable"
+) -> Dataset:
+    """The data set without the pictures that cannot be read, with a notice that says how many of that kind, and which.
 
     Raises:
         DataError: a class is left without a picture, and ``every_class`` needs some.
@@ -312,7 +314,7 @@ def skip_unreadable(dataset: Dataset, errors: Iterable[DecodeError], *, every_cl
     gone = occurring_in(dataset.records) - occurring_in(kept)
     if every_class and gone:
         lost = listed([repr(dataset.classes.names[target]) for target in sorted(gone)])
-        raise DataError(f"without its unreadable pictures {printable(dataset.root)} has none left of {lost}")
+        raise DataError(f"without its {kind} pictures {printable(dataset.root)} has none left of {lost}")
     which = listed([record.name for record in dataset.records if record.name in names], most=50)
-    notice = f"skipped {counted(len(names), 'unreadable picture')}: {which}"
+    notice = f"skipped {counted(len(names), f'{kind} picture')}: {which}"
     return replace(dataset, records=kept, notices=(*dataset.notices, notice))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,17 @@ class Target(Protocol):
 
     def renumbered(self, indices: Mapping[int, int]) -> Self:
         """The same with ``indices[i]`` for each class index i that occurs."""
+
+    def opened(self) -> Self:
+        """The same with all in memory that it would read or draw anew each time; itself where there is no such thing.
+
+        Raises:
+            DataError: it cannot be read; names it.
+        """
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what `opened` has in memory; 0 of a target that opens as itself."""
 
     def place(self, class_draw: float, place_draw: float) -> tuple[float, float] | None:
         """A place (x, y) in the photograph that shows a class, both drawn by numbers in [0, 1); None: there is none.
@@ -62,6 +73,11 @@ class ClassIndex:
     """
 
     index: int
+
+    nbytes: ClassVar[int] = 0
+
+    def opened(self) -> "ClassIndex":
+        return self
 
     def as_bytes(self, names: Sequence[bytes]) -> bytes:
         return names[self.index]
@@ -112,6 +128,11 @@ class Boxes:
     ids: tuple[str, ...] | None = None
     areas: NDArray[np.float64] | None = None
     outlines: tuple[Any, ...] | None = None
+
+    nbytes: ClassVar[int] = 0
+
+    def opened(self) -> "Boxes":
+        return self
 
     @classmethod
     def of(cls, xyxy: Sequence[Sequence[float]], classes: Sequence[int]) -> "Boxes":
@@ -213,6 +234,17 @@ class Drawing(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Opened:
+    """What a mask's source said, class indices uint8 ``[H, W]``, under its name."""
+
+    name: str
+    pixels: NDArray[np.uint8]
+
+    def read(self) -> NDArray[np.uint8]:
+        return self.pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Mask:
     """A class for each pixel, from a picture of class indices that is read when it is needed.
 
@@ -237,6 +269,15 @@ class Mask:
         if not isinstance(source, np.ndarray):
             source = read_indices(source) if isinstance(source, Path) else source.read()
         return source if self.numbers is None else np.array(self.numbers, dtype=np.uint8)[source]
+
+    def opened(self) -> "Mask":
+        if isinstance(self.source, np.ndarray | _Opened):
+            return self
+        return replace(self, source=_Opened(_name_of(self.source), self.indices()), numbers=None)
+
+    @property
+    def nbytes(self) -> int:
+        return self.source.pixels.nbytes if isinstance(self.source, _Opened) else 0
 
     def as_bytes(self, names: Sequence[bytes]) -> bytes:
         meanings = [*names, *[b""] * (UNKNOWN + 1 - len(names))]
@@ -293,6 +334,11 @@ def _name_of(source: Path | Drawing) -> str:
 @dataclass(frozen=True, slots=True)
 class Larger:
     """Nothing but the picture itself, which is its own target: of a smaller one it is to be made again."""
+
+    nbytes: ClassVar[int] = 0
+
+    def opened(self) -> "Larger":
+        return self
 
     def as_bytes(self, names: Sequence[bytes]) -> bytes:
         return b"larger"

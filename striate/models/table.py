@@ -540,7 +540,7 @@ def architecture(name: str) -> Architecture:
             f"{did_you_mean(head, HEADS)} There are {', '.join(HEADS) or 'none yet'}"
         )
     if backbone not in MODELS:
-        meant = did_you_mean(backbone, MODELS, like=SAME_FAMILY)
+        meant = _meant(backbone)
         inside = f": none of these backbones is called {backbone!r}" if stroke else ""
         raise ModelError(
             f"no model is called {name!r}{inside}.{meant} striate models lists the {len(MODELS)} there are"
@@ -563,6 +563,15 @@ def architecture(name: str) -> Architecture:
         form=top.form,
         form_arguments=top.form_arguments,
     )
+
+
+def _meant(name: str) -> str:
+    """Did you mean: the nearest name; where a head has it, too, the head on the usual backbone first."""
+    meant = did_you_mean(name, MODELS, like=SAME_FAMILY)
+    head = next((head for head in HEADS if head in MODELS and meant == f" Did you mean {head!r}?"), None)
+    if head is None:
+        return meant
+    return f" Did you mean '{head}/efficientnet_lite0', the head on that backbone, or {head!r}, as published?"
 
 
 def is_model(name: str) -> bool:

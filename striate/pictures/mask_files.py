@@ -13,7 +13,8 @@ from PIL import Image
 
 from striate.base.errors import DataError
 from striate.pictures.decode import checked, explained, open_picture, orientation_of, turned
-from striate.pictures.depth import of_16_bits
+from striate.pictures.depth import is_wide, of_16_bits
+from striate.pictures.lossy import lossy
 
 Kind = Literal["grey", "palette", "colour"]
 Numbers = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
@@ -25,14 +26,14 @@ _SCALED = {"L;2": 85, "L;4": 17}  # PNG's grey of 2 and 4 bits, which Pillow spr
 class StoredMask:
     """``numbers`` ``[H, W]``: uint8 or uint16 grey values, uint8 places in ``palette``, or uint32 0xRRGGBB.
 
-    ``lossy`` says that compression may have changed them, ``see_through`` that some pixels are not opaque,
+    ``lossy`` names the compression that may have changed them, ``see_through`` says that some pixels are not opaque,
     ``turned`` that EXIF turned it.
     """
 
     numbers: Numbers
     kind: Kind
     palette: tuple[int, ...] = ()
-    lossy: bool = False
+    lossy: str = ""
     see_through: bool = False
     turned: bool = False
 
@@ -75,12 +76,19 @@ def read_mask(source: Path, name: str | None = None) -> StoredMask:
             raise DataError(f"it has {pages} pages or frames, where a mask has one")
         # Asking for the orientation of a PNG reads its pixels, after which nothing says how they were stored.
         scale = max((_SCALED.get(str(tile.args), 1) for tile in getattr(image, "tile", ())), default=1)
-        lossy = image.format in ("JPEG", "MPO")
+        compression = lossy(image, source)
+        _refuse_wide_colours(image)
         orientation = orientation_of(image)
         numbers, kind, palette, see_through = _numbers(image)
         if scale > 1:
             numbers = (numbers // scale).astype(np.uint8)
-        return StoredMask(turned(numbers, orientation), kind, palette, lossy, see_through, orientation != 1)
+        return StoredMask(turned(numbers, orientation), kind, palette, compression, see_through, orientation != 1)
+
+
+def _refuse_wide_colours(image: Image.Image) -> None:
+    """Refuse what Pillow would cut to 8 bits of 16; of one band it keeps all."""
+    if is_wide(image) and image.mode[0] != "I":
+        raise DataError("it has several bands of 16 bits, where a mask has one of 16 bits, or bands of 8")
 
 
 def _numbers(image: Image.Image) -> tuple[Numbers, Kind, tuple[int, ...], bool]:

@@ -102,6 +102,8 @@ class Classify:
     metric: ClassVar[str] = "top1"
     every_class: ClassVar[bool] = True
     scoring: ClassVar[None] = None
+    files: ClassVar[None] = None
+    evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"top1": 1, "top5": 1, "loss": -1, "ece": -1}
     auxiliary_weight: ClassVar[float] = 0.3
@@ -137,6 +139,9 @@ class Classify:
                     f"{copy.name} is {other[0]!r}; remove the one that is wrong"
                 )
         return data
+
+    def least_side(self, recipe: Recipe | None) -> int:
+        return 1
 
     def default_model(self, data: Dataset) -> str:
         return default_model(data)

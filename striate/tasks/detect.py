@@ -48,6 +48,8 @@ class Detect:
     score_threshold: float | None = None
 
     name: ClassVar[str] = "detect"
+    files: ClassVar[None] = None
+    evaluated: ClassVar[str] = "the figures of each class"
     network_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     network_task: ClassVar[str] = "detect"
     metric: ClassVar[str] = "ap"
@@ -80,6 +82,9 @@ class Detect:
     def checked(self, data: Dataset) -> Dataset:
         require_targets(data, Boxes, self.name)
         return data
+
+    def least_side(self, recipe: Recipe | None) -> int:
+        return 1
 
     def default_model(self, data: Dataset) -> str:
         return default_model(data)

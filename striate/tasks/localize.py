@@ -43,6 +43,8 @@ class Localize:
     metric: ClassVar[str] = "mean_iou"
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
+    files: ClassVar[None] = None
+    evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
     most_probable: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "top1": 1, "accuracy_iou50": 1, "loss": -1}
@@ -80,6 +82,9 @@ class Localize:
                 "(--task detect) learns from all"
             )
         return data
+
+    def least_side(self, recipe: Recipe | None) -> int:
+        return 1
 
     def default_model(self, data: Dataset) -> str:
         return default_model(data)

@@ -31,7 +31,7 @@ from striate.tasks.segment_drawing import as_picture, overlaid
 from striate.tasks.segment_loss import SegmentLoss
 from striate.tasks.segment_meter import SegmentMeter, targets_of
 from striate.tasks.segment_polygons import polygons
-from striate.tasks.segment_shortages import shortages
+from striate.tasks.segment_shortages import shortages, without_pixels
 from striate.tasks.segment_tiles import put_together
 from striate.tasks.task import Loss, in_range, require_targets, shown, with_margin
 
@@ -59,6 +59,8 @@ class Segment:
     metric: ClassVar[str] = "mean_iou"
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
+    files: ClassVar[str] = "masks and drawn pictures"
+    evaluated: ClassVar[str] = "the figures of each class"
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "pixel_accuracy": 1, "boundary_f1": 1, "loss": -1}
 
     @classmethod
@@ -94,6 +96,9 @@ class Segment:
             )
         return data
 
+    def least_side(self, recipe: Recipe | None) -> int:
+        return 1
+
     def default_model(self, data: Dataset) -> str:
         return default_model(data)
 
@@ -105,6 +110,7 @@ class Segment:
 
         Raises:
             RecipeError: pictures are to be cropped, so that parts of them were never answered.
+            DataError: no training mask has a pixel of any class.
         """
         if recipe.fit == "crop":
             raise RecipeError(
@@ -113,6 +119,11 @@ class Segment:
             )
         settings: SegmentSettings = recipe.settings
         census = Census.of(records, len(self.classes))
+        if records and not any(census.pictures):
+            raise DataError(
+                f"none of the {counted(len(records), 'training mask')} has a pixel of a class: all are nobody's, as "
+                "255 is, so there is nothing to learn; expected the classes' values in them"
+            )
         return dataclasses.replace(
             self,
             cross_entropy_weight=settings.cross_entropy_weight,
@@ -127,7 +138,8 @@ class Segment:
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
     ) -> Iterable[str]:
         census = self.census or Census.of(training, len(self.classes))
-        return shortages(self.classes, census, len(validation), len(tested))
+        said = [*without_pixels("validation", validation), *without_pixels("test", tested)]
+        return said + list(shortages(self.classes, census, len(validation), len(tested)))
 
     def inputs(self, images: Tensor) -> Tensor:
         return images
@@ -180,9 +192,9 @@ class Segment:
         }
 
     def as_text(self, prediction: Indices, top: int) -> str:
-        """``Road 31.7%, Building 23.3%, Tree 9.7%; and 5 more classes``."""
+        """``of the picture: Road 31.7%, Building 23.3%, Tree 9.7%; and 5 more classes``."""
         shares = self._shares(prediction)
-        said = ", ".join(f"{self.classes.names[at]} {share:.1%}" for at, share in shares[:top])
+        said = "of the picture: " + ", ".join(f"{self.classes.names[at]} {share:.1%}" for at, share in shares[:top])
         more = len(shares) - top
         return said + (f"; and {counted(more, 'more class', 'more classes')}" if more > 0 else "")
 

@@ -159,6 +159,12 @@ class Task(Protocol):
             DataError: they are not.
         """
 
+    def least_side(self, recipe: Recipe | None) -> int:
+        """The shorter side of the smallest picture that can be learnt from or measured, in a run of the recipe.
+
+        Without a recipe it is that of a model file's task.
+        """
+
     def default_model(self, data: Dataset) -> str:
         """The name of the network to train on these data when the user names none."""
 
@@ -200,6 +206,14 @@ class Task(Protocol):
     @property
     def scoring(self) -> Callable[[float], Self] | None:
         """What makes of it a task that names what scores at least so much; None where no score leaves anything out."""
+
+    @property
+    def files(self) -> str | None:
+        """What `write` and `draw` make that no line of text can hold, in words; None where text says the answer."""
+
+    @property
+    def evaluated(self) -> str | None:
+        """What an evaluation says that the end of a run does not, in words; None where that is no news."""
 
     @property
     def merged(self) -> Merged | None:

@@ -51,6 +51,8 @@ class Upscale:
     metric: ClassVar[str] = "psnr"
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
+    files: ClassVar[str] = "the enlarged pictures"
+    evaluated: ClassVar[None] = None
     most_probable: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"psnr": 1, "ssim": 1, "loss": -1}
 
@@ -73,6 +75,13 @@ class Upscale:
         records = tuple(dataclasses.replace(record, target=LARGER) for record in data.records)
         return dataclasses.replace(data, records=records, classes=NONE, task=self.name)
 
+    def least_side(self, recipe: Recipe | None) -> int:
+        return self._of(recipe).factor if recipe else self.factor
+
+    def _of(self, recipe: Recipe) -> "Upscale":
+        settings: UpscaleSettings = recipe.settings
+        return dataclasses.replace(self, factor=settings.factor, loss_kind=settings.loss)
+
     def default_model(self, data: Dataset) -> str:
         return default_model(data)
 
@@ -89,8 +98,14 @@ class Upscale:
             raise RecipeError(
                 f'fit is "{recipe.fit}", which makes all pictures one size before they are enlarged; leave it at "none"'
             )
-        settings: UpscaleSettings = recipe.settings
-        return dataclasses.replace(self, factor=settings.factor, loss_kind=settings.loss)
+        task = self._of(recipe)
+        for name, size in (("size", recipe.size), ("augment.crop_size", recipe.augment.crop_size)):
+            if size and min(size) < task.factor:
+                raise RecipeError(
+                    f"{name} is {list(size)}, and windows of less than {task.factor} x {task.factor} pixels cannot be "
+                    f"shrunk by {task.factor}; take one of {8 * task.factor} or more"
+                )
+        return task
 
     def shortages(
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
@@ -184,13 +199,19 @@ class Upscale:
             yield f"{counted(len(worse), 'picture')} less like the photograph than by bicubic interpolation: {said}"
 
     def summary(self, figures: Mapping[str, Any]) -> str:
-        """``PSNR 33.45 dB, bicubic 31.95; SSIM 0.930, bicubic 0.910``."""
+        """``PSNR 33.45 dB, bicubic 31.95; SSIM 0.930, bicubic 0.910``; and where bicubic is better, that."""
         likeness = (figures["ssim"], figures["bicubic_ssim"])
+        ours, plain = figures["psnr"], figures["bicubic_psnr"]
+        worse = ours is not None and plain is not None and ours < plain
         one, other = ("-" if each is None else f"{each:.4f}" for each in likeness)
         return (
             f"PSNR {_decibels(figures['psnr'])} dB, bicubic {_decibels(figures['bicubic_psnr'])}; SSIM {one}, bicubic "
             f"{other}"
+            f"{_BELOW if worse else ''}"
         )
+
+
+_BELOW = "; bicubic interpolation does better: the network has yet to learn, by more epochs or pictures"
 
 
 def _decibels(figure: float | None) -> str:

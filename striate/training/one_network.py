@@ -1,5 +1,6 @@
 """One training from split pictures to its outcome: prepared, begun or gone on with, and its best measured."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
     """Train one network, or go on with it, and measure its best on the test split."""
     task = session.task.fitted(recipe, data.of_split("train"))
     network, preprocess, precision, recipe = prepared(data, recipe, task, session)
+    if session.controls.goes_on and folder.started:  # whose recipe names what was chosen then
+        precision = dataclasses.replace(precision, reason="as when the run began")
     if session.controls.extend and folder.started:
         recipe = _with_tail(folder, recipe, session.controls.extend)
     kernels = kernels_for(network, session.device, _waiting(session))

@@ -50,12 +50,12 @@ def train(
     """Train a network on a folder of pictures (or another source) and measure it on pictures that it never saw.
 
     Args:
-        data: class folders, idx files or ``.npz`` arrays; see `striate.data`.
+        data: a folder of class folders, boxes or masks, idx files or ``.npz`` arrays; see `striate.data`.
         model: a name of `MODELS`; None lets the task choose for these data.
         task: what an answer is; None is what the data are for.
         epochs: passes over the training pictures in all; None keeps the recipe's.
         recipe: a `Recipe` or its TOML file, whole or in part; None is the default for data and model.
-        changes: single values over the recipe, as in its TOML: ``{"batch_size": 64}``.
+        changes: single values over the recipe, as in its TOML: ``{"batch_size": 64, "segment": {"dice_weight": 1.0}}``.
         out: the run's folder; None is ``runs/<data>-<n>``.
         resume: go on with the run in ``out``.
         extend: go on with the finished run in ``out`` for so many more epochs at a tenth of its rate.
@@ -65,6 +65,11 @@ def train(
         workers: threads that prepare pictures, by default as many as serve the device; they never change a result.
         skip_unreadable: leave out pictures that cannot be read.
         on_event: called with each event of `striate.training.events`; nothing is ever printed.
+
+    Returns:
+        A `Result`: ``run`` is the run's folder, ``best`` are the figures on the validation pictures of the epoch that
+        was kept, ``test`` those on the test split, None where there is none; in a cross-validation ``pooled`` and
+        ``folds`` instead. Their keys are the task's, see ``docs/json.md``.
 
     Raises:
         StriateError: data, recipe or folder are not usable; the message says what to do.
@@ -120,7 +125,13 @@ def _trained(
         task = task_named(recipe.task, dataset.classes)
         dataset = task.checked(dataset)
         preprocess = resolving.preprocess_for(dataset, recipe)
-        dataset, cache = readable(dataset, preprocess, skip=controls.skip_unreadable, every_class=task.every_class)
+        dataset, cache = readable(
+            dataset,
+            preprocess,
+            skip=controls.skip_unreadable,
+            every_class=task.every_class,
+            least_side=task.least_side(recipe),
+        )
         for text in dataset.notices:
             tell(Notice(text))
         if controls.out is None:  # only now: while data are read there is nothing on the disk

@@ -69,6 +69,24 @@ def test_a_flag_of_one_task_says_whose_it_is(striate, guess):
     assert "classify" not in said["--seed"] + said["--crop"] + said["--format"]
 
 
+@pytest.mark.parametrize("word", ["--lr", "--learning-rate", "--rate", "--lr=0.1", "--freeze"])
+def test_a_field_of_a_stage_is_said_to_be_one(striate, word):
+    said = "is a field of the recipe's [[stages]]: edit a run's recipe.toml and give it to --recipe"
+    answer = striate("train", "photos", word, *["0.1"] * ("=" not in word))
+    answer.refuses(said)
+    assert "Did you mean" not in answer.err
+    striate("evaluate", "model", "photos", "--freeze", "stem").refuses("Unknown option: --freeze")
+
+
+def test_a_wrong_loss_says_whose_choices_are_which(striate):
+    answer = striate("train", "photos", "--loss", "dice")
+    answer.refuses(
+        "--loss is 'dice': classify takes cross_entropy or map; upscale takes l1 or mse; segment has a weight for each "
+        "loss, --cross-entropy-weight, --dice-weight, --focal-weight"
+    )
+    assert "Literal" not in answer.err
+
+
 def test_flags_whose_values_a_table_decides_list_them(striate, monkeypatch):
     formats = "coco, yolo, voc, cvat, labelme, via, dlib, boxes-csv, masks, folders, classes, pictures, idx, arrays"
     assert f": {formats}" in " ".join(help_of(striate)["--format"].split())

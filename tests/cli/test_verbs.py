@@ -283,8 +283,10 @@ def test_a_signal_saves_the_run_and_ends_it(train, striate, photos, monkeypatch,
 
     monkeypatch.setattr(TrainingProgress, "__call__", show)
     answer = train(photos, "--batch-size", "5", "--out", "run", "--json")
-    assert answer.code == code and answer.json == {"error": "stopped and saved in run"}
-    assert "stopped in epoch 1 after step 2; saved; --resume --out run goes on from there" in answer.err
+    assert answer.code == code and answer.json == {
+        "error": f"stopped and saved in run; to go on: striate train {photos} --resume --out run"
+    }
+    assert "\nstopped in epoch 1 after step 2\n" in answer.err
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     answer = striate("train", photos, "--out", "run", "--resume", "--json")
@@ -297,7 +299,8 @@ def test_a_program_that_is_told_to_end(process, photos):
     await_line(job, "epoch ")
     job.terminate()
     out, err = job.communicate()
-    assert job.returncode == 143 and out == "" and "striate: stopped and saved in run\n" in err
+    assert job.returncode == 143 and out == ""
+    assert f"striate: stopped and saved in run; to go on: striate train {photos} --resume --out run\n" in err
     assert not list(photos.parent.rglob("*.partial"))
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from striate.data import Dataset, PictureCache, cache, open_data
+from striate.base.errors import DataError
+from striate.data import Dataset, PictureCache, Record, cache, open_data
+from striate.data.targets import Mask
 from striate.pictures.decode import decode
 from striate.pictures.preprocess import Preprocess
 
@@ -104,3 +106,24 @@ def test_threads_keep_each_picture_once(dataset: Dataset) -> None:
         shapes = list(pool.map(lambda one: pictures.picture(*one).pixels.shape, work))
     assert shapes == shapes[: len(work) // 3] * 3
     assert len(pictures) == 18 and pictures.used == sum(kept.pixels.nbytes for kept in pictures._kept.values())
+
+
+def test_masks_are_read_once_as_far_as_the_budget_goes(tmp_path: Path) -> None:
+    masks = []
+    for number in range(3):
+        indices = np.full((4, 5), number, np.uint8)
+        Image.fromarray(indices).save(tmp_path / f"{number}.png")
+        masks.append(Mask(tmp_path / f"{number}.png"))
+    records = [Record(Path("nowhere"), mask, b"", str(number)) for number, mask in enumerate(masks)]
+    pictures = PictureCache(2 * 20)
+    assert [pictures.target(record).indices().max() for record in records] == [0, 1, 2]  # type: ignore[attr-defined]
+    assert pictures.used == 2 * 20
+    (tmp_path / "0.png").unlink()
+    (tmp_path / "2.png").unlink()
+    kept = pictures.target(records[0])
+    assert kept is pictures.target(replace(records[0], name="a copy")) and kept.occurring() is None
+    with pytest.raises(DataError, match=r"2\.png"):
+        pictures.target(records[2])
+    other = replace(records[0], target=masks[0].renumbered({0: 1}))  # says something else of the same file
+    with pytest.raises(DataError, match=r"0\.png"):
+        pictures.target(other)

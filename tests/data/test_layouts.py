@@ -14,6 +14,8 @@ from striate.data.settings import DataSettings
 from striate.data.sources import classes_alone
 from striate.data.sources.layouts import split_names
 from striate.tasks.classify import Classify
+from tests.data.sources.annotated import picture
+from tests.data.sources.masked import mask, rows
 
 
 def files(layout: str) -> Iterator[str]:
@@ -208,3 +210,60 @@ def test_pictures_beside_their_masks_are_no_classes(tmp_path: Path, layout: str)
 
 def test_a_third_class_beside_them_is_one(tmp_path: Path) -> None:
     assert read(laid_out(tmp_path, "{images,masks,costumes}")).classes.names == ("costumes", "images", "masks")
+
+
+def with_masks(root: Path, names: str, masks: str = "masks", suffix: str = "png") -> Path:
+    """Folders of photographs, and one of masks of their sizes with two values."""
+    for number, name in enumerate(names.split()):
+        picture(root / name / "a.png", 20, 10, seed=number)
+        picture(root / name / "b.png", 20, 10, seed=50 + number)
+    for stem in "ab":
+        mask(root / masks / f"{stem}.{suffix}", rows(0, 1))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "masks", "holding"),
+    [
+        ("images overlays", "masks", "."),
+        ("images depth edges", "labels", "."),
+        ("train/images train/overlays val/images", "train/masks", "train"),
+    ],
+)
+def test_pictures_their_masks_and_a_folder_beside_them_are_no_classes(tmp_path, names, masks, holding):
+    with_masks(tmp_path, names, masks)
+    with pytest.raises(DataError) as caught:
+        open_data(tmp_path)
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path / holding} holds pictures beside what reads as their masks (images, ")
+    assert "these are data for segmentation (--format masks), and no classes: move " in said
+    assert "--format classes" in said and "\n" not in said
+
+
+def test_folders_of_photographs_are_classes_whatever_they_are_called_and_that_is_said(tmp_path):
+    for number, name in enumerate(files("{images,masks,hats}")):
+        picture(tmp_path / name, 20, 10, seed=number)
+    data = open_data(tmp_path)
+    assert (data.task, data.classes.names) == ("classify", ("hats", "images", "masks"))
+    (said,) = data.notices
+    assert said.startswith("images and masks are taken for classes; if these are pictures and their masks, move the ")
+
+
+def test_where_masks_are_missing_is_said(tmp_path):
+    picture(tmp_path / "images" / "a.png", 20, 10)
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "a.npy").write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        open_data(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path} holds pictures in images and no masks in masks beside it (there is a.npy); expected images/a.jpg "
+        f"beside masks/a.png; or give {tmp_path} with --format classes if images is a class"
+    )
+
+
+@pytest.mark.parametrize(("full", "empty"), [("masks", "images"), ("train/masks", "train/images")])
+def test_where_pictures_are_missing_is_said(tmp_path, full, empty):
+    mask(tmp_path / full / "a.png", rows(0, 1))
+    (tmp_path / empty).mkdir(parents=True)
+    with pytest.raises(DataError, match="holds masks in masks and no pictures in images beside it; expected"):
+        open_data(tmp_path)

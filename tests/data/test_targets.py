@@ -14,7 +14,7 @@ from striate.data import Classes, Dataset, Loader, Record
 from striate.data.alignment import aligned
 from striate.data.records import ArrayHandle
 from striate.data.splits import fingerprint, folds, split
-from striate.data.targets import VISIBLE, Boxes, ClassIndex, Mask
+from striate.data.targets import LARGER, VISIBLE, Boxes, ClassIndex, Mask
 from striate.pictures.geometry import UNKNOWN, Crop, Flip, Geometry, Pad, Resize
 from striate.pictures.preprocess import Preprocess
 
@@ -91,6 +91,25 @@ def test_a_mask_moves_by_nearest_pixels_and_is_read_when_it_is_needed(tmp_path):
     assert other.indices().tolist() == [[{0: 2, 1: 0}.get(i, UNKNOWN) for i in row] for row in indices.tolist()]
     assert other.renumbered({2: 1, 0: 1}).indices().max() == UNKNOWN and other.as_bytes(NAMES) != mask.as_bytes(NAMES)
     assert mask.as_bytes(NAMES) != Mask(indices, b"2").as_bytes(NAMES)
+
+
+def test_an_opened_mask_says_the_same_and_reads_nothing_more(tmp_path):
+    indices = np.arange(12, dtype=np.uint8).reshape(3, 4) % 3
+    Image.fromarray(indices).save(tmp_path / "mask.png")
+    mask = Mask(tmp_path / "mask.png", b"1", areas={0: 4, 1: 4, 2: 4}).renumbered({0: 2, 1: 0})
+    wanted, opened = mask.indices(), mask.opened()
+    (tmp_path / "mask.png").unlink()
+    assert opened.nbytes == 12 and opened.opened() is opened and opened.areas == mask.areas
+    assert np.array_equal(opened.indices(), wanted)
+    assert np.array_equal(opened.renumbered({0: 1, 2: 2}).indices(), mask_of(wanted, {0: 1, 2: 2}))
+    with pytest.raises(DataError, match=r"mask\.png: is 3 x 4 pixels, and its picture is 3 x 5"):
+        opened.moved(Geometry(3, 5))
+    for other in (ClassIndex(1), Boxes.of([[0, 0, 4, 4]], [0]), LARGER, Mask(indices)):
+        assert other.opened() is other and other.nbytes == 0
+
+
+def mask_of(indices, numbers):
+    return np.vectorize(lambda index: numbers.get(int(index), UNKNOWN))(indices)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", None, "rgb"])

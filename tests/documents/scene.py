@@ -4,9 +4,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from tests.conftest import draw_photo_folder
 from tests.documents.reading import REPOSITORY
+from tests.tasks.segment_scenes import draw_scenes
 from tests.weights.handmade import darknet_detector
 
 
@@ -18,6 +20,9 @@ def set_scene(folder: Path) -> Path:
         shutil.copy(folder / "flowers" / "tulips" / "0003.jpg", folder / name)
     draw_photo_folder(folder / "holidays", ("sea",), 10, 48)
     shutil.copy(folder / "unknown.jpg", folder / "small.jpg")
+    draw_scenes(folder / "streets", 10)
+    with Image.open(folder / "streets" / "images" / "0.png") as picture:
+        picture.save(folder / "street.jpg")
     (folder / "objects").mkdir()
     shutil.copy(folder / "unknown.jpg", folder / "objects")
     (folder / "objects" / "boxes.csv").write_text("image,xmin,ymin,xmax,ymax,class\nunknown.jpg,5,6,50,60,tulip\n")

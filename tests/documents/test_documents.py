@@ -9,12 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import striate
 from accept import __main__ as acceptance
 from striate.cli import main
-from striate.tasks import classify_defaults, upscale_defaults
+from striate.recipe import Recipe, Stage, changed
+from striate.task_settings import SETTINGS
+from striate.tasks import classify_defaults, segment_defaults, upscale_defaults
 from tests.documents import reading
 from tests.documents.reading import REPOSITORY, Command, commands, documented, outputs, reason
 from tests.documents.scene import with_examples
@@ -55,11 +59,13 @@ def run(command: Command) -> None:
         RUN[program](words)
 
 
+@pytest.mark.slow
 def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """One after the other, as a reader would; runs are shorter than by default, which changes no word of a command."""
     monkeypatch.chdir(with_examples(tmp_path))
     monkeypatch.setattr(classify_defaults, "TRANSFER_IMAGES", 0)
     monkeypatch.setattr(upscale_defaults, "OTHERS", 0)
+    monkeypatch.setattr(segment_defaults, "PIXELS", 0)
     said: dict[str, str] = {}
     for command in documented():
         if reason(reading.NOT_IN_THE_TESTS, command) is None:
@@ -114,6 +120,25 @@ def test_every_placeholder_is_somebodys() -> None:
         assert any(text in " ".join(each.split()) for each in texts), text
     for beginning in reading.SHOWN:
         assert any(f"```\n{beginning}" in each for each in texts), beginning
+
+
+def test_the_first_example_does_not_need_a_test_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {"top1": 0.5, "interval": [0.4, 0.6]}
+    monkeypatch.setattr(striate, "train", lambda data: SimpleNamespace(run=Path("run"), test=None, best=figures))
+    monkeypatch.setattr(striate, "load", lambda model: lambda picture, top=5: [SimpleNamespace(name="tulips")])
+    first = next(each for each in documented() if each.document == "README.md" and each.python)
+    assert "result.test" in first.text
+    run(first)
+
+
+def test_changes_that_are_shown_are_ones() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    shown = [ast.literal_eval(each) for each in re.findall(r"`changes=(\{[^`]+\})`", text)]
+    assert any(name in SETTINGS for each in shown for name in each)
+    for each in shown:
+        task = next((name for name in each if name in SETTINGS), "classify")
+        usual = Recipe(task=task, model="resnet18", settings=SETTINGS[task](), stages=(Stage(epochs=1, rate=0.1),))
+        assert changed(usual, each) != usual
 
 
 def test_the_installation_is_the_readmes() -> None:

@@ -1,14 +1,17 @@
 """Fully convolutional networks against the authors' files (parameters, shapes) and bilinear interpolation."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from striate.answering import FoldedNetwork
 from striate.base.errors import ModelError
-from striate.models import build, dense_layers
+from striate.models import HEADS, build, dense_layers
+from striate.models.fcn import fcn, fcn_same
 from striate.models.headed import Headed
 from striate.models.layer_table import layer_table
+from striate.models.network import FeatureInfo
 from striate.weights import conversion, create
 from tests.models.light import on_meta
 
@@ -52,6 +55,20 @@ def test_an_answer_is_as_large_as_its_picture(head: str, form: str, size: tuple[
     with torch.device("meta"):
         network = build(f"{head}{form}/vgg11", classes=4)
         assert network(torch.zeros(2, 3, *size)).shape == (2, 4, *size)
+
+
+@pytest.mark.parametrize("head", PUBLISHED)
+@pytest.mark.parametrize("form", FORMS)
+def test_what_enlarges_begins_with_the_authors_numbers(head: str, form: str) -> None:
+    """Each class to itself, 1 minus the distance from the middle of the window in both directions, to the bit."""
+    maps = [FeatureInfo("", 8, stride) for stride in HEADS[f"{head}{form}"].strides or ()]
+    made = (fcn_same if form else fcn)(maps, classes=3)
+    layers = {name: layer for name, layer in made.named_children() if "upscore" in name}
+    assert set(layers) == set(UPSCORES[head])
+    for layer in layers.values():
+        near = 1 - np.abs(np.arange(2 * layer.stride) - (layer.stride - 0.5)) / layer.stride
+        wanted = np.einsum("io,y,x->ioyx", np.eye(3), near, near).astype(np.float32)
+        assert np.array_equal(layer.weight.detach().numpy(), wanted) and layer.bias is None
 
 
 @pytest.mark.parametrize("head", PUBLISHED)

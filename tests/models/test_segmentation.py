@@ -3,46 +3,48 @@
 import random
 
 import pytest
-import torch
-from torch.nn import functional as F
 
-from striate.models import HEADS, build, dense_layers
+from striate.models import HEADS, dense_layers
 from tests.models.light import on_meta
+from tests.models.segmentation import BACKBONES, NAMES, SAME, four_of, of_other_sizes, one_step, stands_on
 
-NAMES = [name for name, head in HEADS.items() if head.task == "segment"]
-ANY = ("efficientnet_lite0", "resnet18", "mobilenet_v2", "squeezenet1_1")
-SLIDING = ("vgg11", "vgg13", "vgg16", "vgg11_bn")
-PAIRS = [f"{name}/{backbone}" for name in NAMES for backbone in (SLIDING if HEADS[name].backbone_arguments else ANY)]
+PAIRS = [pair for head in NAMES for pair in four_of(head)]
 DRAWN = random.Random(33)
-SIZES = [(DRAWN.randint(33, 97), DRAWN.randint(33, 97)) for _ in range(50)]
+SIZES = [(33, 33), (97, 97), (33, 97), (64, 64), *[(DRAWN.randint(33, 97), DRAWN.randint(33, 97)) for _ in range(196)]]
+
+
+@pytest.mark.parametrize("head", SAME)
+def test_an_answer_is_as_large_as_its_picture(head: str) -> None:
+    assert not of_other_sizes(four_of(head)[0], SIZES[:20])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
-def test_answers_are_as_large_as_pictures(name: str) -> None:
-    network = on_meta(name, classes=3)
-    with torch.device("meta"), torch.no_grad():
-        for size in SIZES:
-            assert network(torch.zeros(2, 3, *size)).shape == (2, 3, *size), size
+def test_an_answer_is_as_large_as_its_picture_on_four_backbones(name: str) -> None:
+    assert not of_other_sizes(name, SIZES)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
-def test_a_step_of_training_makes_the_loss_smaller(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_of_training_reaches_every_parameter_and_makes_the_loss_smaller(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dense_layers, "HIDDEN", 64)
-    network = build(name, classes=3, seed=4).train().to(memory_format=torch.channels_last)
-    for module in network.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0  # so that only the step makes a difference
-    images = torch.randn(2, 3, 65, 72).contiguous(memory_format=torch.channels_last)
-    targets = (images[:, 0] > 0).long()
-    rate, losses = 1e-3, []
-    for _ in range(2):
-        loss = F.cross_entropy(network(images), targets)
-        losses.append(loss.item())
-        gradients = torch.autograd.grad(loss, [*network.parameters()])
-        length = torch.stack([gradient.norm() for gradient in gradients]).norm()
-        with torch.no_grad():
-            for parameter, gradient in zip(network.parameters(), gradients, strict=True):
-                parameter -= rate * gradient / length
-    assert losses[1] < losses[0]
+    step = one_step(name, (65, 72))
+    assert not step.idle
+    assert step.after < step.before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", NAMES)
+def test_it_stands_on_every_backbone_that_has_what_it_reads(head: str) -> None:
+    row = HEADS[head]
+    strides = {name: [info.stride for info in on_meta(name).feature_info] for name in BACKBONES}
+    wanted = [
+        name
+        for name in BACKBONES
+        if (name.startswith("vgg") if row.backbone_arguments else row.output_stride in (None, *strides[name]))
+    ]
+    legal, refused = stands_on(head)
+    assert legal == wanted
+    assert sorted([*legal, *refused]) == sorted(BACKBONES)

@@ -33,6 +33,12 @@ def test_a_wrong_name_gets_a_hint(name: str, meant: str) -> None:
         build(name)
 
 
+def test_of_a_head_and_a_network_of_one_name_the_head_comes_first() -> None:
+    for name in ("Unet", "u-net"):
+        with pytest.raises(ModelError, match=r"Did you mean 'unet/efficientnet_lite0', the head on .*, or 'unet', as"):
+            build(name)
+
+
 @pytest.mark.parametrize("name", ["densenet", "densenet121", "shufflenet", "regnet", "convnext_tiny"])
 def test_a_network_that_is_not_here_is_not_taken_for_another(name: str) -> None:
     with pytest.raises(ModelError) as error:

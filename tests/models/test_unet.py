@@ -40,9 +40,10 @@ def test_shapes_are_those_of_figure_1() -> None:
 
 
 @pytest.mark.parametrize(
-    ("classes", "channels", "parameters"), [(1, 1, 31_030_593), (2, 3, 31_031_810), (21, 3, 31_033_045)]
+    ("classes", "channels", "parameters"),
+    [(2, 1, 31_030_658), (1, 1, 31_030_593), (2, 3, 31_031_810), (21, 3, 31_033_045)],
 )
-def test_parameters_for_others(classes: int, channels: int, parameters: int) -> None:
+def test_parameters_are_the_published_ones_and_those_of_others(classes: int, channels: int, parameters: int) -> None:
     with torch.device("meta"):
         network = build("unet", classes=classes, in_channels=channels)
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters

@@ -1,7 +1,5 @@
 """The head that goes back up a backbone's maps: a class for each pixel, whatever the size of the picture."""
 
-import random
-
 import pytest
 import torch
 
@@ -14,8 +12,7 @@ from striate.models.unet_head import unet_head
 from striate.ops.native import kernels_at_hand
 from tests.models.light import on_meta
 
-SIDES = random.Random(29)
-SIZES = [(33, 33), (97, 97), (64, 96), *[(SIDES.randint(33, 97), SIDES.randint(33, 97)) for _ in range(17)]]
+SIZES = [(33, 33), (97, 97), (64, 96), (41, 90), (78, 35)]
 
 
 @pytest.fixture(scope="module")

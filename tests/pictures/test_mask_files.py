@@ -7,6 +7,7 @@ from PIL import Image
 from striate.base.errors import DataError, DecodeError
 from striate.pictures.decode import decode
 from striate.pictures.mask_files import StoredMask, read_indices, read_mask
+from tests.data.sources.masked import wide_png
 
 NUMBERS = np.arange(6, dtype=np.uint8).reshape(2, 3)
 
@@ -42,3 +43,39 @@ def test_numbers_of_16_bits_are_indices_only_as_far_as_bytes_go(tmp_path):
     Image.fromarray(NUMBERS.astype(np.uint16) * 100).save(path)
     with pytest.raises(DecodeError, match=r"a\.png: it has the value 500, where a mask of one byte a pixel"):
         read_indices(path)
+
+
+LOSSLESS = {
+    "png": {},
+    "webp": {"lossless": True, "exact": True},
+    "jp2": {"irreversible": False},
+    "tif": {"compression": "tiff_lzw"},
+}
+LOSSY = {"jpg": {}, "webp": {"quality": 90}, "jp2": {"irreversible": True}, "tif": {"compression": "jpeg"}}
+
+
+@pytest.mark.parametrize("suffix", LOSSLESS)
+def test_compression_without_loss_is_told_from_that_with_loss(tmp_path, suffix):
+    colours = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(colours).save(path, **LOSSLESS[suffix])
+    stored = read_mask(path)
+    assert not stored.lossy
+    packed = colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    assert np.array_equal(stored.numbers, packed)
+
+
+@pytest.mark.parametrize("suffix", LOSSY)
+def test_compression_with_loss_is_named(tmp_path, suffix):
+    colours = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(colours).save(path, **LOSSY[suffix])
+    assert read_mask(path).lossy
+
+
+@pytest.mark.parametrize(("colour_type", "bands"), [(2, 3), (4, 2), (6, 4)])
+def test_several_bands_of_16_bits_are_refused_since_pillow_keeps_8(tmp_path, colour_type, bands):
+    path = tmp_path / "a.png"
+    path.write_bytes(wide_png(colour_type, np.dstack([NUMBERS] * bands)))
+    with pytest.raises(DecodeError, match="it has several bands of 16 bits"):
+        read_mask(path)

@@ -175,8 +175,8 @@ def test_an_answer_as_json_and_words():
             {"name": "blue", "pixels": 80, "rings": [[12, 0, 20, 0, 20, 10, 12, 10]]},
         ],
     }
-    assert TASK.as_text(mask, 1) == "background 59.5%; and 1 more class"
-    assert TASK.as_text(mask, 3) == "background 59.5%, blue 40.0%"
+    assert TASK.as_text(mask, 1) == "of the picture: background 59.5%; and 1 more class"
+    assert TASK.as_text(mask, 3) == "of the picture: background 59.5%, blue 40.0%"
     assert TASK.most_probable(mask, 1) is mask
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from striate.base.errors import DataError
 from striate.data.records import Classes, Record
 from striate.data.targets import Mask
 from striate.recipe import Recipe
@@ -85,3 +86,24 @@ def test_what_masks_are_too_few_for_is_said():
     assert next(iter(task.shortages(records, (), ()))).startswith("no training mask")
     many = Segment(CLASSES).fitted(Recipe(task="segment"), [record(1, 1, 1, 1)] * 5)
     assert list(many.shortages(records, records * 4, ())) == []
+
+
+def test_training_masks_that_are_nobodys_throughout_are_refused():
+    recipe = Recipe(task="segment", settings=SegmentSettings())
+    with pytest.raises(
+        DataError, match="none of the 2 training masks has a pixel of a class: all are nobody's, as 255"
+    ):
+        Segment(CLASSES).fitted(recipe, [record(), record(known=False)])
+    assert Segment(CLASSES).fitted(recipe, [record(), record(1)]).census == Census(
+        (1, 0, 0, 0), (1, 0, 0, 0), (1, 0, 0, 0)
+    )
+
+
+def test_sides_that_are_nobodys_throughout_measure_nothing_which_is_said():
+    task, some = Segment(CLASSES), [record(*counts) for counts in PICTURES] * 4
+    said = list(task.shortages(some, [record()] * 12, [record()] * 11))
+    assert said[:2] == [
+        "no validation mask has a pixel of a class (12 masks), so no epoch can be told from another",
+        "no test mask has a pixel of a class (11 masks), so it says nothing",
+    ]
+    assert not any("has a pixel" in each for each in task.shortages(some, [record(), record(1)], ()))

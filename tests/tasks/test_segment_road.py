@@ -1,6 +1,8 @@
 """Segmentation from a folder of pictures and masks to a model file that answers, on eight small pictures."""
 
+import csv
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from safetensors.torch import load_file
 from torch import equal
 
 import striate
+from striate.base.errors import TrainingError
 from striate.cli.app import main
+from striate.cli.train import _lines
 from striate.models.heads import HEADS, Head
 from striate.training.interruption import Interruption
 from tests.tasks.segment_scenes import NAMES, draw_scenes
@@ -86,8 +90,41 @@ def test_evaluate_and_predict_answer_as_the_run_did(data, run, tmp_path, capsys)
     assert main(["evaluate", str(run.run), str(data), "--split", "all"]) == 0
     said = capsys.readouterr().out
     assert "mean IoU" in said and "boundary F1" in said and "ground" in said
-    assert main(["predict", str(run.run), str(picture)]) == 0
-    assert "%" in capsys.readouterr().out
+    assert main(["predict", str(run.run), str(picture), str(picture)]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{picture}: of the picture: ") and "%" in told.out
+    assert told.err == "nothing was written; --out FOLDER takes masks and drawn pictures\n"
+    assert main(["predict", str(run.run), str(picture), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_last_line_of_a_run_is_what_shows_the_answers(data, run):
+    *_, last = _lines(run, data, again=False)
+    model = run.run / "model.safetensors"
+    assert last == (
+        f"wrote {model}; next: striate predict {model} PICTURE --out FOLDER; striate evaluate {model} {data} says the "
+        "figures of each class"
+    )
+
+
+def test_all_pictures_are_written_the_worst_first(data, run, tmp_path, capsys):
+    file = tmp_path / "wrong.csv"
+    answered(capsys, "evaluate", run.run, data, "--split", "all", "--wrong", file)
+    with file.open(encoding="utf-8") as text:
+        rows = list(csv.DictReader(text))
+    assert rows[0].keys() == {"image", "pixel_accuracy", "mean_iou", "boundary_f1", "loss"}
+    assert sorted(row["image"] for row in rows) == [f"images/{each}.png" for each in range(8)]
+    found = [float(row["mean_iou"]) for row in rows]
+    assert found == sorted(found) and found[0] < found[-1]
+
+
+def test_a_program_draws_what_predict_does(data, run, tmp_path, capsys):
+    predictor, picture = striate.load(run.run), data / "images" / "0.png"
+    assert predictor.classes == NAMES
+    (found,) = answered(capsys, "predict", run.run, picture, "--out", tmp_path / "out")["predictions"]
+    with Image.open(tmp_path / "out" / found["drawn"]) as wanted:
+        drawn = predictor.draw(picture, predictor(picture))
+        assert drawn.dtype == np.uint8 and np.array_equal(drawn, np.asarray(wanted))
 
 
 def test_a_photograph_of_another_size_is_answered_in_its_own_also_by_tiles(run):
@@ -106,6 +143,16 @@ def test_a_run_that_stops_goes_on_to_the_same_weights(data, run, tmp_path, monke
     striate.train(data, resume=True, out=tmp_path / "run", progress=False)
     wanted, got = (load_file(folder / "last.safetensors") for folder in (run.run, tmp_path / "run"))
     assert wanted.keys() == got.keys() and all(equal(wanted[name], got[name]) for name in wanted)
+
+
+def test_a_run_does_not_go_on_with_other_masks(data, run, tmp_path):
+    other = shutil.copytree(data, tmp_path / "other")
+    with Image.open(other / "masks" / "0.png") as mask:
+        pixels = np.array(mask)
+    pixels[31, 31] = (pixels[31, 31] + 1) % 3
+    Image.fromarray(pixels).save(other / "masks" / "0.png")
+    with pytest.raises(TrainingError, match="made with other pictures than these"):
+        striate.train(other, resume=True, out=run.run, progress=False)
 
 
 def test_folds_are_pooled(data, tmp_path):

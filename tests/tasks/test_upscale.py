@@ -1,5 +1,6 @@
 """Super-resolution, from a folder of pictures to files: figures, tiles, what a file keeps, and what is refused."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -11,7 +12,7 @@ import torch
 from PIL import ExifTags, Image
 
 from striate import modelfile, predictor
-from striate.base.errors import ModelError
+from striate.base.errors import DecodeError, ModelError
 from striate.cli.app import main
 from striate.data.augmentation import Augmentation
 from striate.data.loading import Loader
@@ -74,6 +75,22 @@ def answered(capsys, *words) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+def test_it_is_printed_without_classes_and_draws_nothing(vdsr: Predictor) -> None:
+    assert repr(vdsr).startswith("Predictor(vdsr, ") and "class" not in repr(vdsr) and vdsr.classes == ()
+    picture = waves(20, 22, 0)
+    assert vdsr.draw(picture, vdsr(picture)) is None
+
+
+def test_a_network_below_bicubic_interpolation_says_so() -> None:
+    figures = {"psnr": 25.8, "ssim": 0.9, "bicubic_psnr": 33.1, "bicubic_ssim": 0.95}
+    said = Upscale().summary(figures)
+    assert said.startswith(
+        "PSNR 25.80 dB, bicubic 33.10; SSIM 0.9000, bicubic 0.9500; bicubic interpolation does better"
+    )
+    for other in (33.1, 34.0, None):
+        assert "better" not in Upscale().summary({**figures, "psnr": other})
+
+
 # The whole road
 
 
@@ -104,6 +121,17 @@ def test_figures_are_those_of_the_pictures_that_are_written(run: Path, folder: P
         assert row["psnr"] == pytest.approx(found[-1], abs=0.02)
     assert figures["psnr"] == pytest.approx(np.mean(found), abs=0.02)
     assert figures["bicubic_psnr"] == pytest.approx(np.mean(plain), abs=0.02)
+
+
+def test_all_pictures_are_written_the_worst_first(run: Path, folder: Path, tmp_path: Path, capsys) -> None:
+    answered(capsys, "evaluate", run, folder, "--split", "all", "--wrong", tmp_path / "wrong.csv")
+    assert main(["predict", str(run), str(folder / "00.png")]) == 0
+    assert capsys.readouterr().err == "nothing was written; --out FOLDER takes the enlarged pictures\n"
+    with (tmp_path / "wrong.csv").open(encoding="utf-8") as text:
+        rows = list(csv.DictReader(text))
+    found = [float(row["psnr"]) for row in rows]
+    assert len(found) == len(list(folder.iterdir())) and found == sorted(found)
+    assert rows[0].keys() == {"image", "psnr", "ssim", "bicubic_psnr", "bicubic_ssim", "loss"}
 
 
 def luma_of(pixels: np.ndarray) -> np.ndarray:
@@ -149,13 +177,13 @@ def test_training_sees_windows_of_full_resolution_and_evaluation_whole_pictures(
 
 def test_tiles_are_put_together_as_the_whole_is_answered(vdsr: Predictor) -> None:
     """To the bit but for where rounding to bytes meets a tie: rows of any overlap, and of none that is asked for."""
-    picture = waves(90, 133, 3)
+    picture = waves(50, 73, 3)
     whole = vdsr(picture)
-    assert whole.shape == (180, 266, 3) and whole.dtype == np.uint8
-    for words in ({"tile": 40}, {"tile": 40, "overlap": 0.8}, {"tile": 100}):
+    assert whole.shape == (100, 146, 3) and whole.dtype == np.uint8
+    for words in ({"tile": 40}, {"tile": 40, "overlap": 0.8}, {"tile": 60}):
         off = np.abs(vdsr(picture, **words).astype(int) - whole)
         assert off.max() <= 1 and (off > 0).mean() < 1e-3, words
-    assert np.abs(vdsr(picture).astype(int) - np.asarray(Image.fromarray(picture).resize((266, 180), 3))).max() > 3
+    assert np.abs(whole.astype(int) - np.asarray(Image.fromarray(picture).resize((146, 100), 3))).max() > 3
 
 
 def test_large_pictures_are_tiled_unasked_and_never_looked_at_as_a_whole(vdsr: Predictor, monkeypatch) -> None:
@@ -278,3 +306,90 @@ def test_a_network_of_one_size_cannot_take_pictures_as_they_are(tmp_path: Path, 
     words = ["train", str(tmp_path / "data"), "--model", "alexnet", "--fit", "none", "--out", str(tmp_path / "run")]
     assert main([*words, "--quiet"]) == 2
     assert 'fit is "none"' in capsys.readouterr().err
+
+
+def with_a_thin_one(folder: Path) -> Path:
+    """Splits, of which the test has a picture of one row."""
+    for split, count in (("train", 4), ("val", 2), ("test", 2)):
+        for number in range(count):
+            (folder / split).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(waves(30, 31, 10 * count + number)).save(folder / split / f"{number}.png")
+    Image.fromarray(waves(1, 60, 5)).save(folder / "test" / "thin.png")
+    return folder
+
+
+def test_pictures_smaller_than_the_factor_are_named_before_a_run_and_can_be_left_out(tmp_path: Path, capsys) -> None:
+    data, run = with_a_thin_one(tmp_path / "data"), tmp_path / "run"
+    words = ["train", data, "--task", "upscale", "--size", "24", "--epochs", "1", "--out", run]
+    assert main([*map(str, words)]) == 2
+    said = capsys.readouterr().err
+    assert "1 of 9 pictures" in said and "leave them out with --skip-unreadable" in said
+    assert "  test/thin.png: it has 60 x 1 pixels, where 2 x 2 or more are wanted" in said
+    assert not [*run.glob("*.safetensors")] and not (run / "recipe.toml").exists()
+    result = answered(capsys, *words, "--skip-unreadable", "--force")
+    assert result["test"]["images"] == 2
+    assert main(["evaluate", str(run), str(data)]) == 2
+    assert "test/thin.png: it has 60 x 1 pixels" in capsys.readouterr().err
+    assert answered(capsys, "evaluate", run, data, "--skip-unreadable")["images"] == 2
+
+
+def test_windows_smaller_than_the_factor_are_the_recipes_fault(folder: Path, tmp_path: Path, capsys) -> None:
+    words = ["train", folder, "--task", "upscale", "--size", "1", "--epochs", "1", "--out", tmp_path / "run"]
+    assert main([*map(str, words), "--quiet"]) == 2
+    assert "size is [1, 1], and windows of less than 2 x 2 pixels cannot be shrunk by 2" in capsys.readouterr().err
+    assert not [*(tmp_path / "run").glob("*.*")]
+
+
+class Scarce:
+    """A network's answer that needs more memory than there is for what is higher than 30 pixels, or for several."""
+
+    def __init__(self, predictor: Predictor, error: Exception) -> None:
+        self.answer, self.error = predictor._answer, error
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > 1 or images.shape[2] > 30:
+            raise self.error
+        return self.answer(images)
+
+
+LACKING = [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")]
+
+
+@pytest.mark.parametrize("error", LACKING, ids=["numpy", "torch"])
+def test_an_answer_that_does_not_fit_into_memory_is_told_and_the_others_come(vdsr, tmp_path, monkeypatch, error):
+    sizes = {"a": 20, "b": 40, "c": 20, "d": 20}
+    paths = [tmp_path / f"{name}.png" for name in sizes]
+    for path, height in zip(paths, sizes.values(), strict=True):
+        Image.fromarray(waves(height, 20, height)).save(path)
+    wanted = vdsr(paths[0])
+    monkeypatch.setattr(vdsr, "_answer", Scarce(vdsr, error))
+    told = []
+    found = dict(vdsr.stream(paths, on_unreadable=told.append))
+    assert [path.stem for path in found] == ["a", "c", "d"] and np.array_equal(found[paths[0]], wanted)
+    assert [str(each) for each in told] == [f"{paths[1]}: its answer does not fit into memory"]
+    with pytest.raises(DecodeError, match="its answer does not fit into memory"):
+        vdsr(paths)
+
+
+def test_a_file_that_does_not_fit_into_memory_is_told(run, tmp_path, monkeypatch, capsys) -> None:
+    for name, height in (("a", 20), ("b", 40), ("c", 20)):
+        Image.fromarray(waves(height, 20, height)).save(tmp_path / f"{name}.png")
+    save = Image.Image.save
+
+    def saving(image, *args, **options):
+        if image.height > 100:
+            raise MemoryError
+        save(image, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "save", saving)
+    said = answered(capsys, "predict", run, tmp_path, "--out", tmp_path.parent / f"{tmp_path.name}-out")
+    assert [Path(row["image"]).stem for row in said["predictions"]] == ["a", "c"]
+    (missing,) = said["unreadable"]
+    assert Path(missing["image"]).stem == "b" and missing["reason"] == "its answer does not fit into memory"
+    assert main(["predict", str(run), str(tmp_path / "b.png"), "--out", str(tmp_path / "o" / "p")]) == 2
+
+
+def test_other_faults_of_a_network_stay_faults(vdsr, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(vdsr, "_answer", Scarce(vdsr, RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        vdsr(waves(40, 20, 0))

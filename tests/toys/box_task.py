@@ -50,6 +50,8 @@ class FindBoxes:
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "loss": -1}
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
+    files: ClassVar[None] = None
+    evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
 
     @classmethod
@@ -63,6 +65,9 @@ class FindBoxes:
     def checked(self, data: Dataset) -> Dataset:
         require_targets(data, Boxes, self.name)
         return data
+
+    def least_side(self, recipe: Recipe | None) -> int:
+        return 1
 
     def default_model(self, data: Dataset) -> str:
         return "toy_boxes/resnet20"

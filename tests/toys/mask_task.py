@@ -43,6 +43,8 @@ class CutOut:
     directions: ClassVar[Mapping[str, int]] = {"pixel_accuracy": 1}
     every_class: ClassVar[bool] = False
     scoring: ClassVar[None] = None
+    files: ClassVar[str] = "toy masks"
+    evaluated: ClassVar[None] = None
 
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "CutOut":
@@ -51,6 +53,9 @@ class CutOut:
     def checked(self, data: Dataset) -> Dataset:
         require_targets(data, Mask, self.name)
         return data
+
+    def least_side(self, recipe: Recipe | None) -> int:
+        return 1
 
     def default_model(self, data: Dataset) -> str:
         return "toy_masks/resnet20"

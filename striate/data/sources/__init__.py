@@ -69,8 +69,11 @@ SOURCES: Mapping[str, Source] = {
         instead_of=_ANNOTATED,
     ),
     "yolo": Source(
-        {None: ("striate.data.sources.yolo", "boxes")},
-        "YOLO's text, class and box in parts of the sides, in labels/ beside images/ or beside each picture",
+        {
+            None: ("striate.data.sources.yolo", "boxes"),
+            "segment": ("striate.data.sources.yolo_outlines", "shapes"),
+        },
+        "YOLO's text, class and box or outline in parts of the sides, in labels/ beside images/ or beside each picture",
         instead_of=_ANNOTATED,
     ),
     "voc": Source(

@@ -185,14 +185,18 @@ def boxed(outlines: Sequence[str]) -> list[str]:
 
 
 def taken_of(
-    index: PictureIndex, pictures: Sequence[Annotated], settings: DataSettings, report: Report
+    index: PictureIndex,
+    pictures: Sequence[Annotated],
+    settings: DataSettings,
+    report: Report,
+    missing: Fault = MISSING,
 ) -> list[tuple[Path, Annotated]]:
-    """The pictures that are there and are to be taken."""
+    """The pictures that are there and are to be taken; for others the report has the fault ``missing``."""
     taken: dict[Path, Annotated] = {}
     for picture in pictures:
         path = picture.path
         if path is None:
-            report.add(MISSING, picture.where)
+            report.add(missing, picture.where)
         elif path in taken:
             report.add(TWICE, f"{index.where(path)} in {taken[path].where} and {picture.where}")
         elif picture.objects is not None or settings.unlabelled == "background":

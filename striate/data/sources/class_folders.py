@@ -15,6 +15,7 @@ from striate.data.records import Classes, Dataset, Split
 from striate.data.scan import hash_files
 from striate.data.settings import DataSettings
 from striate.data.sources.assembly import Columns, assemble
+from striate.data.sources.beside_masks import doubted
 from striate.data.sources.folder_tree import Folder, any_picture, walk
 from striate.data.sources.layouts import Tops, splits_and_classes
 from striate.data.targets import class_targets
@@ -129,7 +130,7 @@ def _notices(tree: Folder, tops: Tops) -> list[str]:
     beside = [folder for folder in tree.all_folders() if folder.path in above]
     loose = [path for folder in beside for path in folder.pictures]
     aside = [folder.path for folder in tree.holding if None not in tops and folder not in beside]
-    return not_read(
+    return [sentence for top in tops.values() for sentence in doubted(top)] + not_read(
         tree,
         (empty, "empty class folder", "empty class folders"),
         (loose, "picture beside the class folders", "pictures beside the class folders"),

@@ -1,8 +1,9 @@
 """Names of the classes of masks, and what stands for each in a picture: ``classes.txt`` and its kin.
 
 A line is ``name`` (its index is the line's number, from 0), ``index name``, or ``red green blue name``. What some
-programs write is read as well: ``class_dict.csv`` (name, r, g, b), ``label_colors.txt``, and CVAT's ``labelmap.txt``
-(``name:r,g,b:parts:actions``). A class called "void", or by another of `IGNORED`, is nobody's, as 255 is.
+programs write is read as well: ``class_dict.csv`` (name, r, g, b), ``label_colors.txt``, CVAT's ``labelmap.txt``
+(``name:r,g,b:parts:actions``), and Roboflow's ``_classes.csv`` (Pixel Value, Class). A class called "void", or by
+another of `IGNORED`, is nobody's, as 255 is.
 """
 
 import re
@@ -12,10 +13,11 @@ from pathlib import Path
 
 from striate.base.errors import DataError
 from striate.data.names import counted, listed, printable, quoted, unspaced
+from striate.data.sources.misplaced import refuse_colour_behind, refuse_in_front, refuse_indices_behind
 from striate.data.sources.text_files import read_rows, read_text
 from striate.pictures.geometry import UNKNOWN
 
-FILES = ("classes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt")
+FILES = ("classes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt", "_classes.csv")
 IGNORED = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled"})
 """Names, as `unspaced` has them, of what is not counted."""
 
@@ -55,7 +57,8 @@ def read_table(path: Path, where: str) -> ClassTable:
     """The classes that a file names.
 
     Raises:
-        DataError: a line that is none of these, a name, index or colour twice, no class, or more than 255.
+        DataError: a line that is none of these, numbers behind names (`misplaced`), a name, index or colour twice, no
+            class, or more than 255.
     """
     rows = list(_READERS.get(path.name, _lines)(read_text(path, where), where))
     coloured = [row for row in rows if row.coloured]
@@ -88,8 +91,8 @@ def _refuse_repeated(rows: Sequence[_Row], coloured: bool) -> None:
         if other is not row:
             what = f"the colour {shown(row.value)}" if coloured else f"the index {row.value}"
             raise DataError(
-                f"{row.where}: {what} is {quoted(row.name)}'s and, in {other.where}, {quoted(other.name)}'s; a name "
-                "without an index has the number of its line, from 0"
+                f"{row.where}: {what} belongs to {quoted(row.name)} and, in {other.where}, to {quoted(other.name)}; a "
+                "name without an index has the number of its line, from 0"
             )
 
 
@@ -104,23 +107,28 @@ def shown(colour: int) -> str:
 
 
 def _lines(text: str, where: str) -> Iterator[_Row]:
-    number = -1
+    number, plain = -1, []
     for line, words in enumerate(text.splitlines(), start=1):
         words, place = words.strip(), f"{where}:{line}"
         hexadecimal = _HEX.fullmatch(words)
         if not words or (words.startswith("#") and not hexadecimal):
             continue
         number += 1
+        refuse_in_front(place, words)
         if hexadecimal:
             yield _Row(place, hexadecimal[2].strip(), int(hexadecimal[1], 16), True)
         elif colour := _COLOUR.fullmatch(words):
             yield _Row(place, colour[4].strip(), _colour(colour.groups()[:3], place), True)
         elif index := _INDEX.fullmatch(words):
+            refuse_colour_behind(place, index[2].strip())
             yield _Row(place, index[2].strip(), int(index[1]), False)
         elif re.fullmatch(r"[\d\s,]+", words):
             raise DataError(f"{place}: is {quoted(words)}; expected a class, as 'sky', '3 sky' or '70 130 180 sky'")
         else:
+            refuse_colour_behind(place, words)
+            plain.append((place, words))
             yield _Row(place, words, number, False)
+    refuse_indices_behind(plain)
 
 
 def _dictionary(text: str, where: str) -> Iterator[_Row]:
@@ -136,6 +144,21 @@ def _dictionary(text: str, where: str) -> Iterator[_Row]:
         if len(words) < 4 or not words[0].strip():
             raise DataError(f"{place}: has {counted(len(words), 'column')}; expected name, r, g, b")
         yield _Row(place, words[0].strip(), _colour(words[1:4], place), True)
+
+
+def _pixel_values(text: str, where: str) -> Iterator[_Row]:
+    """``_classes.csv``: a first line that says Pixel Value, Class."""
+    rows = read_rows(text, where, ",")
+    place, head = next(rows, (where, []))
+    if [unspaced(word) for word in head] != ["pixelvalue", "class"]:
+        raise DataError(
+            f"{place}: has the columns {listed([printable(word) for word in head])}; expected Pixel Value, Class"
+        )
+    for place, words in rows:
+        value, name = (words[0].strip(), words[1].strip()) if len(words) == 2 else ("", "")
+        if not name or not (value.isascii() and value.isdecimal()) or len(value) > 5:
+            raise DataError(f"{place}: is {quoted(','.join(words))}; expected a pixel's value and a class, as '3, sky'")
+        yield _Row(place, name, int(value), False)
 
 
 def _labelmap(text: str, where: str) -> Iterator[_Row]:
@@ -155,4 +178,4 @@ def _colour(words: Sequence[str], place: str) -> int:
     return numbers[0] << 16 | numbers[1] << 8 | numbers[2]
 
 
-_READERS = {"class_dict.csv": _dictionary, "labelmap.txt": _labelmap}
+_READERS = {"class_dict.csv": _dictionary, "labelmap.txt": _labelmap, "_classes.csv": _pixel_values}

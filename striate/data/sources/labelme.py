@@ -7,6 +7,7 @@ import base64
 import binascii
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,15 @@ from striate.data.names import counted, printable, quoted
 from striate.data.records import Dataset
 from striate.data.settings import DataSettings
 from striate.data.sources.boxes import Annotated, Annotation
+from striate.data.sources.faults import Fault
 from striate.data.sources.picture_index import PictureIndex, glimpse, start_of
 from striate.data.sources.shapes import circle, runs_in, shapes_dataset, sides_of, undrawn
 from striate.data.sources.text_files import number, read_json
+
+_ALONE = Fault(
+    "annotation has no picture beside it", "annotations have no pictures beside them", "put the pictures there"
+)
+_EMBEDDED = replace(_ALONE, mend=f"{_ALONE.mend}, as files; those within the JSON (imageData) are not read")
 
 _LINES = ("line", "linestrip", "point", "points")
 
@@ -47,14 +54,17 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     if not files:
         raise DataError(f"{printable(path)} holds no JSON file; Labelme has one for each picture")
     lines: list[str] = []
-    pictures = [_picture(index, file, lines) for file in files]
+    embedded: list[str] = []
+    pictures = [_picture(index, file, lines, embedded) for file in files]
     if path.is_dir():
         named = {picture.path for picture in pictures}
         pictures += [Annotated(each, index.where(each), None) for each in index.pictures if each not in named]
-    return shapes_dataset(index, "labelme", pictures, None, settings, workers, notices=undrawn(lines))
+    missing = _EMBEDDED if embedded else _ALONE
+    return shapes_dataset(index, "labelme", pictures, None, settings, workers, notices=undrawn(lines), missing=missing)
 
 
-def _picture(index: PictureIndex, file: Path, lines: list[str]) -> Annotated:
+def _picture(index: PictureIndex, file: Path, lines: list[str], embedded: list[str]) -> Annotated:
+    """What a file says; places of lines, and of pictures that the file alone has, are added to the lists."""
     where = index.where(file)
     content = read_json(file, where)
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
@@ -87,7 +97,10 @@ def _picture(index: PictureIndex, file: Path, lines: list[str]) -> Annotated:
                     continue
                 groups[group] = outline
         objects.append(Annotation(place, label.strip(), (0.0, 0.0, 0.0, 0.0), outline=outline))
-    return Annotated(path, where if path else index.missing(where, str(name)), objects, size)
+    if path is None:
+        embedded += [where] * bool(content.get("imageData"))
+        where = index.missing(where, name if isinstance(name, str) and name else file.stem)
+    return Annotated(path, where, objects, size)
 
 
 def _points(found: object, place: str) -> list[list[float]]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from striate.base.errors import DataError
 from striate.data.names import listed, printable
 from striate.data.records import Split
+from striate.data.sources.beside_masks import refuse_masks
 from striate.data.sources.folder_tree import Folder
 
 Tops = dict[Split | None, Folder]
@@ -27,8 +28,6 @@ _WORDS: dict[str, Split | None] = {
 _FILLING = "sets?|data|dataset|images?|imgs?|pictures?|photos?|splits?|folder"
 _GLUED = re.compile(f"({'|'.join(_WORDS)})({_FILLING})")  # trainset
 _MEANINGLESS = re.compile(rf"{_FILLING}|\d+")
-PICTURE_WORDS = {"image", "images", "imgs", "pictures", "photos", "inputs"}
-MASK_WORDS = {"mask", "masks", "label", "labels", "annotations", "gt", "groundtruth", "segmentation", "segmentations"}
 _UNLABELLED = re.compile("pred|unlabel", re.IGNORECASE)
 
 
@@ -47,9 +46,9 @@ def splits_and_classes(tree: Folder) -> Tops:
     _refuse_repeated(tree, others)
     vehicles = others and all(folder.name.lower() == "train" and folder.pictures for folder in splits)
     if vehicles or not splits:
+        refuse_masks(tree, _as_classes(tree))
         _refuse_one_too_high(tree)
         _refuse_alike(tree)
-        _refuse_masks(tree)
         return {None: tree}
     if others:
         raise DataError(_mixed(tree, splits, others, named))
@@ -60,13 +59,15 @@ def splits_and_classes(tree: Folder) -> Tops:
                 f"{printable(other.path)} and {printable(folder.path)} both mean the split {named[folder.name]}; keep "
                 f"one of them, or {_as_classes(tree)} if they are classes"
             )
+    for folder in tops.values():
+        refuse_masks(folder, _as_classes(folder))
     tops = {split: _unwrapped(folder, splits) for split, folder in tops.items()}
     if flat := [folder for folder in tops.values() if not folder.holding]:
         raise DataError(_flat(tree, list(tops.values()), flat[-1]))
+    for folder in tops.values():
+        refuse_masks(folder, _as_classes(folder))
     if len(tops) == 1:
         _refuse_one_too_high(next(iter(tops.values())), within=tree)
-    for folder in tops.values():
-        _refuse_masks(folder)
     return tops
 
 
@@ -151,17 +152,6 @@ def _refuse_alike(tree: Folder) -> None:
         f"{root}: its folders ({_names(tree)}) all hold the same folders ({_listed(common)}), so they are {what}; or "
         f"{_as_classes(tree)} if each of them is a class"
     )
-
-
-def _refuse_masks(folder: Folder) -> None:
-    """Refuse pictures beside their masks, which are no two classes."""
-    names = {child.name.lower() for child in folder.holding}
-    if len(names) == 2 and names & PICTURE_WORDS and names & MASK_WORDS:
-        raise DataError(
-            f"{printable(folder.path)} holds pictures beside what reads as their masks ({_names(folder)}); these are "
-            "data for segmentation (--format masks), and no classes; or "
-            f"{_as_classes(folder)} if each of them is one"
-        )
 
 
 def _innermost(folder: Folder) -> Folder:

@@ -43,8 +43,8 @@ SEVERAL = Fault(
 )
 UNREADABLE = Fault("mask cannot be read", "masks cannot be read", "write such masks again, as PNG")
 LOSSY = Fault(
-    "mask is a JPEG, whose compression changes values",
-    "masks are JPEGs, whose compression changes values",
+    "mask is compressed with loss, which changes values",
+    "masks are compressed with loss, which changes values",
     "save masks as PNG, from what they were made of",
 )
 RESIZED = Fault(
@@ -55,7 +55,7 @@ RESIZED = Fault(
 SEE_THROUGH = Fault("mask has pixels that are not opaque", "masks have pixels that are not opaque", "", "taken as such")
 TURNED = Fault("mask was turned upright", "masks were turned upright", "", "as their EXIF says")
 GREY = Fault("mask is stored in colours", "masks are stored in colours", "", "all of them grey, taken for grey values")
-VOID = Fault("mask has no pixel of any class", "masks have no pixel of any class", "", "so nothing is learnt from them")
+VOID = Fault("mask has no pixel of any class", "masks have no pixel of any class", "", "of which nothing counts")
 _REMARKS = ((SEE_THROUGH, "see_through"), (TURNED, "turned"))
 
 
@@ -69,13 +69,16 @@ def masks_dataset(
     *,
     nameless: Sequence[str] = (),
     notices: Sequence[str] = (),
+    hint: str = "",
 ) -> Dataset:
     """The data set of pictures and their masks; ``nameless`` is as in `meaning_of`.
+
+    ``hint`` is said where pictures have no masks.
 
     Raises:
         DataError: something contradicts itself or the pictures, and ``settings`` do not mend it; names what and where.
     """
-    report = Report()
+    report = Report(hints={WITHOUT_MASK: hint} if hint else {})
 
     def where(path: Path) -> str:
         return printable(path.relative_to(root))
@@ -96,9 +99,9 @@ def masks_dataset(
         raise DataError(f"{printable(root)}: {error}") from None
     report.refuse(root)
     if len(meaning.names) < 2:
-        who = table.where if table else "masks"
+        who = f"{table.where} has" if table else "masks have"
         raise DataError(
-            f"{printable(root)}: {who} has one class alone, {meaning.names[0]!r}; name what is not it as well, as "
+            f"{printable(root)}: {who} one class alone, {meaning.names[0]!r}; name what is not it as well, as "
             "'background'"
         )
     hashes = hash_files([*pictures, *masks], root=root, workers=workers)
@@ -140,7 +143,7 @@ def _sound(
         if not isinstance(found, MaskFacts):
             report.add(UNREADABLE, f"{where} ({found.reason})")
         elif found.lossy:
-            report.add(LOSSY, where)
+            report.add(LOSSY, f"{where} ({found.lossy})")
         elif size and size != (found.height, found.width):
             report.add(RESIZED, f"{where} ({found.width} x {found.height}, and the picture {size[1]} x {size[0]})")
         else:
@@ -171,5 +174,5 @@ def _on_classes(
     left = 1 - sum(sum((target.areas or {}).values()) for target in targets) / max(1, pixels)
     called = f" (255, {', '.join(ignored)})" if ignored else " (255)"
     notices = [f"{left:.1%} of all pixels are nobody's{called} and not counted"] * bool(left > 0)
-    what = counted(len(absent), "class", "classes")
-    return notices + [f"no mask has a pixel of {what}: {listed([*map(printable, absent)])}"] * bool(absent)
+    what = counted(len(absent), "class has", "classes have")
+    return notices + [f"{what} no pixel in any mask: {listed([*map(printable, absent)])}"] * bool(absent)

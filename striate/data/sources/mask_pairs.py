@@ -7,17 +7,32 @@ pictures and have the suffix.
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from striate.data.names import composed, printable
 from striate.data.records import Split
+from striate.data.sources.beside_masks import MASK_WORDS, PICTURE_WORDS
 from striate.data.sources.folder_tree import Folder, any_picture, glimpsed, is_picture
-from striate.data.sources.layouts import MASK_WORDS, PICTURE_WORDS, split_names
+from striate.data.sources.layouts import split_names
 
 SUFFIXES = ("_gt", "_mask", "_label")
 """What a mask's name may have behind its picture's, where nothing else is said."""
+
+_PUBLISHED = {
+    "701_StillsRaw_full": False,  # CamVid's
+    "LabeledApproved_full": True,
+    "leftImg8bit": False,  # Cityscapes'
+    "gtFine": True,
+    "gtCoarse": True,
+}
+"""Folders of data sets that many have, and whether they are of masks."""
+
+TRAIN_IDS, IDS = "_labelTrainIds", "_labelIds"  # of Cityscapes, where a picture has several masks
+_FIRST = "_leftImg8bit"  # what its pictures have behind their names
+_TOLD = re.compile(r"[-_. ][A-Za-z]\w*")  # what is proposed as a suffix
 
 _MASKS_BEHIND = re.compile(r"(.+?)(?:annot|[-_ ](?:masks?|labels?|annotations?|annot|gt))", re.IGNORECASE)
 _PICTURES_BEHIND = re.compile(r"(.+?)[-_ ](?:images?|imgs?|pictures|photos)", re.IGNORECASE)
@@ -45,6 +60,8 @@ def role(name: str) -> tuple[bool, str]:
         >>> role("masks"), role("trainannot"), role("train_images"), role("train")
         ((True, ''), (True, 'train'), (False, 'train'), (False, 'train'))
     """
+    if name in _PUBLISHED:
+        return _PUBLISHED[name], ""
     if name.lower() in MASK_WORDS | PICTURE_WORDS:
         return name.lower() in MASK_WORDS, ""
     for of_masks, pattern in ((True, _MASKS_BEHIND), (False, _PICTURES_BEHIND)):
@@ -68,7 +85,7 @@ def pairs_in(tree: Folder, suffix: str | None) -> Pairs:
     pictures: dict[_Key, list[Path]] = {}
     for path in paths:
         if path not in of_masks:
-            pictures.setdefault((keys[path], composed(path.stem)), []).append(path)
+            pictures.setdefault((keys[path], _stem(path, tree)), []).append(path)
     partners: dict[_Key, list[Path]] = {}
     for path in masks:
         name = composed(path.stem)
@@ -89,6 +106,28 @@ def pairs_in(tree: Folder, suffix: str | None) -> Pairs:
             found.pairs.append((same[0], several[0]))
             found.splits.append(next((splits[part] for part in key[0] if part in splits), None))
     return found
+
+
+def proposed_suffix(tree: Folder, pairs: Pairs) -> str | None:
+    """What the masks without pictures have behind the names of pictures without masks; None if that is not one thing.
+
+    Where none reads as a mask, they are among the pictures.
+    """
+    stems = {_stem(path, tree) for path in pairs.without_mask}
+    found = Counter[str]()
+    for path in pairs.without_picture or pairs.without_mask:
+        name = composed(path.stem)
+        cut = next((cut for cut in range(len(name) - 1, 0, -1) if name[:cut] in stems), len(name))
+        found[name[cut:]] += 1
+    told = [suffix for suffix, count in found.items() if _TOLD.fullmatch(suffix) and 2 * count >= len(stems)]
+    several = [suffix for ids in (TRAIN_IDS, IDS) for suffix in told if suffix.endswith(ids)]
+    return several[0] if several else told[0] if len(told) == 1 else None
+
+
+def _stem(path: Path, tree: Folder) -> str:
+    """What a picture is called, as its masks have it."""
+    stem = composed(path.stem)
+    return stem.removesuffix(_FIRST) if _FIRST[1:] in path.relative_to(tree.path).parts[:-1] else stem
 
 
 def _bare(path: Path, suffixes: Sequence[str], stems: Set[tuple[Path, str]]) -> bool:
@@ -113,7 +152,8 @@ def _side_by_side(folders: Sequence[Path]) -> bool:
 
 
 def _in_one_folder(names: Sequence[str]) -> bool:
-    """At least half of the pictures have a mask beside them."""
+    """At least half of the pictures have a mask beside them, or all by CamVid's suffix, which is then asked for."""
     stems = {composed(os.path.splitext(name)[0]) for name in names if is_picture(name)}  # noqa: PTH122 (many)
     masked = {stem for stem in stems for each in SUFFIXES if f"{stem}{each}" in stems}
-    return 0 < len(stems) <= 3 * len(masked)
+    left = {stem for stem in stems if f"{stem}_L" in stems}
+    return 0 < len(stems) <= max(3 * len(masked), 2 * len(left))

@@ -33,7 +33,7 @@ UNLISTED = Fault(
 OUTSIDE = Fault(
     "mask has values outside the classes",
     "masks have values outside the classes",
-    f"{{table}} names {{classes}}, and 255 is nobody's; name the others there, or, {_SMOOTHED}",
+    f"{{table}} names {{classes}}; name the others there, or, {_SMOOTHED}",
 )
 PALETTES = Fault(
     "mask has another palette",
@@ -93,12 +93,19 @@ def meaning_of(
     strange_values = sorted(set(values) - known)
     if strange_values and _are_levels(values) and 2 * len(strange_values) > len(set(values) - {UNKNOWN}):
         raise DataError(_levels(sorted(set(values) - {UNKNOWN}), table))
-    most = f"{table.values[0]} to {table.values[-1]}" if len(table.values) > 1 else f"{table.values[0]} alone"
-    fault = replace(OUTSIDE, mend=OUTSIDE.mend.format(table=table.where, classes=most))
+    fault = replace(OUTSIDE, mend=OUTSIDE.mend.format(table=table.where, classes=_named(table.values)))
     for name, each in masks.items():
         if outside := {value: count for value, count in each.by_value().items() if value not in known}:
             report.add(fault, f"{name} ({_pixels({str(value): count for value, count in outside.items()})})")
     return Meaning(table.names, table.values, False)
+
+
+def _named(values: Sequence[int]) -> str:
+    """The values of a table, in order: ``0 to 11``, ``0, 5, 9``; and that 255 is nobody's, where no class has it."""
+    whole = len(values) > 1 and values[-1] - values[0] == len(values) - 1
+    said = f"{values[0]} to {values[-1]}" if whole else listed([str(value) for value in values], most=_SHOWN)
+    said = f"{said} alone" if len(values) == 1 else said
+    return said if UNKNOWN in values else f"{said}, and {UNKNOWN} is nobody's"
 
 
 def _pixels(counts: Mapping[str, int]) -> str:

@@ -13,7 +13,13 @@ from striate.data.sources.class_table import FILES, ClassTable, read_table
 from striate.data.sources.folder_tree import Folder, walk
 from striate.data.sources.layouts import split_names
 from striate.data.sources.mask_dataset import masks_dataset
-from striate.data.sources.mask_pairs import looks_like_pairs, pairs_in
+from striate.data.sources.mask_pairs import IDS, TRAIN_IDS, Pairs, looks_like_pairs, pairs_in, proposed_suffix
+
+CITYSCAPES = (
+    *("road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation"),
+    *("terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle"),
+)
+"""What the values of its masks for training mean, which no file beside them says."""
 
 
 def recognises(path: Path) -> bool:
@@ -31,8 +37,25 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
         raise DataError(f"{printable(path)} is a file; data with masks are a folder, with images/ and masks/ in it")
     tree = walk(path)
     table, notices = table_in(tree)
-    pairs = pairs_in(tree, settings.mask_suffix)
-    return masks_dataset(path, "masks", pairs, table, settings, workers, notices=notices)
+    pairs = pairs_in(tree, suffix := settings.mask_suffix)
+    hint = _hint(tree, pairs) if suffix is None and not pairs.pairs else ""
+    nameless = CITYSCAPES if suffix and suffix.endswith(TRAIN_IDS) else ()
+    return masks_dataset(path, "masks", pairs, table, settings, workers, nameless=nameless, notices=notices, hint=hint)
+
+
+def _hint(tree: Folder, pairs: Pairs) -> str:
+    """What is said where a suffix finds masks that were not found; of Cityscapes, which of its masks mean what."""
+    suffix = proposed_suffix(tree, pairs)
+    if not suffix or not (found := pairs_in(tree, suffix).pairs):
+        return ""
+    said = f"--mask-suffix {printable(suffix)} finds {counted(len(found), 'mask')}"
+    if suffix.endswith(TRAIN_IDS):
+        return f"these are Cityscapes' folders: {said} of the 19 classes that are counted"
+    if suffix.endswith(IDS):
+        of_classes = f"{suffix.removesuffix(IDS)}{TRAIN_IDS}"
+        said = f"these are Cityscapes' folders: {said} of all labels, by number; of the 19 classes that are counted"
+        return f"{said} its scripts write others, which --mask-suffix {printable(of_classes)} finds"
+    return said
 
 
 def table_in(tree: Folder) -> tuple[ClassTable | None, list[str]]:

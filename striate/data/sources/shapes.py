@@ -17,7 +17,7 @@ from striate.data.names import counted, listed, printable, unspaced
 from striate.data.records import Classes, Dataset
 from striate.data.scan import picture_sizes
 from striate.data.settings import DataSettings
-from striate.data.sources.boxes import Annotated, Annotation, annotated_dataset, names_of, resized, taken_of
+from striate.data.sources.boxes import MISSING, Annotated, Annotation, annotated_dataset, names_of, resized, taken_of
 from striate.data.sources.class_table import IGNORED
 from striate.data.sources.faults import Fault, Report
 from striate.data.sources.picture_index import PictureIndex
@@ -39,6 +39,11 @@ OUTSIDE = Fault(
     "correct the annotation, or cut what is outside with --clip",
     "cut at the border",
 )
+FAR = Fault(
+    "shape lies far out of its picture",
+    "shapes lie far out of their pictures",
+    "correct the annotation, or remove it; such ones are not cut",
+)
 RUNS = Fault(
     "run-length mask does not fit its picture",
     "run-length masks do not fit their pictures",
@@ -59,22 +64,32 @@ def shapes_dataset(
     workers: int,
     *,
     notices: Sequence[str] = (),
+    relative: bool = False,
+    missing: Fault = MISSING,
 ) -> Dataset:
     """The data set of pictures with shapes; without ``names`` the classes are the labels' names, sorted.
 
     An annotation's outline is a list of polygons, or an object with size and counts, as COCO's JSON has them.
+    ``relative`` says that points are in parts of width and height, ``missing`` what annotations without pictures are.
 
     Raises:
         DataError: something contradicts itself or the pictures and ``settings`` do not mend it; names what and where.
     """
     report = Report()
-    taken = taken_of(index, pictures, settings, report)
+    taken = taken_of(index, pictures, settings, report, missing)
     paths = [path for path, _ in taken]
     sizes = picture_sizes(paths, root=index.root, workers=workers)
     given = names if names is not None else names_of([each for _, each in taken], report)
-    classes, numbers, ground = _classes(index.root, given, settings)
+    try:
+        classes, numbers, ground = _classes(index.root, given, settings)
+    except DataError:
+        report.refuse(index.root)  # what is missing may have the other classes
+        raise
     keys: Mapping[int | str, int] = dict(enumerate(numbers)) | dict(zip(given, numbers, strict=True))
-    drawn = [_drawn(each, size, keys, ground, settings, report) for (_, each), size in zip(taken, sizes, strict=True)]
+    drawn = [
+        _drawn(each, size, keys, ground, settings, report, relative=relative)
+        for (_, each), size in zip(taken, sizes, strict=True)
+    ]
     report.refuse(index.root)
     if not any(mask.shapes for mask in drawn):
         raise DataError(f"{printable(index.root)} has no shape in any of {counted(len(paths), 'picture')}")
@@ -104,9 +119,11 @@ def _classes(root: Path, given: Sequence[str], settings: DataSettings) -> tuple[
     if len(classes) > UNKNOWN:
         raise DataError(f"{printable(root)} has {len(classes)} classes; masks have {UNKNOWN} at most")
     if len(classes) < 2:
+        way = "draw another, or let what no shape covers be the background"
+        way = "draw shapes of another" if ground == 0 else way
         raise DataError(
             f"{printable(root)} has one class alone, {', '.join(classes) or 'nobody'}, where it is told from nothing; "
-            "draw another, or let what no shape covers be the background"
+            f"{way}"
         )
     return tuple(classes), numbers, ground
 
@@ -124,18 +141,23 @@ def _drawn(
     ground: int,
     settings: DataSettings,
     report: Report,
+    *,
+    relative: bool,
 ) -> DrawnMask:
     """What the picture's annotations draw; ``size`` is the picture's own, None if it cannot be read."""
     height, width = size or picture.size or (1, 1)  # that it cannot be read is for others to say
     shapes = []
     for each in () if resized(picture, size, report) else picture.objects or ():
-        shape = _shape(each, UNKNOWN if each.crowd else numbers[each.label], (height, width), settings, report)
+        index = UNKNOWN if each.crowd else numbers[each.label]
+        shape = _shape(each, index, (height, width), settings, report, relative=relative)
         if shape is not None:
             shapes.append(shape)
     return DrawnMask(picture.where, height, width, tuple(shapes), ground)
 
 
-def _shape(each: Annotation, index: int, size: tuple[int, int], settings: DataSettings, report: Report) -> Shape | None:
+def _shape(
+    each: Annotation, index: int, size: tuple[int, int], settings: DataSettings, report: Report, *, relative: bool
+) -> Shape | None:
     """The shape of one annotation; None where it has a fault."""
     layer = BENEATH if each.crowd else each.layer
     if isinstance(each.outline, dict):
@@ -150,14 +172,15 @@ def _shape(each: Annotation, index: int, size: tuple[int, int], settings: DataSe
     if not each.outline:
         report.add(SHAPELESS, each.where)
         return None
-    polygons = tuple(np.array(polygon, dtype=np.float64) for polygon in each.outline)
     border = np.array(size[::-1], dtype=np.float64)
+    scale = border if relative else 1.0
+    polygons = tuple((np.array(polygon, dtype=np.float64).reshape(-1, 2) * scale).ravel() for polygon in each.outline)
     points = np.concatenate(polygons).reshape(-1, 2)
     low, high = points.min(axis=0), points.max(axis=0)
     if (low < -_BEYOND).any() or (high > border + _BEYOND).any():
         far = bool((np.abs(points) > _FAR * (border + 1)).any())
         where = f"{each.where} ({low[0]:g}, {low[1]:g} to {high[0]:g}, {high[1]:g} in {size[1]} x {size[0]})"
-        report.add(OUTSIDE, where, mended=settings.clip and not far)
+        report.add(FAR if far else OUTSIDE, where, mended=settings.clip and not far)
         if far or not settings.clip:
             return None
     return Shape(index, polygons, layer=layer)

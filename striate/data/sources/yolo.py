@@ -3,8 +3,8 @@
 The file of ``images/a.jpg`` is ``labels/a.txt``, or ``a.txt`` beside it; classes count from 0, and their names stand in
 a YAML file, or one a line in ``classes.txt``. Splits are those of the YAML file, of darknet's ``obj.data``, or of lists
 of pictures that are called so. A picture with an empty file has no objects. A line of more points is an
-outline (``class x y x y ...``), which is taken for the box around it; but where the YAML file has ``kpt_shape``, points
-follow the box, and are passed over.
+outline (``class x y x y ...``), which is taken for the box around it (`yolo_outlines` draws it); but where the YAML
+file has ``kpt_shape``, points follow the box, and are passed over.
 """
 
 import re
@@ -49,8 +49,28 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     """Read the pictures of a folder, or those that its YAML file (``path`` may be that itself) lists, and their texts.
 
     Raises:
-        DataError: no list of classes, or two that differ; a line that is not as the format has it; a text without a
-            picture or of two, and what `boxes_dataset` refuses.
+        DataError: as `annotated`, and what `boxes_dataset` refuses.
+    """
+    outlines: list[str] = []
+    index, pictures, names, more = annotated(path, outlines)
+    notices = [*boxed(outlines), *more]
+    if outlines and len(outlines) == sum(len(each.objects or ()) for each in pictures):
+        notices[0] += "; --task segment learns the outlines themselves"
+    return boxes_dataset(
+        index, "yolo", pictures, Classes(names), settings, workers, notices=notices, tolerance=ROUNDING, relative=True
+    )
+
+
+def annotated(
+    path: Path, outlines: list[str], *, drawn: bool = False
+) -> tuple[PictureIndex, list[Annotated], tuple[str, ...], list[str]]:
+    """The pictures and what is said of them, the classes, and notices; places of outlines are added to ``outlines``.
+
+    Where they are to be ``drawn``, annotations have them, in parts of the sides.
+
+    Raises:
+        DataError: no list of classes, or two that differ; a line that is not as the format has it; a text of two
+            pictures.
     """
     index, config = _opened(path)
     there = index.files(".txt")
@@ -65,7 +85,6 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
     names = _names(index, said)
     members = _members(index, next((each.parts for each in said if each.parts), {}))
     pictures: list[Annotated] = []
-    outlines: list[str] = []
     keypoints = config.keypoints if config else 0
     owners: dict[Path, Path] = {}
     for picture in index.pictures:
@@ -79,16 +98,14 @@ def read(path: Path, settings: DataSettings, workers: int) -> Dataset:
                 f"{index.where(file)} is the text of two pictures, {index.where(other)} and {index.where(picture)}, "
                 "which differ in their suffix alone; rename one, and give it a text of its own, or remove it"
             )
-        objects = None if file is None else list(_objects(index.where(file), file, names, keypoints, outlines))
+        objects = None if file is None else list(_objects(index.where(file), file, names, keypoints, outlines, drawn))
         where = index.where(file or picture)
         pictures.append(Annotated(picture, where, objects, split=members[picture]))
     pictures += [Annotated(None, index.where(file), []) for file in sorted(texts)]
-    notices = [*boxed(outlines), *passed_over(index, pictures)]
+    notices = passed_over(index, pictures)
     if config and keypoints:
         notices.append(f"keypoints passed over, the boxes before them taken (kpt_shape in {config.where})")
-    return boxes_dataset(
-        index, "yolo", pictures, Classes(names), settings, workers, notices=notices, tolerance=ROUNDING, relative=True
-    )
+    return index, pictures, names, notices
 
 
 def _places(index: PictureIndex, picture: Path) -> Iterator[Path]:
@@ -168,7 +185,7 @@ def _listed(index: PictureIndex, where: str, place: Path) -> Iterator[Path]:
 
 
 def _objects(
-    where: str, file: Path, names: tuple[str, ...], keypoints: int, outlines: list[str]
+    where: str, file: Path, names: tuple[str, ...], keypoints: int, outlines: list[str], drawn: bool
 ) -> Iterator[Annotation]:
     """The objects of a text; places of outlines are added to ``outlines``."""
     for line, text in enumerate(read_text(file, where).splitlines(), start=1):
@@ -183,7 +200,10 @@ def _objects(
         words = words[:5] if keypoints else words
         if len(words) < 5 or len(words) == 6 or (len(words) > 5 and len(words) % 2 == 0):
             hint = " (the sixth may be a score: these would be answers of a network)" if len(words) == 6 else ""
-            raise DataError(f"{place}: has {counted(len(words), 'word')}{hint}; expected a class and four numbers")
+            more = ", or x and y by turns" if len(words) > 6 else ""
+            raise DataError(
+                f"{place}: has {counted(len(words), 'word')}{hint}; expected a class and four numbers{more}"
+            )
         if not (words[0].isascii() and words[0].isdecimal()):
             raise DataError(f"{place}: class {quoted(words[0])} is no whole number; expected 0 to {len(names) - 1}")
         if len(words[0]) > 9 or int(words[0]) >= len(names):
@@ -196,10 +216,12 @@ def _objects(
             raise DataError(
                 f"{place}: {far[0]:g} is no part of a picture's side; expected numbers from 0 to 1, no pixels"
             )
+        outline = None
         if len(numbers) == 4:
             x, y, width, height = numbers
             box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         else:
             outlines.append(place)
+            outline = [numbers] if drawn else None
             box = (min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2]))
-        yield Annotation(place, int(words[0]), box)
+        yield Annotation(place, int(words[0]), box, outline=outline)

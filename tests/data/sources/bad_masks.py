@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from striate.data.settings import DataSettings
 from tests.data.sources.annotated import picture
-from tests.data.sources.masked import mask, pairs, rows
+from tests.data.sources.masked import mask, pairs, rows, wide_png
 
 Write = Callable[[Path], Any]
 
@@ -127,7 +127,27 @@ REFUSED: dict[str, tuple[Write, str]] = {
     "cut": (beside(masks(rows(0, 1)), cut), "masks/0.png (it is truncated, its end is missing"),
     "jpeg": (
         instead("0.jpg", another("masks/0.jpg", rows(0, 1))),
-        "1 mask is a JPEG, whose compression changes values: masks/0.jpg; save masks as PNG",
+        "1 mask is compressed with loss, which changes values: masks/0.jpg (JPEG); save masks as PNG",
+    ),
+    "lossy webp": (
+        instead("0.webp", saved("masks/0.webp", colours(SKY, ROAD), quality=50)),
+        "1 mask is compressed with loss, which changes values: masks/0.webp (lossy WebP); save masks as PNG",
+    ),
+    "lossy jpeg 2000": (
+        instead("0.jp2", saved("masks/0.jp2", rows(0, 1), irreversible=True)),
+        "masks/0.jp2 (lossy JPEG 2000); save masks as PNG",
+    ),
+    "jpeg within tiff": (
+        instead("0.tif", saved("masks/0.tif", rows(0, 1), compression="jpeg")),
+        "masks/0.tif (JPEG in TIFF); save masks as PNG",
+    ),
+    "colours of 16 bits": (
+        instead("0.png", raw("masks/0.png", wide_png(2, rows(0, 1)[..., None].repeat(3, axis=2)))),
+        "1 mask cannot be read: masks/0.png (it has several bands of 16 bits, where a mask has one of 16 bits",
+    ),
+    "grey of 16 bits with alpha": (
+        instead("0.png", raw("masks/0.png", wide_png(4, np.dstack([rows(0, 1), rows(1, 1)])))),
+        "masks/0.png (it has several bands of 16 bits, where a mask has one of 16 bits, or bands of 8)",
     ),
     "pages": (beside(masks(rows(0, 1)), animated), "masks/0.tif (it has 2 pages or frames, where a mask has one)"),
     "floats": (
@@ -170,7 +190,10 @@ REFUSED: dict[str, tuple[Write, str]] = {
     ),
     "not named": (
         masks(rows(0, 1, 2, 3), classes="0 sky\n1 road\n3 car\n"),
-        "1 mask has values outside the classes: masks/0.png (2 in 50 pixels)",
+        (
+            "1 mask has values outside the classes: masks/0.png (2 in 50 pixels); classes.txt names 0, 1, 3, and 255 "
+            "is nobody's; name the others there"
+        ),
     ),
     "smooth edges": (
         masks(smooth_circle("L", 0, 1), smooth_circle("L", 0, 255)),
@@ -185,7 +208,7 @@ REFUSED: dict[str, tuple[Write, str]] = {
         "masks have 200 different values or more; there may be 255 classes",
     ),
     "nobody's": (masks(rows(255), classes=None), "masks have the value 255 alone, which is nobody's"),
-    "one class": (masks(rows(0), classes=None), "masks has one class alone, '0'; name what is not it as well"),
+    "one class": (masks(rows(0), classes=None), "masks have one class alone, '0'; name what is not it as well"),
     # Colours
     "colours without a table": (
         masks(colours(SKY, ROAD)),
@@ -220,12 +243,12 @@ REFUSED: dict[str, tuple[Write, str]] = {
     # classes.txt
     "index twice": (
         masks(rows(0, 1), classes="sky\nroad\n1 car\n"),
-        "classes.txt:3: the index 1 is 'car''s and, in classes.txt:2, 'road''s; a name without an index has the number",
+        "classes.txt:3: the index 1 belongs to 'car' and, in classes.txt:2, to 'road'; a name without an index has the",
     ),
     "name twice": (masks(rows(0, 1), classes="sky\nSky\n"), "classes.txt:2: 'Sky' is in classes.txt:1, too"),
     "colour twice": (
         masks(colours(SKY, ROAD), classes=f"{SKY_ROAD}135 206 235 sea\n"),
-        "classes.txt:3: the colour 135 206 235 is 'sea''s and, in classes.txt:1, 'sky''s",
+        "classes.txt:3: the colour 135 206 235 belongs to 'sea' and, in classes.txt:1, to 'sky'",
     ),
     "colours for some": (
         masks(colours(SKY, ROAD), classes=f"{SKY_ROAD}sea\n"),
@@ -296,12 +319,12 @@ ACCEPTED: dict[str, tuple[Write, DataSettings, str]] = {
     "all void": (
         masks(rows(0, 1), rows(255)),
         DataSettings(),
-        "1 mask has no pixel of any class, so nothing is learnt from them: masks/1.png",
+        "1 mask has no pixel of any class, of which nothing counts: masks/1.png",
     ),
     "a class that nowhere is": (
         masks(rows(0, 1), classes="sky\nroad\ncar\n"),
         DataSettings(),
-        "no mask has a pixel of 1 class: car",
+        "1 class has no pixel in any mask: car",
     ),
     "pictures without masks": (
         beside(masks(rows(0, 1)), more_pictures("images/b.png")),

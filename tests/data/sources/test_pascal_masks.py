@@ -8,7 +8,7 @@ from striate.data import open_data
 from striate.data.settings import DataSettings
 from striate.data.sources.pascal_masks import NAMES
 from tests.data.sources.annotated import picture, voc, voc_object
-from tests.data.sources.masked import mask, rows
+from tests.data.sources.masked import drawn, mask, rows
 
 # The beginning of the palette that the VOC development kit has.
 PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, 0, 0, 128, 128, 0, 128, 0, 128, 128, 128, 128, 128]
@@ -45,6 +45,21 @@ def test_classes_are_vocs_and_lists_are_splits(tmp_path):
     ]
     assert data.records[0].target.indices()[0, ::5].tolist() == [0, 15, 20, 255]
     assert "passed over 1 picture that no list names: JPEGImages/d.jpg" in data.notices
+
+
+def test_masks_are_those_that_were_drawn(tmp_path):
+    """Objects with the border around them that is nobody's, two of one class beside each other."""
+    hand = {
+        "a": drawn("........ .888.000 .888.... .888.88. .....88. 000..88."),
+        "b": drawn("00000000 0...0000 0.5..... 0.5.999. 0...999. 00......"),
+    }
+    for name, values in hand.items():
+        picture(tmp_path / "JPEGImages" / f"{name}.jpg", 8, 6, seed=ord(name))
+        mask(tmp_path / "SegmentationClass" / f"{name}.png", values, palette=PALETTE)
+    records = open_data(tmp_path).records
+    assert {record.name: record.target.indices().tolist() for record in records} == {
+        f"JPEGImages/{name}.jpg": values.tolist() for name, values in hand.items()
+    }
 
 
 def test_without_lists_all_that_have_masks_are_taken(tmp_path):

@@ -13,15 +13,10 @@ from striate.data.settings import DataSettings
 from striate.data.sources.shapes import runs_in, runs_of, unpacked
 from striate.data.splits import fingerprint
 from tests.data.sources.annotated import coco, instance, picture
-from tests.data.sources.masked import png
+from tests.data.sources.masked import drawn, png
 
 IMAGE = {"id": 1, "file_name": "a.png", "width": 8, "height": 6}
 CATEGORIES = [{"id": 3, "name": "dog"}, {"id": 1, "name": "cat"}]
-
-
-def drawn(text):
-    """A mask as it is written: a digit a pixel, . for 255."""
-    return np.array([[255 if c == "." else int(c) for c in line] for line in text.split()], np.uint8)
 
 
 def box(left, top, right, bottom):
@@ -129,7 +124,7 @@ FAULTS = {
         instance(segmentation=[box(1, 1, 10, 5)]),
         "1 shape reaches out of its picture: a.json: annotation 7 (1, 1 to 10, 5 in 8 x 6); correct the annotation",
     ),
-    "far": (instance(segmentation=[box(1, 1, 1e12, 5)]), "1 shape reaches out of its picture"),
+    "far": (instance(segmentation=[box(1, 1, 1e12, 5)]), "1 shape lies far out of its picture: a.json: annotation 7"),
     "runs of another size": (
         instance(segmentation={"size": [8, 6], "counts": [0, 48]}),
         "1 run-length mask does not fit its picture: a.json: annotation 7",
@@ -329,3 +324,23 @@ def test_pictures_that_labelme_has_no_file_for_are_asked_about(tmp_path):
                 open_data(tmp_path, settings=settings)
         else:
             assert len(open_data(tmp_path, settings=settings).records) == count
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+@pytest.mark.parametrize("task", [None, "segment"])
+def test_labelmes_files_without_their_pictures_are_said_to_be(tmp_path, embedded, task):
+    """Never that there is one class alone, also where the only other class is in what is missing."""
+    more = {"imageData": png([[1, 0]])} if embedded else {}
+    for name in ("a", "bb"):
+        labelme(tmp_path, LARGE, name=name, **more)
+        (tmp_path / f"{name}.png").unlink()
+    nameless = json.loads((tmp_path / "a.json").read_text()) | {"imagePath": None}
+    (tmp_path / "ccc.json").write_text(json.dumps(nameless))
+    said = "3 annotations have no pictures beside them: a.json ('a.png'), bb.json ('bb.png'), ccc.json ('ccc'); "
+    said += "put the pictures there" + ", as files; those within the JSON (imageData) are not read" * embedded
+    for settings in (DataSettings(), DataSettings(unlabelled="ignore")):
+        with pytest.raises(DataError, match=f": {re.escape(said)}$"):
+            open_data(tmp_path, task=task, settings=settings)
+    labelme(tmp_path, LARGE)
+    with pytest.raises(DataError, match=r": 2 annotations have no pictures beside them: bb\.json \('bb\.png'"):
+        open_data(tmp_path, task=task, settings=DataSettings(unlabelled="ignore"))
