@@ -5,6 +5,7 @@ The room knows no model, no layer and no task; operations are known by tables of
 Offers trace, made, Trace and its parts, OPTIMIZERS, summed, and Spans, the algebra of fields.
 """
 
+from striate.tracing.counting import Counted
 from striate.tracing.fields import AxisField, Field
 from striate.tracing.spans import Spans
 from striate.tracing.trace import KINDS, Kind, Mode, Operation, Peak, Phase, Row, Storage, Trace, Value, rows_by_path
@@ -15,6 +16,7 @@ __all__ = [
     "made",
     "Trace",
     "Operation",
+    "Counted",
     "Value",
     "Storage",
     "Row",

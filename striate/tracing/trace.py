@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from striate.tracing.counting import Counted
 from striate.tracing.fields import Field
 
 Phase = Literal["forward", "backward", "optimizer"]
@@ -105,13 +106,18 @@ class Peak:
 
 @dataclass(frozen=True)
 class Trace:
-    """What one step of a module does, for the very shapes of its inputs."""
+    """What one step of a module does, for the very shapes of its inputs.
+
+    ``counted`` are the operations of a forward pass by torch's own, with what each multiplies and sees; it and ``rows``
+    are empty where nobody asked for them.
+    """
 
     mode: Mode
     precision: Precision
     operations: tuple[Operation, ...]
     storages: tuple[Storage, ...]
     rows: tuple[Row, ...]
+    counted: tuple[Counted, ...] = ()
 
     @cached_property
     def kinds(self) -> Mapping[Kind, tuple[int, ...]]:

@@ -17,7 +17,7 @@ from striate.base.nearest import did_you_mean
 from striate.ops.native.library import left_to_torch
 from striate.ops.own_state import own_modes
 from striate.tracing.calls import tensors_within
-from striate.tracing.counting import Counting, mark_inputs, mark_weight
+from striate.tracing.counting import Counted, Counting, mark_inputs, mark_weight
 from striate.tracing.doubles import Doubles, Whereabouts
 from striate.tracing.refusing import refusals
 from striate.tracing.rows import Runs, rows
@@ -60,6 +60,7 @@ def trace(
     optimizer: str | Optimizer | None = None,
     loss: Loss = summed,
     kernels: bool = True,
+    counts: bool = True,
 ) -> Trace:
     """What a step of a module does with inputs of these shapes; nothing is computed, and the module is not touched.
 
@@ -76,6 +77,7 @@ def trace(
         optimizer: "sgd" (with momentum), "adamw", what makes one of a list of parameters, or None.
         loss: of what the module gives, one number.
         kernels: whether kernels of ours are counted where this process has some; else all is torch's.
+        counts: whether multiply-adds, fields and rows are wanted, too, for which the module runs once more.
 
     Raises:
         ModelError: the module cannot run on such inputs, or not without numbers; says which part, and why.
@@ -101,11 +103,11 @@ def trace(
             double.train(mode == "training")
         step = _Step(double, given, whereabouts, doubles, precision)
         with fakes, whereabouts.watching(double):
-            runs, counting = step.counted()
+            runs, counted = step.counted() if counts else (Runs(), [])
             watching = step.answered() if mode == "inference" else step.learned(maker, loss)
     storages = watching.storages()
-    table = rows(double, runs, counting.counted, storages)
-    return Trace(mode, precision, tuple(watching.operations), storages, table)
+    table = rows(double, runs, counted, storages)
+    return Trace(mode, precision, tuple(watching.operations), storages, table, tuple(counted))
 
 
 def made(factory: Callable[[], Any]) -> nn.Module:
@@ -154,7 +156,7 @@ class _Step:
         torch.clear_autocast_cache()
         return outputs
 
-    def counted(self) -> tuple[Runs, Counting]:
+    def counted(self) -> tuple[Runs, list[Counted]]:
         """A forward pass by torch's own operations, and with gradients: otherwise some outputs are made in vain."""
         runs, counting = Runs(), Counting(lambda: self.whereabouts.path)
         for parameter in self.double.parameters():
@@ -163,7 +165,7 @@ class _Step:
             given = tree_map(_watched_by_autograd, self.given)
             mark_inputs(tensors_within(given))
             self.outputs(given)
-        return runs, counting
+        return runs, counting.counted
 
     def answered(self) -> Watching:
         """A forward pass without gradients."""

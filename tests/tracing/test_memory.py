@@ -116,7 +116,7 @@ def test_a_step_of_an_optimizer_takes_the_memory_of_any_but_the_first(optimizer:
     assert found.bytes_of("optimizer state") in (learns, 2 * learns + 4 * 6)
 
 
-@pytest.mark.parametrize("level", ["off", "auto"])
+@pytest.mark.parametrize("level", [pytest.param("off", marks=pytest.mark.slow), "auto"])
 def test_all_that_a_trace_counts_is_allocated_in_a_real_step_that_nobody_watches(level: str) -> None:
     """Libraries allocate more, for copies of weights and workspaces; branches that join are added up in place."""
     network = build("mobilenet_v2", classes=5, seed=0).to(memory_format=torch.channels_last).train()
@@ -139,6 +139,7 @@ def test_all_that_a_trace_counts_is_allocated_in_a_real_step_that_nobody_watches
     assert level == "off" or peak >= 0.99 * most
 
 
+@pytest.mark.slow
 def test_kernels_can_be_left_out() -> None:
     network = build("resnet18", classes=5, seed=0).to(memory_format=torch.channels_last)
     x = torch.empty(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
