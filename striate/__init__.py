@@ -21,6 +21,8 @@ _OFFERS = {
     "load": "striate.predictor",
     "create": "striate.weights.create",
     "import_weights": "striate.importing.weights",
+    "plan": "striate.planning.planning",
+    "Plan": "striate.planning.plan",
     "MODELS": "striate.models.table",
     "Recipe": "striate.recipe",
     "Stage": "striate.recipe",
@@ -33,7 +35,7 @@ _OFFERS = {
     "StriateError": "striate.base.errors",
 }
 
-_VERBS = ("train", "evaluate", "load", "create", "import_weights", "open_data")
+_VERBS = ("train", "evaluate", "load", "create", "import_weights", "open_data", "plan")
 _ROOMS = ("data", "layers", "models", "ops", "weights")
 
 __all__ = [*_OFFERS, "__version__"]  # noqa: PLE0604 - all are strings
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from striate.importing.weights import import_weights as import_weights
     from striate.models.table import MODELS as MODELS
     from striate.pictures.preprocess import Preprocess as Preprocess
+    from striate.planning.plan import Plan as Plan
+    from striate.planning.planning import plan as plan
     from striate.predictor import Predictor as Predictor
     from striate.predictor import load as load
     from striate.recipe import Recipe as Recipe

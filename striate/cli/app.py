@@ -32,6 +32,7 @@ VERBS = {
     "models": ("models:models", "List the networks, or one network's layers.", "[OPTIONS] [NAME]"),
     "import": ("import_:import_", "Turn another framework's weights into a model file.", None),
     "convert": ("convert:convert", "Write a data set of boxes in another format.", None),
+    "plan": ("plan:plan", "Say what a network takes, and what would fit, before it runs.", None),
     "bench": ("bench:bench", "Measure how fast this machine trains and answers.", "[OPTIONS] [MODELS...]"),
 }
 """Where each verb's function is, what it does, and its arguments where cyclopts would call them ARGS."""

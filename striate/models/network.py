@@ -172,6 +172,12 @@ class Network(nn.Module):
             )
         return main, tuple(outputs[block] for block in self.auxiliary)
 
+    def freeze(self, blocks: Iterable[str]) -> None:
+        """From now on these blocks neither learn nor count statistics."""
+        for name in blocks:
+            for path in self.blocks[name]:
+                self.get_submodule(path).eval().requires_grad_(False)
+
     def reset_head(self, classes: int | Sequence[str], *, seed: int | None = None) -> None:
         """Put a fresh head for ``classes`` (a number, or their names) in place of this one, and of auxiliary ones.
 

@@ -28,7 +28,7 @@ from striate.tasks.detect_details import details
 from striate.tasks.detect_figures import USUAL_SCORE
 from striate.tasks.detect_form import FORMS, Form
 from striate.tasks.detect_meter import DetectMeter
-from striate.tasks.detect_objects import Objects, objects_of
+from striate.tasks.detect_objects import Objects, objects_of, stated_boxes
 from striate.tasks.detect_shortages import shortages
 from striate.tasks.detect_task_aligned import TaskAligned
 from striate.tasks.detect_tiles import each_once
@@ -110,6 +110,9 @@ class Detect:
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
     ) -> Iterable[str]:
         return shortages(self.classes, training, validation, tested)
+
+    def example(self, size: tuple[int, int], objects: int) -> Boxes:
+        return stated_boxes(size, objects)
 
     def inputs(self, images: Tensor) -> Tensor:
         return images

@@ -120,7 +120,7 @@ class Yolov3:
         """See `Form`; of the classes each has a cross-entropy of its own (section 2.2)."""
         outputs = outputs.float()
         logits = outputs[..., 5:]
-        wanted = F.one_hot(objects.classes, logits.shape[2]).float()
+        wanted = (objects.classes[..., None] == torch.arange(logits.shape[2], device=logits.device)).float()
 
         def class_errors(places: Tensor) -> Tensor:
             mine = logits.gather(1, places[..., None].expand(-1, -1, logits.shape[2]))

@@ -21,6 +21,7 @@ from striate.data.targets import Boxes
 from striate.pictures.geometry import Geometry
 from striate.recipe import Recipe
 from striate.task_settings import LocalizeSettings
+from striate.tasks.detect_objects import stated_boxes
 from striate.tasks.drawing import Detection, drawn
 from striate.tasks.intervals import share_margin, too_few
 from striate.tasks.localize_defaults import default_model, default_recipe
@@ -110,6 +111,9 @@ class Localize:
         for side, records in (("validation", validation), ("the test", tested)):
             if records and (said := too_few(side, len(records), "picture", "the share that is right")):
                 yield said
+
+    def example(self, size: tuple[int, int], objects: int) -> Boxes:
+        return stated_boxes(size, 1)
 
     def inputs(self, images: Tensor) -> Tensor:
         return images

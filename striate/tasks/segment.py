@@ -146,6 +146,9 @@ class Segment:
         said = [*without_pixels("validation", validation), *without_pixels("test", tested)]
         return said + list(shortages(self.classes, census, len(validation), len(tested)))
 
+    def example(self, size: tuple[int, int], objects: int) -> Mask:
+        return Mask(np.zeros(size, dtype=np.uint8))
+
     def inputs(self, images: Tensor) -> Tensor:
         return images
 

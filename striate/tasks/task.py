@@ -15,7 +15,7 @@ from striate.base.errors import DataError
 from striate.base.fields import annotated
 from striate.data.names import printable
 from striate.data.records import Batch, Classes, Dataset, Record
-from striate.data.targets import Boxes, ClassIndex, Mask
+from striate.data.targets import Boxes, ClassIndex, Mask, Target
 from striate.pictures.geometry import Geometry
 from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
@@ -198,6 +198,12 @@ class Task(Protocol):
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
     ) -> Iterable[str]:
         """A sentence for the user on each thing that a run has too few records of, to learn or to measure."""
+
+    def example(self, size: tuple[int, int], objects: int) -> Target:
+        """What may be known of a picture of this height and width, with so many objects where it has any.
+
+        Whoever plans a step learns from it what the loss takes.
+        """
 
     def inputs(self, images: Tensor) -> Tensor:
         """What the network gets of a batch's images, uint8 ``[N, C, H, W]``, while it learns and is measured."""

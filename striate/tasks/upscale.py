@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from striate.base.errors import RecipeError
 from striate.data.names import counted, listed
 from striate.data.records import Batch, Classes, Dataset, Record
-from striate.data.targets import LARGER
+from striate.data.targets import LARGER, Larger
 from striate.ops.enlarging import fitting, shrunk
 from striate.ops.luminance import luma
 from striate.pictures.geometry import Crop, Geometry
@@ -114,6 +114,9 @@ class Upscale:
         self, training: Sequence[Record], validation: Sequence[Record], tested: Sequence[Record]
     ) -> Iterable[str]:
         return ()
+
+    def example(self, size: tuple[int, int], objects: int) -> Larger:
+        return LARGER
 
     def inputs(self, images: Tensor) -> Tensor:
         return shrunk(images, self.factor)

@@ -57,9 +57,7 @@ def set_mode(network: Network, stage: Stage) -> None:
         for module in network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
-    for name in stage.freeze:
-        for path in network.blocks[name]:
-            network.get_submodule(path).eval().requires_grad_(False)
+    network.freeze(stage.freeze)
 
 
 def mosaic_epochs(recipe: Recipe) -> int:

@@ -84,6 +84,9 @@ class CutOut:
     ) -> Iterable[str]:
         return ()
 
+    def example(self, size: tuple[int, int], objects: int) -> Mask:
+        return Mask(np.zeros(size, dtype=np.uint8))
+
     def inputs(self, images: Tensor) -> Tensor:
         return images
 

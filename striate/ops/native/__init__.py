@@ -3,8 +3,7 @@
 `striate.base.compiling` makes a library of them, at installation or on first use; `library` loads it and `checking`
 compares it with torch. `depthwise`, `norm`, `pooling`, `dense` and `products` are operations over them, each with its
 gradients; `chain` answers for whole networks. Where any of that fails, torch's own path runs.
-Offers kernels, kernels_at_hand, prepare, description; Count and silent are who hears
-of a build.
+Offers kernels, kernels_at_hand, left_to_torch, prepare, description; Count and silent are who hears of a build.
 """
 
 from striate.base.compiling.building import Count, silent
@@ -12,6 +11,7 @@ from striate.ops.native.library import (
     description,
     kernels,
     kernels_at_hand,
+    left_to_torch,
     prepare,
 )
 
@@ -20,6 +20,7 @@ __all__ = [
     "description",
     "kernels",
     "kernels_at_hand",
+    "left_to_torch",
     "prepare",
     "silent",
 ]

@@ -16,12 +16,12 @@ from striate.ops.native.library import kernels_for
 from striate.ops.native.tensors import (
     address,
     channels_last,
-    floats,
     is_channels_last,
     is_low,
     is_there,
     map_like,
     padded,
+    scratch,
 )
 from striate.ops.recomputation import keeping_promises
 
@@ -160,7 +160,7 @@ def weight_gradient(library: Any, gradient: Tensor, weight: Tensor, x: Tensor, w
     """The gradient of ``weight`` ``[C, 1, k, k]``, summed and given in float32."""
     shape = _shape(x, weight, walk)
     threads = min(torch.get_num_threads(), shape.n * shape.oh)
-    sums = floats(x, threads, shape.window**2, padded(shape.c)).zero_()
+    sums = scratch(x, threads, shape.window**2, padded(shape.c)).zero_()
     gradient = gradient.to(x.dtype)
     library.depthwise_weight(address(x), address(gradient), address(sums), ctypes.byref(shape), is_low(x), threads)
     return sums.sum(0)[:, : shape.c].t().reshape(weight.shape)
@@ -176,6 +176,6 @@ def _shape(x: Tensor, weight: Tensor, walk: Walk) -> Shape:
 def _rows(weight: Tensor) -> Tensor:
     """``[C, 1, k, k]`` as float32 ``[k * k, C]``, filled up with zeros to a multiple of the lanes."""
     channels = len(weight)
-    rows = floats(weight, weight[0].numel(), padded(channels)).zero_()
+    rows = scratch(weight, weight[0].numel(), padded(channels)).zero_()
     rows[:, :channels] = weight.reshape(channels, -1).t()
     return rows

@@ -2,8 +2,8 @@
 
 import _ctypes
 import ctypes
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -110,9 +110,22 @@ def opened(path: Path) -> Any:
     return library
 
 
+_left_to_torch: ContextVar[bool] = ContextVar("left_to_torch", default=False)
+
+
+@contextmanager
+def left_to_torch() -> Iterator[None]:
+    """Within this block, and in this thread alone, torch computes all, as where there are no kernels."""
+    token = _left_to_torch.set(True)
+    try:
+        yield
+    finally:
+        _left_to_torch.reset(token)
+
+
 def kernels() -> Any:
-    """The loaded library, or None."""
-    return loaded().library
+    """The loaded library, or None where there is none, or torch is to compute all."""
+    return None if _left_to_torch.get() else loaded().library
 
 
 def kernels_for(tensor: Tensor) -> Any:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from striate.ops.native.norm import OPEN, Normalised
-from striate.ops.native.tensors import address, done, floats, map_like, padded
+from striate.ops.native.tensors import address, done, floats, map_like, padded, scratch
 
 
 class Product(ctypes.Structure):
@@ -42,7 +42,7 @@ def _forward(library: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *, tu
     inputs, threads = x.shape[1], torch.get_num_threads()
     outputs = weight.shape[1] if turned else weight.shape[0]
     weight, bias = weight.float().contiguous(), None if bias is None else bias.float()
-    panels = floats(x, inputs // 2, padded(outputs))
+    panels = scratch(x, inputs // 2, padded(outputs))
     counts = ctypes.c_int64(inputs), ctypes.c_int64(outputs)
     library.pointwise_weights(address(weight), address(panels), *counts, int(turned), threads)
     y = map_like(x, (x.shape[0], outputs, *x.shape[2:]), torch.bfloat16)
@@ -62,7 +62,7 @@ def weight_gradient(library: Any, gradient: Tensor, x: Tensor, stride: int, norm
     how, bounds = normalised or (None, OPEN)
     product = Product(count, height, width, inputs, down, across, outputs, stride, *bounds)
     threads = max(1, min(torch.get_num_threads(), count * down * across // 64))
-    sums = floats(x, threads, library.pointwise_sums(ctypes.byref(product)))
+    sums = scratch(x, threads, library.pointwise_sums(ctypes.byref(product)))
     result = floats(x, outputs, inputs, 1, 1)
     tables = (None, None) if how is None else (how.scale, how.shift)
     given = [address(tensor) for tensor in (x, gradient, *tables, sums, result)]

@@ -48,6 +48,7 @@ def suits(
         and weight.numel() * torch.get_num_threads() <= MOST_SUMS
         and is_channels_last(x)
         and is_there(weight)
+        and kernels() is not None
         and _multiplies()
     )
 

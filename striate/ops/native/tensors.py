@@ -5,6 +5,7 @@ our C: it sees the very memory that a real step takes.
 """
 
 import ctypes
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -65,6 +66,25 @@ def will_be_differentiated(*tensors: Tensor | None) -> bool:
 def floats(like: Tensor, *shape: int) -> Tensor:
     """Room for what kernels write, whatever the defaults of the process are: float32, where ``like`` is."""
     return like.new_empty(shape, dtype=torch.float32)
+
+
+_makes_scratch: ContextVar[bool] = ContextVar("makes_scratch", default=False)
+
+
+def scratch(like: Tensor, *shape: int) -> Tensor:
+    """`floats` that a kernel needs while it runs, and nobody afterwards: a trace counts them by themselves."""
+    if not is_fake(like):
+        return floats(like, *shape)
+    token = _makes_scratch.set(True)
+    try:
+        return floats(like, *shape)
+    finally:
+        _makes_scratch.reset(token)
+
+
+def makes_scratch() -> bool:
+    """Whether what is being made is declared to be `scratch`: for who watches a trace."""
+    return _makes_scratch.get()
 
 
 def map_like(like: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

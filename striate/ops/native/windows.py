@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from striate.ops.native.norm import OPEN, Normalised
-from striate.ops.native.tensors import address, done, floats
+from striate.ops.native.tensors import address, done, floats, scratch
 
 Pair = tuple[int, int]
 
@@ -41,7 +41,7 @@ def weight_gradient(
     how, bounds = normalised or (None, OPEN)
     window = Window(count, height, width, inputs, down, across, outputs, *size, *before, *bounds)
     threads = library.windows_threads(ctypes.byref(window), torch.get_num_threads())
-    sums = floats(x, threads, library.windows_sums(ctypes.byref(window)))
+    sums = scratch(x, threads, library.windows_sums(ctypes.byref(window)))
     result = floats(x, outputs, *size, inputs)
     tables = (None, None) if how is None else (how.scale, how.shift)
     given = [address(tensor) for tensor in (x, gradient, *tables, sums, result)]

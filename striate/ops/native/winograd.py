@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from striate.ops.native.norm import OPEN, Normalised
-from striate.ops.native.tensors import address, channels_last, done, floats, map_like
+from striate.ops.native.tensors import address, channels_last, done, floats, map_like, scratch
 
 Pair = tuple[int, int]
 
@@ -77,7 +77,7 @@ def _forward(
     threads, seen, given = torch.get_num_threads(), x.shape[1], inputs if turned else outputs
     weight = channels_last(weight.float())
     bias = None if bias is None else bias.float()
-    parts = floats(x, library.winograd_parts(*map(ctypes.c_int64, (seen, given))))
+    parts = scratch(x, library.winograd_parts(*map(ctypes.c_int64, (seen, given))))
     counts = map(ctypes.c_int64, (inputs, outputs))
     library.winograd_weights(address(weight), address(parts), *counts, int(turned), threads)
     y = map_like(x, (len(x), given, *size), torch.bfloat16)

@@ -1,0 +1,144 @@
+"""``striate plan``."""
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from striate.base.errors import ModelError
+from striate.cli.budgets import budget_of
+from striate.cli.console import answer, answer_json
+
+if TYPE_CHECKING:
+    from striate.planning import Plan
+
+WHAT = "a network's name, a model file, a run's recipe.toml, or package.module:factory"
+WIDE = 200
+"""Characters in a line that nobody's terminal cuts."""
+
+
+def plan(
+    network: Annotated[str, Parameter(help=WHAT)],
+    /,
+    *,
+    size: Annotated[
+        str | None, Parameter(help="pixels: 224, HEIGHTxWIDTH or CHANNELSxHEIGHTxWIDTH; default its own")
+    ] = None,
+    batch: Annotated[
+        int | None, Parameter(help="pictures in a step; default a recipe's, else 32, or 1", validator=Number(gte=1))
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None, Parameter(help="default a recipe's, else float32")
+    ] = None,
+    optimizer: Annotated[Literal["sgd", "adamw"] | None, Parameter(help="default a recipe's, else sgd")] = None,
+    mode: Annotated[Literal["training", "inference"], Parameter(help="inference plans no training")] = "training",
+    depth: Annotated[int, Parameter(help="how often blocks are unfolded", validator=Number(gte=0))] = 0,
+    budget: Annotated[
+        str | None, Parameter(help="memory, such as 8GB, or auto: says the largest batch that fits, and remedies")
+    ] = None,
+    json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
+) -> None:
+    """Say what a network takes, before a byte is allocated: layers, multiply-adds, memory, receptive fields."""
+    memory = None if budget is None else budget_of(budget)
+    if memory is not None and mode != "training":
+        raise ModelError("--budget is about steps of training; leave --mode inference out")
+    from striate.planning import Advice, advise, subject_of  # which load torch
+    from striate.planning.planning import planned
+
+    subject = subject_of(network, None if size is None else _sides(size))
+    found = planned(subject, batch, precision, optimizer, mode)
+    advice: Advice | None = None
+    if memory is not None:
+        advice = advise(subject, memory, batch=found.input[0], precision=found.precision, optimizer=found.optimizer)
+    if json:
+        answer_json(found.to_dict(depth) | {"advice": advice.to_dict() if advice else None})
+        return
+    _print_plan(found, depth)
+    if advice:
+        _print_advice(advice.to_dict(), found.input[0])
+
+
+def _print_plan(found: "Plan", depth: int) -> None:
+    head = ("block", "layer", "what", "output", "parameters", "MACs", "kept", "sees", "stride")
+    rows = [
+        (
+            *(row.block, row.path, row.what, "x".join(map(str, row.shape[1:])) or "-"),
+            *(f"{row.trainable + row.frozen:,}", f"{row.multiply_adds:,}", _size(row.kept_bytes), row.sees, row.stride),
+        )
+        for row in found.table(depth)
+    ]
+    _print([head, *rows], right=(4, 5, 6))
+    answer("")
+    loss = f", {found.optimizer}, loss: {found.loss}" if found.loss else ""
+    answer(f"{found.name}: {found.input[0]} x {'x'.join(map(str, found.input[1:]))}, {found.precision}{loss}")
+    whole = found.whole
+    answer(
+        f"parameters   {whole.trainable:,} that learn, {whole.frozen:,} frozen, {whole.statistics:,} running "
+        f"statistics; {found.inference.weights:,} bytes"
+    )
+    answer(f"work         {found.multiply_adds:,} multiply-adds, {2 * found.multiply_adds:,} FLOPs")
+    if found.last_field:
+        answer(
+            f"sees         {found.last_field.sees} pixels, stride {found.last_field.stride}, {found.last_field.block}"
+        )
+    for line in _memory("inference", found.inference.to_dict()):
+        answer(line)
+    for line in _memory("training", found.training.to_dict()) if found.training else ():
+        answer(line)
+    answer(
+        f"by the rules {found.two_layers:,} bytes of two consecutive layers (inference), {found.all_layers:,} of all "
+        "layers (training)"
+    )
+
+
+def _sides(text: str) -> tuple[int, ...]:
+    try:
+        sides = tuple(int(word) for word in text.split("x"))
+    except ValueError:
+        sides = ()
+    if len(sides) not in (1, 2, 3):
+        raise ModelError(f"--size is {text!r}; expected pixels: 224, HEIGHTxWIDTH, or CHANNELSxHEIGHTxWIDTH")
+    return sides * 2 if len(sides) == 1 else sides
+
+
+def _memory(what: str, memory: dict[str, object]) -> Iterable[str]:
+    """The peak of a step, and what it is made of."""
+    kinds = ("weights", "gradients", "optimizer_state", "saved_for_backward", "averaged_weights", "temporaries")
+    parts = ", ".join(f"{kind.replace('_', ' ')} {memory[kind]:,}" for kind in kinds if memory[kind])
+    at = memory["at"]
+    assert isinstance(at, dict)
+    place = f"{at['operation']} in {at['path']}" if at["path"] else at["operation"] or "its beginning"
+    yield f"{what:<12} {memory['bytes']:,} bytes at the peak, {place} ({at['phase']})"
+    yield f"{'':<12} {parts}"
+
+
+def _print_advice(advice: dict[str, object], batch: int) -> None:
+    answer("")
+    answer(f"budget       {advice['budget']:,} bytes: batches of up to {advice['batch']} fit, with {advice['bytes']:,}")
+    answer(f"instead of batches of {batch}:")
+    remedies = advice["remedies"]
+    assert isinstance(remedies, list)
+    rows = [(r["what"], _size(r["bytes"]), f"{r['work']:.2f}x", r["cost"]) for r in remedies]
+    _print([("remedy", "takes", "MACs a picture", "cost"), *rows], right=(1, 2))
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def _print(rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    head, *others = rows
+    table = Table(box=None, pad_edge=False)
+    for place, word in enumerate(head):
+        table.add_column(Text(word), justify="right" if place in right else "left", no_wrap=True)
+    for row in others:
+        table.add_row(*map(Text, row))
+    text = io.StringIO()
+    Console(file=text, width=WIDE, color_system=None).print(table)
+    for line in text.getvalue().splitlines():
+        answer(line.rstrip())
