@@ -1,4 +1,4 @@
-"""``python -m accept.plan.stepping NETWORK STEP PRECISION``: a real step's peak by the allocator, and the planned one."""
+"""``python -m accept.plan.stepping NETWORK STEP PRECISION``: a step's peak by plan and by the allocator."""
 
 import itertools
 import json
@@ -23,7 +23,8 @@ def main(name: str, step: str, precision: str) -> None:
     native.prepare(native.silent)
     row = architecture(name)
     size = (row.preprocess.count, *row.preprocess.size)
-    network: Any = build(name, classes=row.classes, seed=0).to(memory_format=torch.channels_last)
+    network: Any = build(name, classes=row.classes, seed=0)
+    network.to(memory_format=torch.channels_last)
     images = torch.rand(BATCH, *size).contiguous(memory_format=torch.channels_last)
     learns = step != "inference"
     network.train(learns)
