@@ -8,7 +8,7 @@ from striate.base import spinning
 
 SAYS = """
 import os, runpy, sys
-sys.argv[1:] = [{!r}, "--help"]
+sys.argv[1:] = [*{!r}, "--help"]
 try:
     runpy.run_module("striate.cli", run_name="__main__", alter_sys=True)
 except SystemExit:
@@ -24,13 +24,13 @@ def said(code: str, **environment: str) -> str:
 
 
 def test_the_command_line_bounds_spinning_and_measures_others_as_they_come() -> None:
-    assert f"GOMP_SPINCOUNT={said(SAYS.format('train'))}" == spinning.advised()
-    assert said(SAYS.format("bench")) == "None"
+    assert f"GOMP_SPINCOUNT={said(SAYS.format(['train']))}" == spinning.advised()
+    assert said(SAYS.format(["bench"])) == "None"
 
 
 @pytest.mark.parametrize("chosen", [{"GOMP_SPINCOUNT": "17"}, {"OMP_WAIT_POLICY": "active"}])
 def test_what_the_user_chose_stays(chosen: dict[str, str]) -> None:
-    assert said(SAYS.format("train"), **chosen) == chosen.get("GOMP_SPINCOUNT", "None")
+    assert said(SAYS.format([]), **chosen) == chosen.get("GOMP_SPINCOUNT", "None")
 
 
 def test_who_imports_the_package_keeps_the_environment() -> None:

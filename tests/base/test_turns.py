@@ -54,7 +54,9 @@ def go(process: subprocess.Popen[str]) -> None:
 
 
 def spans(process: subprocess.Popen[str]) -> list[tuple[float, float]]:
-    said, _ = process.communicate()
+    with process:
+        assert process.stdout is not None
+        said = process.stdout.read()  # what came with the first line is in its buffer, past which communicate() reads
     assert process.returncode == 0
     times = [line.split() for line in said.splitlines() if line != "in"]
     return [(float(began), float(ended)) for began, ended in times]

@@ -95,7 +95,19 @@ def test_acceptance_names_its_topics(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setattr(sys, "argv", ["accept"])
     assert acceptance.main() == 2
     listed = capsys.readouterr().out.splitlines()[1:]
-    topics = ["classics", "detect", "kernels", "memory", "road", "room", "segment", "speed", "upscale", "windows"]
+    topics = [
+        "classics",
+        "detect",
+        "kernels",
+        "memory",
+        "plan",
+        "road",
+        "room",
+        "segment",
+        "speed",
+        "upscale",
+        "windows",
+    ]
     assert [line.split()[0] for line in listed] == topics
     assert all(len(line.split()) > 4 for line in listed)
 
