@@ -19,6 +19,7 @@ def allocated(step: Callable[[], object], tensors: Callable[[], Iterable[Tensor]
     """What the second of two steps takes on the CPU; ``tensors`` are those that live through a step, once it was done.
 
     Example:
+        >>> import torch
         >>> weight = torch.zeros(1000)
         >>> allocated(lambda: (weight * 2).sum(), lambda: [weight])
         Allocated(before=4000, peak=8004)
