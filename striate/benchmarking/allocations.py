@@ -21,8 +21,8 @@ def allocated(step: Callable[[], object], tensors: Callable[[], Iterable[Tensor]
     Example:
         >>> import torch
         >>> weight = torch.zeros(1000)
-        >>> allocated(lambda: (weight * 2).sum(), lambda: [weight])
-        Allocated(before=4000, peak=8004)
+        >>> allocated(weight.exp, lambda: [weight])
+        Allocated(before=4000, peak=8000)
     """
     step()
     before = sum({each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in tensors()}.values())
