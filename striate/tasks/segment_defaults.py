@@ -19,8 +19,6 @@ CROP = 320
 """Sides of training crops, in pixels."""
 ASKED = 25
 """Pictures whose size is looked at, spread over all."""
-FROZEN = ("stem", "stage1")
-"""Blocks that do not learn: edges and colours serve any picture, and maps so large cost the most."""
 
 
 def default_model(data: Dataset) -> str:
@@ -48,10 +46,12 @@ def default_recipe(data: Dataset, model: str, *, scratch: bool = False) -> Recip
         optimizer="adamw",
         weight_decay=0.05,
         ema_decay=0.99,
-        augment=Augmentation(crop=(1.0, 1.0), scale=(0.5, 2.0), crop_size=crop, flip=True, colour=0.3),
+        augment=Augmentation(crop=(1.0, 1.0), scale=(0.75, 1.5), crop_size=crop, flip=True, colour=0.3),
         # Of CamVid's poles, a hundredth of its pixels, a run without weights finds next to nothing.
         settings=SegmentSettings(class_weights="balanced"),
-        stages=(Stage(epochs=epochs, rate=2e-3, body_rate=1.0 if scratch else 0.3, freeze=() if scratch else FROZEN),),
+        # Nothing is frozen and all learns at one rate: by a third of it, stem and first stage frozen, CamVid's mean IoU
+        # was 0.574 after 15 epochs, and so it was 0.602.
+        stages=(Stage(epochs=epochs, rate=2e-3),),
     )
 
 

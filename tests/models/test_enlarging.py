@@ -37,8 +37,15 @@ def test_any_picture_becomes_so_many_times_as_large_folded_too(name: str, factor
             torch.testing.assert_close(FoldedNetwork(network)(images), large, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("factor", FACTORS)
-@pytest.mark.parametrize("name", NAMES)
+# Behind its bicubic step VDSR is one network, whatever the factor.
+LOOKING = [
+    pytest.param(name, factor, marks=[pytest.mark.slow] if name == "vdsr" and factor > 2 else [])
+    for name in NAMES
+    for factor in FACTORS
+]
+
+
+@pytest.mark.parametrize(("name", "factor"), LOOKING)
 def test_it_looks_as_far_as_it_says(name: str, factor: int) -> None:
     """By gradients of positive weights: nothing beyond the margin, and for two of the networks all of it."""
     network = made(name, factor).double()

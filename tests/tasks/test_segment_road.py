@@ -23,7 +23,7 @@ from tests.tasks.segment_scenes import NAMES, draw_scenes
 SMALL = {
     "weights": "none",
     "batch_size": 2,
-    "augment": {"crop_size": [16, 16], "crop_balance": 0.5, "mosaic": 0.3},
+    "augment": {"crop_size": [16, 16], "scale": [0.5, 2.0], "crop_balance": 0.5, "mosaic": 0.3},
     "stages": [{"epochs": 10, "rate": 0.003}],
     "segment": {"dice_weight": 1.0, "class_weights": "balanced"},
     "split": [0.5, 0.25, 0.25],
