@@ -31,6 +31,7 @@ RUN_AS = {
     "striate models NAME": "striate models squeezenet1_1",
     "striate models [NAME]": "striate models squeezenet1_1",
     "striate models [NAME] --json": "striate models squeezenet1_1 --json",
+    "striate plan": "striate plan --help",  # the verb is meant
     "striate plan NETWORK": "striate plan lenet5",
     "striate plan NETWORK --json": "striate plan lenet5 --json",
     "striate plan MODEL --json": f"striate plan {MODEL} --json",
