@@ -1,25 +1,20 @@
 """``striate plan``."""
 
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from striate.base.errors import ModelError
 from striate.cli.budgets import budget_of
 from striate.cli.console import answer, answer_json
+from striate.cli.sizes import picture_shape
 
 if TYPE_CHECKING:
     from striate.planning import Plan
 
 WHAT = "a network's name, a model file, a run's recipe.toml, or package.module:factory"
-WIDE = 200
-"""Characters in a line that nobody's terminal cuts."""
 
 
 def plan(
@@ -50,7 +45,7 @@ def plan(
     from striate.planning import Advice, advise, subject_of  # which load torch
     from striate.planning.planning import planned
 
-    subject = subject_of(network, None if size is None else _sides(size))
+    subject = subject_of(network, None if size is None else picture_shape(size))
     found = planned(subject, batch, precision, optimizer, mode)
     advice: Advice | None = None
     if memory is not None:
@@ -64,6 +59,8 @@ def plan(
 
 
 def _print_plan(found: "Plan", depth: int) -> None:
+    from striate.tasks.tables import table
+
     head = ("block", "layer", "what", "output", "parameters", "MACs", "kept", "sees", "stride")
     rows = [
         (
@@ -72,7 +69,8 @@ def _print_plan(found: "Plan", depth: int) -> None:
         )
         for row in found.table(depth)
     ]
-    _print([head, *rows], right=(4, 5, 6))
+    for line in table([head, *rows], left=(0, 1, 2, 3, 7, 8)):
+        answer(line.rstrip())
     answer("")
     loss = f", {found.optimizer}, loss: {found.loss}" if found.loss else ""
     answer(f"{found.name}: {found.input[0]} x {'x'.join(map(str, found.input[1:]))}, {found.precision}{loss}")
@@ -96,16 +94,6 @@ def _print_plan(found: "Plan", depth: int) -> None:
     )
 
 
-def _sides(text: str) -> tuple[int, ...]:
-    try:
-        sides = tuple(int(word) for word in text.split("x"))
-    except ValueError:
-        sides = ()
-    if len(sides) not in (1, 2, 3):
-        raise ModelError(f"--size is {text!r}; expected pixels: 224, HEIGHTxWIDTH, or CHANNELSxHEIGHTxWIDTH")
-    return sides * 2 if len(sides) == 1 else sides
-
-
 def _memory(what: str, memory: dict[str, object]) -> Iterable[str]:
     """The peak of a step, and what it is made of."""
     kinds = ("weights", "gradients", "optimizer_state", "saved_for_backward", "averaged_weights", "temporaries")
@@ -118,27 +106,17 @@ def _memory(what: str, memory: dict[str, object]) -> Iterable[str]:
 
 
 def _print_advice(advice: dict[str, object], batch: int) -> None:
+    from striate.tasks.tables import table
+
     answer("")
     answer(f"budget       {advice['budget']:,} bytes: batches of up to {advice['batch']} fit, with {advice['bytes']:,}")
     answer(f"instead of batches of {batch}:")
     remedies = advice["remedies"]
     assert isinstance(remedies, list)
     rows = [(r["what"], _size(r["bytes"]), f"{r['work']:.2f}x", r["cost"]) for r in remedies]
-    _print([("remedy", "takes", "MACs a picture", "cost"), *rows], right=(1, 2))
+    for line in table([("remedy", "takes", "MACs a picture", "cost"), *rows], left=(0, 3)):
+        answer(line.rstrip())
 
 
 def _size(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
-
-
-def _print(rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
-    head, *others = rows
-    table = Table(box=None, pad_edge=False)
-    for place, word in enumerate(head):
-        table.add_column(Text(word), justify="right" if place in right else "left", no_wrap=True)
-    for row in others:
-        table.add_row(*map(Text, row))
-    text = io.StringIO()
-    Console(file=text, width=WIDE, color_system=None).print(table)
-    for line in text.getvalue().splitlines():
-        answer(line.rstrip())

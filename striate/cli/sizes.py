@@ -12,8 +12,27 @@ def sides(text: str) -> tuple[int, int]:
     Raises:
         ModelError: the text is neither.
     """
-    height, cross, width = text.partition("x")
+    found = _numbers(text)
+    if len(found) not in (1, 2):
+        raise ModelError(f"--size is {text!r}, expected pixels: a number, or height and width as in 240x320")
+    return found[0], found[-1]
+
+
+def picture_shape(text: str) -> tuple[int, ...]:
+    """(height, width) from ``224`` or ``240x320``, (channels, height, width) from ``1x240x320``.
+
+    Raises:
+        ModelError: the text is none of these.
+    """
+    found = _numbers(text)
+    if len(found) not in (1, 2, 3):
+        raise ModelError(f"--size is {text!r}; expected pixels: 224, HEIGHTxWIDTH, or CHANNELSxHEIGHTxWIDTH")
+    return found * 2 if len(found) == 1 else found
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Those between the crosses; none if something else is."""
     try:
-        return (int(height), int(width) if cross else int(height))
+        return tuple(int(word) for word in text.split("x"))
     except ValueError:
-        raise ModelError(f"--size is {text!r}, expected pixels: a number, or height and width as in 240x320") from None
+        return ()

@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from striate.base.errors import ModelError
-from striate.base.nearest import did_you_mean
 from striate.models.network import Network, TrainingView
 from striate.ops.checkpointing import checkpointed
 
@@ -38,7 +37,7 @@ class CheckpointedView(TrainingView):
 
     def __init__(self, network: Network, blocks: Sequence[str]) -> None:
         super().__init__(network)
-        refuse_unknown_blocks(network, blocks)
+        refuse_blocks(network, blocks)
         self.blocks = frozenset(blocks)
 
     def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -82,16 +81,22 @@ _RunBlock = Callable[[str, Any], Any]
 _Parts = dict[str, list[list[nn.Module]]]
 
 
-def refuse_unknown_blocks(network: Network, blocks: Sequence[str]) -> None:
+def training_view(network: Network, blocks: Sequence[str]) -> TrainingView:
+    """What a step of training calls: the network, of which these blocks are computed again, if there are any.
+
+    Raises:
+        ModelError: as `CheckpointedView`.
+    """
+    return CheckpointedView(network, blocks) if blocks else TrainingView(network)
+
+
+def refuse_blocks(network: Network, blocks: Sequence[str]) -> None:
     """See that these blocks of a network can be computed again, one by one.
 
     Raises:
         ModelError: the network has no such block, or does not run block by block.
     """
-    names = list(network.blocks)
-    for name in blocks:
-        if name not in names:
-            raise ModelError(f"there is no block {name!r}.{did_you_mean(name, names)} Its blocks: {', '.join(names)}")
+    network.refuse_unknown_blocks(blocks)
     if blocks and not network.computes_by_blocks:
         raise ModelError(
             f"{type(network).__name__} runs as a whole and not one block after the other, so that no block of it can "

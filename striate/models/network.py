@@ -172,8 +172,25 @@ class Network(nn.Module):
             )
         return main, tuple(outputs[block] for block in self.auxiliary)
 
-    def freeze(self, blocks: Iterable[str]) -> None:
-        """From now on these blocks neither learn nor count statistics."""
+    def refuse_unknown_blocks(self, names: Iterable[str]) -> None:
+        """See that these are names of its blocks.
+
+        Raises:
+            ModelError: one is not.
+        """
+        known = list(self.blocks)
+        for name in names:
+            if name not in known:
+                near = did_you_mean(name, known)
+                raise ModelError(f"there is no block {name!r}.{near} Its blocks: {', '.join(known)}")
+
+    def freeze(self, blocks: Sequence[str]) -> None:
+        """From now on these blocks neither learn nor count statistics.
+
+        Raises:
+            ModelError: it has no such block.
+        """
+        self.refuse_unknown_blocks(blocks)
         for name in blocks:
             for path in self.blocks[name]:
                 self.get_submodule(path).eval().requires_grad_(False)

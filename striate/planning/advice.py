@@ -139,7 +139,7 @@ def _work(subject: Subject) -> int:
 
 
 def _fewer_layers(subject: Subject) -> list[str]:
-    """The network of the same family that comes before it in the table, smaller in parameters."""
+    """Of the same family the largest network that has less work, if there is one."""
     head, stroke, name = subject.name.rpartition("/")
     if name not in MODELS:
         return []

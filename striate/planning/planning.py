@@ -1,7 +1,7 @@
 """From a subject to its plan: a trace as it answers, and one of a step as it learns."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +11,7 @@ from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
 from striate.planning.plan import Layer, Memory, Plan, by_the_rules
 from striate.planning.subjects import Subject, subject_of
-from striate.tracing import Mode, Row, Trace, rows_by_path, trace
+from striate.tracing import Mode, Row, Trace, rows_by_path, summed_by_path, trace
 from striate.tracing.trace import Precision
 
 POOLS = ("max_pool", "avg_pool")
@@ -139,12 +139,13 @@ def _layer_outputs(answering: Trace, precision: str) -> list[int]:
 
 def _layers(subject: Subject, answering: Trace, learning: Trace | None) -> tuple[Layer, ...]:
     rows, module = rows_by_path(answering.rows), subject.module
-    trainable = _summed((name, each.numel()) for name, each in module.named_parameters() if each.requires_grad)
-    frozen = _summed((name, each.numel()) for name, each in module.named_parameters() if not each.requires_grad)
-    statistics = _summed((name, each.numel()) for name, each in module.named_buffers() if each.is_floating_point())
+    named = list(module.named_parameters())
+    trainable = _numbers(each for each in named if each[1].requires_grad)
+    frozen = _numbers(each for each in named if not each[1].requires_grad)
+    statistics = _numbers(each for each in module.named_buffers() if each[1].is_floating_point())
     storages = learning.storages if learning else ()
-    kept = _summed(
-        (f"{_own_path(subject, each.path)}.", each.bytes) for each in storages if each.kind == "saved for backward"
+    kept = summed_by_path(
+        (_own_path(subject, each.path), each.bytes) for each in storages if each.kind == "saved for backward"
     )
     parts = dict(module.named_modules())
     order = [*rows, *(path for path in parts if path not in rows and (path in trainable or path in frozen))]
@@ -153,19 +154,12 @@ def _layers(subject: Subject, answering: Trace, learning: Trace | None) -> tuple
     )
 
 
+def _numbers(named: Iterable[tuple[str, Tensor]]) -> Mapping[str, int]:
+    """How many numbers tensors have that modules name, by the modules' paths."""
+    return summed_by_path((name.rpartition(".")[0], each.numel()) for name, each in named)
+
+
 def _layer(path: str, what: str, row: Row | None, *counts: Mapping[str, int]) -> Layer:
     trainable, frozen, statistics, kept = (count.get(path, 0) for count in counts)
     shape, size, work, field = (row.shape, row.output_bytes, row.multiply_adds, row.field) if row else ((), 0, 0, None)
     return Layer("", path, what, shape, trainable, frozen, statistics, work, size, kept, field)
-
-
-def _summed(numbers: Any) -> Mapping[str, int]:
-    """What is said of names, added up for all modules that they are in; each name ends in what is no module."""
-    sums: dict[str, int] = {}
-    for name, number in numbers:
-        parts = name.rpartition(".")[0].split(".") if "." in name else []
-        parts = [part for part in parts if part]
-        for count in range(len(parts) + 1):
-            above = ".".join(parts[:count])
-            sums[above] = sums.get(above, 0) + number
-    return sums

@@ -1,7 +1,7 @@
 """What is to be planned: a module without numbers, what it is called with, what it learns by, and its blocks."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from striate import modelfile
 from striate import recipe as recipes
-from striate.base.errors import ModelError
+from striate.base.errors import ModelError, RecipeError
+from striate.data.names import printable
 from striate.data.records import Batch, Classes
+from striate.models.checkpointing import refuse_blocks, training_view
 from striate.models.meta import build_on_meta
-from striate.models.network import Network, TrainingView
+from striate.models.network import Network
 from striate.models.table import Architecture, architecture
 from striate.pictures.geometry import Geometry
 from striate.planning.factories import module_of
@@ -36,7 +38,8 @@ class Subject:
 
     ``size`` is (channels, height, width) of a picture; ``batch``, ``precision`` and ``optimizer`` are its own where it
     says some. ``blocks`` are names with the paths of their modules, "" the whole. ``learns_from`` is the size of what a
-    step of training shows it, and ``averaged`` whether averages of its weights are kept beside them.
+    step of training shows it, ``averaged`` whether averages of its weights are kept beside them, and
+    ``computed_again`` the blocks that keep for backward only what goes in.
     """
 
     name: str
@@ -49,7 +52,7 @@ class Subject:
     precision: str = "float32"
     optimizer: str = "sgd"
     averaged: bool = False
-    frozen: tuple[str, ...] = field(default=())
+    computed_again: tuple[str, ...] = ()
 
     @property
     def loss_name(self) -> str:
@@ -62,7 +65,7 @@ class Subject:
 
     def learner(self) -> nn.Module:
         """What a step of training calls, on torch's "meta"."""
-        return TrainingView(self.module) if isinstance(self.module, Network) else self.module
+        return training_view(self.module, self.computed_again) if isinstance(self.module, Network) else self.module
 
     @property
     def prefix(self) -> str:
@@ -193,10 +196,13 @@ def _of_recipe(path: Path) -> Subject:
         task = task_named(recipe.task, classes).fitted(recipe, ())
     found = _network(recipe.model, classes, channels, recipe.size or own, task)
     frozen = recipe.stages[-1].freeze
-    if isinstance(found.module, Network):
-        frozen = tuple([*found.blocks][:-1]) if recipes.BODY in frozen else frozen
-        found.module.train()
-        found.module.freeze(frozen)
+    assert isinstance(found.module, Network)
+    found.module.train()
+    try:
+        found.module.freeze([*found.blocks][:-1] if recipes.BODY in frozen else frozen)
+        refuse_blocks(found.module, recipe.checkpoint_blocks)
+    except ModelError as error:
+        raise RecipeError(f"{printable(path)}: {error}") from None
     return replace(
         found,
         name=str(path),
@@ -205,5 +211,5 @@ def _of_recipe(path: Path) -> Subject:
         precision="float32" if recipe.precision == "auto" else recipe.precision,
         optimizer=recipe.optimizer,
         averaged=recipe.ema_decay > 0,
-        frozen=frozen,
+        computed_again=recipe.checkpoint_blocks,
     )

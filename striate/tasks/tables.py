@@ -1,6 +1,6 @@
 """Tables as people read them on a terminal."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from striate.data.names import counted, printable
@@ -8,17 +8,17 @@ from striate.data.names import counted, printable
 MOST_CLASSES = 40
 
 
-def table(lines: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines of equal width: the first cell of each to the left, the others to the right.
+def table(lines: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> Iterator[str]:
+    """Lines of equal columns: the cells of those in ``left`` to the left, the others to the right.
 
     Example:
         >>> list(table([("class", "pictures"), ("daisy", "7")]))
         ['class  pictures', 'daisy         7']
     """
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for first, *others in lines:
-        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        yield "  ".join([first.ljust(widths[0]), *cells])
+    for line in lines:
+        cells = enumerate(zip(line, widths, strict=True))
+        yield "  ".join([cell.ljust(width) if at in left else cell.rjust(width) for at, (cell, width) in cells])
 
 
 def table_of_classes(

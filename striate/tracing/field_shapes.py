@@ -8,7 +8,7 @@ from torch import Tensor
 from striate.tracing.calls import Call
 from striate.tracing.numbers import places_in, slope
 from striate.tracing.seen import Factor, Seen, plain, reshaped, settled, together, unknown, walked
-from striate.tracing.spans import Spans
+from striate.tracing.spans import AS_IT_IS
 
 
 def same(call: Call) -> Seen:
@@ -153,11 +153,6 @@ def stacked(call: Call) -> Seen:
     return together(beside, call.shape, call.by)
 
 
-def channel_shuffle(call: Call) -> Seen:
-    """Channels in another order."""
-    return call.first()
-
-
 def nobody_knows(call: Call) -> Seen:
     """What has no rule: wherever places may be mixed, nobody can say what is seen."""
     x = call.first()
@@ -189,7 +184,7 @@ def fresh(shape: Sequence[int]) -> Seen:
     dims = list(plain(shape))
     for axis, place in enumerate(range(2, len(shape))):
         dims[place] = (Factor(shape[place], axis),)
-    return Seen(tuple(dims), (Spans(1, ((0, 0),)),) * (len(shape) - 2))
+    return Seen(tuple(dims), (AS_IT_IS,) * (len(shape) - 2))
 
 
 RULES: dict[str, Callable[[Call], Seen | list[Seen]]] = {

@@ -34,8 +34,8 @@ class Runs:
 
 def rows(module: nn.Module, runs: Runs, counted: Sequence[Counted], storages: Iterable[Storage]) -> tuple[Row, ...]:
     """The rows of all modules that ran, parents before what is in them."""
-    work = _summed((each.path, each.multiply_adds) for each in counted)
-    kept = _summed((each.path, each.bytes) for each in storages if each.kind == "saved for backward")
+    work = summed_by_path((each.path, each.multiply_adds) for each in counted)
+    kept = summed_by_path((each.path, each.bytes) for each in storages if each.kind == "saved for backward")
     parts = dict(module.named_modules())
     found = []
     for path in runs.paths:
@@ -61,8 +61,8 @@ def rows(module: nn.Module, runs: Runs, counted: Sequence[Counted], storages: It
     return tuple(found)
 
 
-def _summed(numbers: Iterable[tuple[str, int]]) -> Mapping[str, int]:
-    """What is said of paths, added up for all that they are in."""
+def summed_by_path(numbers: Iterable[tuple[str, int]]) -> Mapping[str, int]:
+    """What is said of modules by their paths, added up for all that they are in; what is 0 everywhere is left out."""
     sums: dict[str, int] = {}
     for path, number in numbers:
         if not number:

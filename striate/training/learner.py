@@ -9,11 +9,11 @@ import torch
 
 from striate.base.errors import TrainingError
 from striate.data.records import Batch
+from striate.models.checkpointing import training_view
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
 from striate.tasks.task import Loss, Task
-from striate.training.activations import training_view
 from striate.training.averaging import AveragedWeights
 from striate.training.optimizers import clip, optimizer_for, set_rate, take_step
 from striate.training.stages import set_mode
@@ -103,7 +103,7 @@ class Learner:
         if self.statistics:
             done = self.progress.images_seen
             self.statistics.begin(done // (self.recipe.batch_size * self.recipe.accumulate))
-        view = training_view(self.network, self.recipe)
+        view = training_view(self.network, self.recipe.checkpoint_blocks)
         for batch in batches:
             images = self.task.inputs(batch.images.to(self.device, non_blocking=True))
             targets = self.task.encode(batch, self.device)

@@ -10,16 +10,16 @@ import torch
 
 from striate import modelfile
 from striate import recipe as recipes
-from striate.base.errors import RecipeError
+from striate.base.errors import ModelError, RecipeError
 from striate.base.nearest import did_you_mean
 from striate.data.records import Dataset
+from striate.models.checkpointing import refuse_blocks
 from striate.models.network import Network
 from striate.models.table import architecture
 from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
 from striate.tasks import task_named
 from striate.tasks.task import Task
-from striate.training.activations import refuse_blocks
 from striate.training.precision import PrecisionName
 from striate.training.stages import named_blocks
 from striate.weights.create import create
@@ -171,7 +171,10 @@ def complete(recipe: Recipe, network: Network, preprocess: Preprocess, precision
         RecipeError: it names blocks that the network does not have, or freezes all of them.
     """
     recipe = dataclasses.replace(recipe, size=preprocess.size, fit=preprocess.resize, precision=precision)
-    refuse_blocks(recipe, network)
+    try:
+        refuse_blocks(network, recipe.checkpoint_blocks)
+    except ModelError as error:
+        raise RecipeError(f"checkpoint_blocks for {recipe.model}: {error}; leave it out to keep everything") from None
     return named_blocks(recipe, network)
 
 

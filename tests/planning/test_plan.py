@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from accept.plan.networks import exercise, one_convolution
 from striate import modelfile
 from striate import recipe as recipes
-from striate.base.errors import ModelError
+from striate.base.errors import ModelError, RecipeError
 from striate.data.records import Classes
 from striate.models import build
 from striate.models.table import MODELS, architecture
@@ -154,6 +154,38 @@ def test_a_model_file_and_a_recipe_are_planned_as_they_are(tmp_path: Path) -> No
     assert found.whole.frozen == 156 + 2_416
     assert found.training is not None
     assert found.training.kinds["averaged weights"] == 4 * parameters
+
+
+def test_a_recipe_is_planned_with_the_blocks_that_are_computed_again(tmp_path: Path) -> None:
+    lines = 'model = "resnet18"\nsize = [128, 128]\nbatch_size = 16\n'
+    (tmp_path / "whole.toml").write_text(lines, encoding="utf-8")
+    (tmp_path / "again.toml").write_text(f'{lines}checkpoint_blocks = ["stem", "stage1"]\n', encoding="utf-8")
+    whole, again = (plan(tmp_path / f"{name}.toml").training for name in ("whole", "again"))
+    assert whole is not None
+    assert again is not None
+    assert again.bytes < whole.bytes
+    assert again.kinds["saved for backward"] < whole.kinds["saved for backward"]
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ('freeze = ["stage9"]', "recipe.toml: there is no block 'stage9'. Did you mean 'stage1'?"),
+        ("[unknown]\nx = 1", "recipe.toml: "),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused_by_its_name(tmp_path: Path, said: str, wanted: str) -> None:
+    lines = f'model = "resnet18"\nsize = [64, 64]\n[[stages]]\nepochs = 1\nrate = 0.1\n{said}\n'
+    (tmp_path / "recipe.toml").write_text(lines, encoding="utf-8")
+    with pytest.raises(RecipeError) as refused:
+        plan(tmp_path / "recipe.toml")
+    assert wanted in str(refused.value)
+
+
+def test_blocks_that_cannot_be_computed_again_are_refused_by_the_recipes_name(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text('model = "resnet18"\ncheckpoint_blocks = ["stage9"]\n', encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"recipe\.toml: there is no block 'stage9'"):
+        plan(tmp_path / "recipe.toml")
 
 
 def test_what_is_asked_wrongly_is_said() -> None:

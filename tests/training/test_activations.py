@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from striate.base.errors import RecipeError
-from striate.models import build
+from striate.models import MODELS, build
 from striate.models import checkpointing as views
 from striate.models.network import TrainingView
 from striate.recipe import Recipe, Stage
-from striate.training.activations import refuse_blocks, training_view
+from striate.training.resolving import complete
 
 BLOCKS = ("stage1", "stem")
 
@@ -47,7 +47,7 @@ def test_stopped_and_resumed_it_ends_the_same(tmp_path, workshop, two_stages, st
 
 def test_without_blocks_nothing_is_between_the_loop_and_the_network():
     network = build("lenet5", classes=3)
-    assert type(training_view(network, Recipe())) is TrainingView
+    assert type(views.training_view(network, Recipe().checkpoint_blocks)) is TrainingView
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_blocks_that_cannot_be_computed_again_are_refused(model, blocks, words):
     with torch.device("meta"):
         network = build(model, classes=3)
     with pytest.raises(RecipeError) as error:
-        refuse_blocks(Recipe(model=model, checkpoint_blocks=blocks), network)
+        complete(Recipe(model=model, checkpoint_blocks=blocks), network, MODELS[model].preprocess, "float32")
     assert str(error.value).startswith(f"checkpoint_blocks for {model}: ")
     for word in words:
         assert word in str(error.value)
