@@ -116,7 +116,7 @@ def _remedies(asked: _Asked, batch: int) -> Iterator[Remedy]:
     if asked.precision == "float32":
         low = replace(asked, precision="bfloat16").bytes_of(batch)
         yield Remedy("bfloat16", low, 1.0, "rounding; slow where the processor does not multiply in it")
-    for name in _fewer_layers(subject):
+    for name in fewer_layers(subject):
         other = replace(asked, subject=replace(subject_of(name), size=subject.size, learns_from=subject.learns_from))
         yield from _tried(
             lambda name=name, other=other: Remedy(  # type: ignore[misc]
@@ -138,8 +138,8 @@ def _work(subject: Subject) -> int:
     return planned(subject, 1, mode="inference").multiply_adds
 
 
-def _fewer_layers(subject: Subject) -> list[str]:
-    """Of the same family the largest network that has less work, if there is one."""
+def fewer_layers(subject: Subject) -> list[str]:
+    """Of the same family, for pictures of the same size, the largest network that has less work, if there is one."""
     head, stroke, name = subject.name.rpartition("/")
     if name not in MODELS:
         return []
@@ -147,6 +147,8 @@ def _fewer_layers(subject: Subject) -> list[str]:
     alike = [
         (each.multiply_adds or 0, other)
         for other, each in MODELS.items()
-        if other.rstrip("0123456789") == family and (each.multiply_adds or 0) < (row.multiply_adds or 0)
+        if other.rstrip("0123456789") == family
+        and each.preprocess.size == row.preprocess.size
+        and (each.multiply_adds or 0) < (row.multiply_adds or 0)
     ]
     return [f"{head}{stroke}{max(alike)[1]}"] if alike else []

@@ -116,6 +116,12 @@ def subject_of(what: nn.Module | str | Path, size: int | tuple[int, ...] | None 
         return _sized(_of_file(path), size)
     if ":" in text:
         return _of_module(text, module_of(text), size)
+    if path.suffix or path.is_absolute() or path.is_dir():
+        what = "is a folder without recipe.toml" if path.is_dir() else "there is no such file"
+        raise ModelError(
+            f"{printable(text)}: {what}; expected a network's name, a model file, a run's folder or recipe, or "
+            "package.module:factory"
+        )
     return _sized(_of_name(text, architecture(text)), size)
 
 

@@ -45,6 +45,8 @@ def test_advice(striate):
         ((f"{NETWORKS}:exercises",), "accept.plan.networks has no exercises. Did you mean 'exercise'?"),
         (("no.such.module:net",), "importing no.such.module raised ModuleNotFoundError"),
         (("nothing.safetensors",), "nothing.safetensors: "),
+        (("nothing.pth",), "nothing.pth: there is no such file; expected a network's name"),
+        ((".",), ".: is a folder without recipe.toml"),
         (("nothing.toml",), "nothing.toml: cannot be read as a recipe"),
     ],
 )

@@ -5,6 +5,7 @@ from torch import nn
 
 from striate.base.errors import ModelError
 from striate.planning import advise, subject_of
+from striate.planning.advice import fewer_layers
 from striate.planning.planning import planned
 
 NETWORK = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
@@ -25,6 +26,12 @@ def test_the_largest_batch_fits_and_one_more_does_not(budget: int) -> None:
 def test_a_budget_below_the_weights_is_refused() -> None:
     with pytest.raises(ModelError, match=r"two pictures takes [\d,]+ bytes.* the budget is 1,000"):
         advise(subject_of("lenet5"), 1_000, batch=8)
+
+
+@pytest.mark.parametrize(("name", "smaller"), [("resnet18", []), ("resnet34", ["resnet18"]), ("vgg16", ["vgg13"])])
+def test_the_next_smaller_network_is_one_for_the_same_pictures(name: str, smaller: list[str]) -> None:
+    """ResNets for CIFAR, of 32x32 pictures, have less work and are no smaller ResNet-18."""
+    assert fewer_layers(subject_of(name)) == smaller
 
 
 @pytest.mark.slow

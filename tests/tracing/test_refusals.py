@@ -64,6 +64,10 @@ def test_factories() -> None:
         made(raises)
     with pytest.raises(ModelError, match=r"gives int, and not a module"):
         made(lambda: 3)
+    called: list[int] = []
+    with pytest.raises(ModelError, match=r"gives NoneType"):
+        made(lambda: called.append(1))
+    assert called == [1]  # it may be a program, whose work nobody wants twice
 
 
 def test_other_refusals() -> None:
