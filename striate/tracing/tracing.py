@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, get_args
 
@@ -117,15 +117,16 @@ def made(factory: Callable[[], Any]) -> nn.Module:
         ModelError: the factory raised something, or made no module.
     """
     name = getattr(factory, "__qualname__", type(factory).__name__)
+    given: list[Any] = []
     with own_modes():
-        try:
+        with suppress(Exception), torch.device("meta"):
+            given.append(factory())
+        if not given:  # it may have asked for numbers, which are not there
             try:
-                with torch.device("meta"):
-                    module = factory()
-            except Exception:  # it may have asked for numbers, which are not there
-                module = factory()
-        except Exception as error:  # somebody else's code may raise anything
-            raise ModelError(f"{name}() raised {type(error).__name__}: {error}") from error
+                given.append(factory())
+            except Exception as error:  # somebody else's code may raise anything
+                raise ModelError(f"{name}() raised {type(error).__name__}: {error}") from error
+    (module,) = given
     if not isinstance(module, nn.Module):
         raise ModelError(f"{name}() gives {type(module).__name__}, and not a module (torch.nn.Module)")
     return module
