@@ -139,7 +139,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         for part in wrap(f"{task}: {names}", 96, initial_indent="  ", subsequent_indent="    "):
             answer(part)
     few = {name: head.usual for name, head in HEADS.items() if head.backbone_arguments}
-    for part in wrap(f"{', '.join(few)} stand on few: {', '.join(dict.fromkeys(few.values()))} and the like", 96):
+    for part in wrap(f"{', '.join(few)} stand on few backbones, such as {', '.join(dict.fromkeys(few.values()))}", 96):
         answer(part)
 
 

@@ -79,7 +79,8 @@ def _print_plan(found: "Plan", depth: int) -> None:
         f"parameters   {whole.trainable:,} that learn, {whole.frozen:,} frozen, {whole.statistics:,} running "
         f"statistics; {found.inference.weights:,} bytes"
     )
-    answer(f"work         {found.multiply_adds:,} multiply-adds, {2 * found.multiply_adds:,} FLOPs")
+    pictures = "one picture" if found.input[0] == 1 else f"all {found.input[0]} pictures"
+    answer(f"work         {found.multiply_adds:,} multiply-adds, {2 * found.multiply_adds:,} FLOPs, of {pictures}")
     if found.last_field:
         answer(
             f"sees         {found.last_field.sees} pixels, stride {found.last_field.stride}, {found.last_field.block}"

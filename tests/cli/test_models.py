@@ -31,7 +31,7 @@ def test_the_list_in_words(striate, monkeypatch):
     assert {name: task for task, names in said for name in re.split(r",\s+", names)} == {
         name: head.task for name, head in HEADS.items()
     }
-    fcn = "fcn32s, fcn32s_same, fcn16s, fcn16s_same, fcn8s, fcn8s_same stand on few: vgg16 and the like"
+    fcn = "fcn32s, fcn32s_same, fcn16s, fcn16s_same, fcn8s, fcn8s_same stand on few backbones, such as vgg16"
     assert " ".join(lines).endswith(fcn)
 
 
