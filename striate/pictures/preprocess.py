@@ -3,8 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from striate.base.errors import ModelError, ModelFileError
 from striate.base.nearest import did_you_mean
@@ -91,15 +95,14 @@ class Preprocess:
 
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != self.count:
             raise ModelError(f"expected uint8 images [N, {self.count}, H, W], not {images.dtype} {list(images.shape)}")
-        # (x - mean * unit) / (unit * scale): exact where the constants are whole numbers and powers of two.
-        mean = torch.tensor([value * self.unit for value in self._each(self.mean)], device=images.device)
-        scale = torch.tensor([value * self.unit for value in self._each(self.scale)], device=images.device)
-        if images.is_contiguous(memory_format=torch.channels_last):
+        count, channels, height, width = images.shape
+        in_rows = images.is_contiguous(memory_format=torch.channels_last)
+        constants = _constants(self, width if in_rows else 1)
+        mean, scale = (torch.from_numpy(each).to(images.device) for each in constants)
+        if in_rows:
             # Rows of width x channels numbers: broadcasting over an innermost axis of 3 would be several times slower.
-            count, channels, height, width = images.shape
             rows = images.permute(0, 2, 3, 1).reshape(count, height, width * channels).to(torch.float32)
-            rows.sub_(mean.repeat(width)).div_(scale.repeat(width))
-            return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
+            return rows.sub_(mean).div_(scale).view(count, height, width, channels).permute(0, 3, 1, 2)
         return images.to(torch.float32).sub_(mean.view(1, -1, 1, 1)).div_(scale.view(1, -1, 1, 1))
 
     def as_dict(self) -> dict[str, Any]:
@@ -161,6 +164,19 @@ class Preprocess:
         # the first answer of 2 photographs in 120, with no more of them right than chance would have it.
         top, left = (height - window_height) // 2, (width - window_width) // 2
         return (Crop(top, left, window_height, window_width), resize)
+
+
+@lru_cache(maxsize=16)
+def _constants(preprocess: Preprocess, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and scale of each channel in bytes, for so many pixels beside each other.
+
+    (x - mean * unit) / (unit * scale): exact where the constants are whole numbers and powers of two.
+    """
+    mean, scale = (
+        np.tile(np.array([value * preprocess.unit for value in preprocess._each(values)], np.float32), width)
+        for values in (preprocess.mean, preprocess.scale)
+    )
+    return mean, scale
 
 
 def _from_json(name: str, value: Any) -> Any:

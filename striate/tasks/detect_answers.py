@@ -37,9 +37,10 @@ def found_in_photographs(
     """
     size = geometries[0].output_size
     _refuse_others(form, outputs, size, classes)
-    boxes = form.boxes(outputs, size)
+    boxes = form.boxes(outputs, size).detach().cpu().numpy()
+    boxes[~_seen(boxes, geometries)] = np.inf
     found = multiclass_nms(
-        boxes.masked_fill(~_seen(boxes, geometries)[..., None], torch.inf),
+        torch.from_numpy(boxes),
         form.scores(outputs),
         iou_threshold=iou_threshold,
         score_threshold=score_threshold,
@@ -47,10 +48,10 @@ def found_in_photographs(
     )
     answers = []
     for each, geometry in zip(found, geometries, strict=True):
-        there = geometry.undo_boxes(each.boxes.cpu().numpy())
+        there = geometry.undo_boxes(each.boxes.numpy())
         there = np.clip(there, 0, [geometry.width, geometry.height] * 2)
         whole = (there[:, :2] < there[:, 2:]).all(axis=1)  # also where rounding took the little that was seen
-        answers.append((there[whole], each.scores.cpu().numpy()[whole], each.classes.cpu().numpy()[whole]))
+        answers.append((there[whole], each.scores.numpy()[whole], each.classes.numpy()[whole]))
     return answers
 
 
@@ -64,9 +65,9 @@ def _refuse_others(form: Form, outputs: Tensor, size: tuple[int, int], classes: 
         )
 
 
-def _seen(boxes: Tensor, geometries: Sequence[Geometry]) -> Tensor:
+def _seen(boxes: NDArray[np.float32], geometries: Sequence[Geometry]) -> NDArray[np.bool_]:
     """Of which boxes ``[N, P, 4]`` in the network's input a part lies on the photograph, ``[N, P]``."""
     whole = [geometry.boxes(np.array([[0.0, 0.0, geometry.width, geometry.height]])) for geometry in geometries]
-    frames = torch.from_numpy(np.stack(whole).astype(np.float32)).to(boxes.device)
-    low, high = torch.maximum(boxes[..., :2], frames[..., :2]), torch.minimum(boxes[..., 2:], frames[..., 2:])
-    return (low < high).all(-1)
+    frames = np.stack(whole).astype(np.float32)
+    low, high = np.maximum(boxes[..., :2], frames[..., :2]), np.minimum(boxes[..., 2:], frames[..., 2:])
+    return np.all(low < high, axis=-1)

@@ -18,7 +18,7 @@ from striate.base.ranges import NotNegative
 from striate.data.records import Record
 from striate.models.heads import STRIDES
 from striate.ops.boxes import giou, iou
-from striate.ops.grids import cell_centres, cells, decode_distances
+from striate.ops.grids import cell_centres, cells, decode_distances, kept_centres
 from striate.recipe import Recipe
 from striate.task_settings import DetectSettings
 from striate.tasks.detect_objects import Objects
@@ -126,7 +126,7 @@ class TaskAligned:
 
     def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """See `Form`."""
-        return decoded(outputs, size)
+        return decode_distances(outputs[..., :4], *kept_centres(size, STRIDES, outputs.device))
 
     def scores(self, outputs: Tensor) -> Tensor:
         """See `Form`."""

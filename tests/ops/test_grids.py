@@ -16,6 +16,7 @@ from striate.ops import (
     encode_distances,
     xyxy_to_cxcywh,
 )
+from striate.ops.grids import kept_centres
 
 STRIDES = (8, 16, 32)
 
@@ -131,3 +132,10 @@ def test_gradients_of_decoding() -> None:
     numbers = torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: decode_distances(x, centres, strides), (numbers,))
     assert torch.autograd.gradcheck(lambda x: decode_anchors(x, centres, strides, centres, scale_xy=1.1), (numbers,))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 160), (33, 65)])
+def test_kept_centres_are_those_of_the_grid(size: tuple[int, int]) -> None:
+    for _ in range(2):
+        kept = kept_centres(size, STRIDES, torch.device("cpu"))
+        assert all(torch.equal(*pair) for pair in zip(kept, cell_centres(size, STRIDES), strict=True))
