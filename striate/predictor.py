@@ -245,11 +245,7 @@ class Predictor:
                 "outputs takes prepared pictures, uint8 [N, C, H, W]; for a path or a photograph call the predictor "
                 "itself"
             )
-        with own_modes():
-            return self._outputs(images)
-
-    def _outputs(self, images: Tensor) -> Tensor:
-        with torch.inference_mode(), evaluating(self._modules):
+        with own_modes(), torch.inference_mode(), evaluating(self._modules):
             return self._answer(self.description.preprocess.normalise(images.to(self.device))).float()
 
     def _tiling(self, tile: int | None, overlap: float | None) -> Tiling | None:
@@ -311,7 +307,7 @@ class Predictor:
         with own_modes():  # not around a yield: whoever consumes must find his own
             for _, group in itertools.groupby(prepared, key=lambda each: each[0].shape):
                 images, geometries = zip(*group, strict=True)
-                outputs = self._outputs(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))
+                outputs = self.outputs(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))
                 answers += (decode or self.task.decode)(outputs, geometries)
         return answers
 

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,14 +124,17 @@ def _speed(level: str, then: Any, now: Any) -> Iterator[Check]:
     for side, (channels, count) in PLACES.items():
         for name, dtype in DTYPES.items():
             for window, stride in itertools.product((3, 5, 7), (1, 2)):
-                case = Case.drawn(count, channels, side, window, stride, 1, dtype)
-                for kind, kernel in case.kernels().items():
-                    ratios[f"{window}/{stride} {kind} {side} {name}"] = _settled(kernel, then, now)
-            for kind, kernel in _norms(count, channels, side, dtype).items():
-                ratios[f"norm {kind} {side} {name}"] = _settled(kernel, then, now)
+                settled = _settled(partial(_depthwise, count, channels, side, window, stride, dtype), then, now)
+                ratios |= {f"{window}/{stride} {kind} {side} {name}": ratio for kind, ratio in settled.items()}
+            settled = _settled(partial(_norms, count, channels, side, dtype), then, now)
+            ratios |= {f"norm {kind} {side} {name}": ratio for kind, ratio in settled.items()}
     worst = max(ratios, key=lambda name: ratios[name])
     yield at_most(f"1.{level}.time", statistics.median(ratios.values()), 1.0, f"of before, median of {len(ratios)}")
     yield at_most(f"1.{level}.time-worst", ratios[worst], SLOWEST, worst)
+
+
+def _depthwise(count: int, channels: int, side: int, window: int, stride: int, dtype: torch.dtype) -> dict[str, Kernel]:
+    return Case.drawn(count, channels, side, window, stride, 1, dtype).kernels()
 
 
 def _norms(count: int, channels: int, side: int, dtype: torch.dtype) -> dict[str, Kernel]:
@@ -145,10 +149,18 @@ def _norms(count: int, channels: int, side: int, dtype: torch.dtype) -> dict[str
     }
 
 
-def _settled(kernel: Kernel, then: Any, now: Any) -> float:
-    """The ratio; of one that is above the limit the median of three, since one of 210 is high by chance."""
-    ratio = _ratio(kernel, then, now)
-    return ratio if ratio <= SLOWEST else statistics.median([ratio, *(_ratio(kernel, then, now) for _ in range(2))])
+def _settled(drawn: Callable[[], dict[str, Kernel]], then: Any, now: Any) -> dict[str, float]:
+    """Each kernel's ratio; of one that is above the limit the median of three, since one of 210 is high by chance.
+
+    Each of the three has maps of its own, in other memory: where they happen to lie can be bad for one library and not
+    for the other.
+    """
+    held = [drawn()]
+    ratios = {kind: _ratio(kernel, then, now) for kind, kernel in held[0].items()}
+    for kind in [kind for kind, ratio in ratios.items() if ratio > SLOWEST]:
+        held += [drawn(), drawn()]
+        ratios[kind] = statistics.median(_ratio(each[kind], then, now) for each in (held[0], *held[-2:]))
+    return ratios
 
 
 def _ratio(kernel: Kernel, then: Any, now: Any) -> float:
