@@ -114,7 +114,7 @@ def train_yolo11n(job: Mapping[str, Any], seconds: float, form: str) -> Answer:
             data=str(_as_yolo(job["training"], Path(name) / "data")),
             time=seconds / 3600,
             imgsz=SIDE,
-            amp="bf16" if form == "bfloat16" else False,
+            amp=False,
             channels_last=form != "plain",
             cache=True,
             val=False,
