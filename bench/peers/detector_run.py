@@ -4,7 +4,8 @@ python -m bench.peers.detector_run ssdlite JOB SECONDS FORM RATE
 python -m bench.peers.detector_run yolo11n JOB SECONDS FORM
 
 JOB is a file of JSON: ``weights`` (the backbone's), ``training`` (rows of ``path`` and ``boxes``, xyxy in pixels) and
-``held_out`` (paths). It prints ``images_seen`` and, for each picture held out, ``found``: rows of xyxy and score.
+``held_out`` (paths). FORM is one of `bench.peers.detectors.ORDERS`; ultralytics' own training has no bfloat16 on a CPU.
+It prints ``images_seen`` and, for each picture held out, ``found``: rows of xyxy and score.
 """
 
 import json
