@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from striate.base.errors import ModelError
 from striate.ops.native import norm as native
-from striate.ops.native.library import kernels, kernels_for
+from striate.ops.native.library import kernels_for, kernels_without_waiting
 from striate.ops.native.tensors import will_be_differentiated
 from striate.ops.recomputation import computed_again
 
@@ -45,8 +45,8 @@ def batch_norm(
     ``training`` takes mean and variance of the batch and moves the running ones towards them by ``momentum`` (the
     variance of a sample, as torch), otherwise the running ones are taken. Without a residual and with ``act="none"``
     this is `torch.nn.functional.batch_norm`, except that a forward pass that checkpointing computes again, within
-    backward, does not move the running statistics a second time. On CPUs, where it will be differentiated and maps are
-    channels-last, kernels of ours compute it.
+    backward, does not move the running statistics a second time. On CPUs, where maps are channels-last and it is
+    bfloat16 or will be differentiated, kernels of ours compute it.
 
     Raises:
         ModelError: there is only one value a channel to take statistics of.
@@ -68,7 +68,7 @@ def batch_norm(
     if training and computed_again():
         running_mean, running_var = running_mean.clone(), running_var.clone()
     tables = (weight, bias, running_mean, running_var)
-    if _by_kernels(x, residual, tables) and kernels() is not None:
+    if _by_kernels(x, residual, tables) and kernels_without_waiting(x, residual, *tables) is not None:
         if training:
             mean, variance = _statistics(x, running_mean, running_var, momentum)
         else:
@@ -85,8 +85,8 @@ def batch_norm(
 
 
 def _by_kernels(x: Tensor, residual: Tensor | None, tables: Sequence[Tensor | None]) -> bool:
-    watched = will_be_differentiated(x, residual, *tables) and not torch.compiler.is_compiling()
-    return watched and native.suits(x, residual, tables)
+    ours = x.dtype == torch.bfloat16 or will_be_differentiated(x, residual, *tables)
+    return ours and not torch.compiler.is_compiling() and native.suits(x, residual, tables)
 
 
 def _statistics(x: Tensor, running_mean: Tensor, running_var: Tensor, momentum: float) -> tuple[Tensor, Tensor]:

@@ -193,11 +193,10 @@ def _multiplied_by_kernels(
     dilations: tuple[int, ...],
     groups: int,
 ) -> bool:
-    """Whether our kernels should compute the gradient of this convolution's weight: in training, bfloat16."""
+    """Whether our kernels should compute this convolution or its weight's gradient: in bfloat16, frozen or not."""
     return (
         not torch.compiler.is_compiling()
         and known(x)
-        and will_be_differentiated(x, weight)
         and depthwise.computed_in_bfloat16(x, weight)
         and products.suits(x, weight, strides, padding, dilations, groups)
     )

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.ops.native import depthwise as native
-from striate.ops.native import kernels
+from striate.ops.native.library import kernels_without_waiting
 from striate.ops.native.tensors import will_be_differentiated
 
 # The float32 copies of one slice of the batch. Small enough that the allocator gives the same warm memory for every
@@ -53,13 +53,15 @@ def kernel_type(
 ) -> torch.dtype | None:
     """The type in which our own kernels should compute this very call; None if torch should.
 
-    They are for training: what is not differentiated, traced or compiled stays with torch.
+    What is compiled stays with torch, and so does what is computed in float32 and not differentiated: whoever only
+    answers folds the network first. Frozen blocks answer in training, in its bfloat16.
     """
-    if torch.compiler.is_compiling() or not will_be_differentiated(x, weight):
+    low = computed_in_bfloat16(x, weight)
+    if torch.compiler.is_compiling() or not (low or will_be_differentiated(x, weight)):
         return None
-    if not native.suits(x, weight, stride, dilation, groups) or kernels() is None:
+    if not native.suits(x, weight, stride, dilation, groups) or kernels_without_waiting(x, weight) is None:
         return None
-    if computed_in_bfloat16(x, weight):
+    if low:
         return torch.bfloat16
     plain = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     return torch.float32 if plain else None

@@ -37,11 +37,11 @@ def found_in_photographs(
     """
     size = geometries[0].output_size
     _refuse_others(form, outputs, size, classes)
-    boxes = form.boxes(outputs, size).detach().cpu().numpy()
-    boxes[~_seen(boxes, geometries)] = np.inf
+    boxes, scores = form.boxes(outputs, size).detach().cpu().numpy(), form.scores(outputs).detach().cpu()
+    _drop_unseen(boxes, scores.numpy() >= score_threshold, geometries)
     found = multiclass_nms(
         torch.from_numpy(boxes),
-        form.scores(outputs),
+        scores,
         iou_threshold=iou_threshold,
         score_threshold=score_threshold,
         max_detections=MOST,
@@ -65,9 +65,12 @@ def _refuse_others(form: Form, outputs: Tensor, size: tuple[int, int], classes: 
         )
 
 
-def _seen(boxes: NDArray[np.float32], geometries: Sequence[Geometry]) -> NDArray[np.bool_]:
-    """Of which boxes ``[N, P, 4]`` in the network's input a part lies on the photograph, ``[N, P]``."""
+def _drop_unseen(boxes: NDArray[np.float32], likely: NDArray[np.bool_], geometries: Sequence[Geometry]) -> None:
+    """Make infinite what lies beside the photograph, of those boxes ``[N, P, 4]`` of which a class is ``[N, P, C]``."""
+    pictures, places = np.nonzero(likely.any(axis=2))
     whole = [geometry.boxes(np.array([[0.0, 0.0, geometry.width, geometry.height]])) for geometry in geometries]
-    frames = np.stack(whole).astype(np.float32)
-    low, high = np.maximum(boxes[..., :2], frames[..., :2]), np.minimum(boxes[..., 2:], frames[..., 2:])
-    return np.all(low < high, axis=-1)
+    frames = np.concatenate(whole).astype(np.float32)[pictures]
+    some = boxes[pictures, places]
+    low, high = np.maximum(some[:, :2], frames[:, :2]), np.minimum(some[:, 2:], frames[:, 2:])
+    unseen = ~(low < high).all(axis=1)
+    boxes[pictures[unseen], places[unseen]] = np.inf

@@ -156,8 +156,12 @@ static void mean(const Layer *l, const float *x, float *y, int64_t n, int thread
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t i = 0; i < n * each; i++) {
         int64_t c = i % each * LANES, lanes = l->c - c;
-        floats sum = {0};
-        for (int64_t p = 0; p < places; p++) sum += load(x + (i / each * places + p) * l->c + c, lanes, 0);
+        floats sum = {0}, lost = {0}; /* Kahan's: of a large, even map all roundings go one way */
+        for (int64_t p = 0; p < places; p++) {
+            floats value = load(x + (i / each * places + p) * l->c + c, lanes, 0) - lost, next = sum + value;
+            lost = next - sum - value;
+            sum = next;
+        }
         store(y + i / each * l->c + c, sum / everywhere(places), lanes, 0);
     }
 }

@@ -16,7 +16,7 @@ from torch import Tensor
 from striate.base.compiling import building, providing
 from striate.base.compiling.levels import Level, NoKernelsError, possible, wished
 from striate.base.errors import OutputError
-from striate.ops.native.tensors import is_fake
+from striate.ops.native.tensors import is_fake, will_be_differentiated
 from striate.ops.own_state import one_thread_in_children
 
 Count = building.Count
@@ -126,6 +126,13 @@ def left_to_torch() -> Iterator[None]:
 def kernels() -> Any:
     """The loaded library, or None where there is none, or torch is to compute all."""
     return None if _left_to_torch.get() else loaded().library
+
+
+def kernels_without_waiting(*tensors: Tensor | None) -> Any:
+    """`kernels` for a call with these; who only answers gets them where he need not wait for a compiler."""
+    if _left_to_torch.get():
+        return None
+    return kernels() if will_be_differentiated(*tensors) or loaded.cache_info().currsize else kernels_at_hand()
 
 
 def kernels_for(tensor: Tensor) -> Any:

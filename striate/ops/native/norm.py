@@ -16,7 +16,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.ops.native.library import kernels_for
-from striate.ops.native.tensors import address, channels_last, done, floats, is_channels_last, is_low, is_there
+from striate.ops.native.tensors import (
+    address,
+    channels_last,
+    done,
+    floats,
+    is_channels_last,
+    is_low,
+    is_there,
+    will_be_differentiated,
+)
 from striate.ops.recomputation import Promise, foreign_hooks, keeping_promises, promised, promises
 
 Bounds = tuple[float, float]
@@ -93,6 +102,8 @@ def normalise(
 ) -> Tensor:
     """``x`` ``[N, C, H, W]`` scaled and shifted, plus ``residual``, within the activation's ``bounds``."""
     residual = None if residual is None else channels_last(residual)
+    if not will_be_differentiated(x, weight, bias, residual):
+        return apply(kernels_for(x), x, residual, how, bounds)
     if foreign_hooks():
         return _Norm.apply(x, weight, bias, residual, how, bounds, True)
     promise = Output(x, residual, how, bounds)

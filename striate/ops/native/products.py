@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from striate.base.hardware import AMX, instructions
 from striate.ops.native import norm, pointwise, windows, winograd
-from striate.ops.native.library import kernels, kernels_for
+from striate.ops.native.library import kernels, kernels_for, kernels_without_waiting
 from striate.ops.native.norm import Normalised
 from striate.ops.native.tensors import channels_last, is_channels_last, is_there
 from striate.ops.recomputation import keeping_promises, promised, sources_instead
@@ -44,11 +44,10 @@ def suits(
         and size.numel() <= TAPS
         and all(amount < side for amount, side in zip(padding, size, strict=True))
         and min(weight.shape[:2]) >= FEWEST
-        and weight.requires_grad
         and weight.numel() * torch.get_num_threads() <= MOST_SUMS
         and is_channels_last(x)
         and is_there(weight)
-        and kernels() is not None
+        and kernels_without_waiting(x, weight) is not None
         and _multiplies()
     )
 

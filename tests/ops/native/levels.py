@@ -106,7 +106,9 @@ def computing_with(name: str) -> Iterator[Any]:
 @contextmanager
 def computing_by(found: library.Loaded) -> Iterator[None]:
     """Within this block the process has found these kernels."""
+    loaded = cache(lambda: found)
+    loaded()  # as in a process that has asked for them
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "loaded", lambda: found)
+        patch.setattr(library, "loaded", loaded)
         patch.setattr(products, "_multiplies", lambda: bool(found.library and found.library.pointwise_multiplies()))
         yield

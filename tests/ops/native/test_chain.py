@@ -208,3 +208,10 @@ def test_weights_that_change_afterwards_change_nothing(pooled):
     (before,) = run(images)
     pooled[0].weight.zero_()
     assert torch.equal(run(images)[0], before)
+
+
+@levels.needs_kernels
+def test_the_mean_of_a_large_even_map_is_its_value() -> None:
+    images = torch.full((1, 3, 400, 400), 0.1).contiguous(memory_format=torch.channels_last)
+    (found,) = Chain(levels.library.kernels(), [Layer("mean", 0, (3, 400, 400), (3, 1, 1))])(images)
+    assert torch.allclose(found, torch.full((1, 3, 1, 1), 0.1), rtol=1e-6, atol=0)
