@@ -11,12 +11,14 @@ from striate.recipe import Recipe, Stage
 from striate.task_settings import SegmentSettings
 from striate.weights.pretrained import comes_along
 
-PIXELS = 2.1e9
+PIXELS = 1.9e9
 """Pixels of training crops that a default run processes."""
 LONGEST = 512
 """Pictures are looked at in their own size, or so many pixels long."""
 CROP = 320
 """Sides of training crops, in pixels."""
+RATE, SCRATCH_RATE = 4e-3, 2e-3
+"""Highest learning rates, from ImageNet's weights and without."""
 ASKED = 25
 """Pictures whose size is looked at, spread over all."""
 
@@ -42,16 +44,18 @@ def default_recipe(data: Dataset, model: str, *, scratch: bool = False) -> Recip
         weights="none" if scratch else "pretrained",
         size=size,
         fit="letterbox",
-        batch_size=8,
+        batch_size=4,
         optimizer="adamw",
         weight_decay=0.05,
         ema_decay=0.99,
         augment=Augmentation(crop=(1.0, 1.0), scale=(0.75, 1.5), crop_size=crop, flip=True, colour=0.3),
-        # Of CamVid's poles, a hundredth of its pixels, a run without weights finds next to nothing.
-        settings=SegmentSettings(class_weights="balanced"),
-        # Nothing is frozen and all learns at one rate: by a third of it, stem and first stage frozen, CamVid's mean IoU
-        # was 0.574 after 15 epochs, and so it was 0.602.
-        stages=(Stage(epochs=epochs, rate=2e-3),),
+        # CamVid's mean IoU after 15 epochs: 0.634, in batches of 8 0.625; there without weights 0.52, at half the rate
+        # 0.608, at that without Dice 0.602.
+        # Of its poles, a hundredth of its pixels, a run without weights finds next to nothing.
+        settings=SegmentSettings(class_weights="balanced", dice_weight=1.0),
+        # Nothing is frozen and all learns at one rate: by a third of it, stem and first stage frozen, mean IoU was
+        # 0.574 where so it was 0.602; at 8e-3 it was behind from the start.
+        stages=(Stage(epochs=epochs, rate=SCRATCH_RATE if scratch else RATE),),
     )
 
 
