@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 
-SIDE, BATCH = 320, 8
+SIDE, BATCH = 320, 4
 """Of the crops, and how many are a batch: those of a default run."""
 CLASSES, UNKNOWN = 11, 255
 """CamVid's classes, and what a mask says where no class is known."""

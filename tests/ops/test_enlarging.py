@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from striate.ops.enlarging import add_enlarged, bicubic, enlarge_bilinear, shrunk, size_of
 
@@ -68,3 +69,17 @@ def test_enlarging_is_pillows_but_for_what_that_rounds_and_clips() -> None:
     found = bicubic(torch.from_numpy(smooth).permute(2, 0, 1)[None].float(), 3)[0].permute(1, 2, 0).numpy()
     wanted = np.asarray(Image.fromarray(smooth).resize((72, 60), Image.Resampling.BICUBIC))
     assert np.abs(found - wanted).max() <= 1.01
+
+
+@pytest.mark.parametrize(("stride", "sides"), [(2, (6, 10)), (2, (7, 9)), (3, (9, 4)), (4, (5, 13)), (8, (33, 8))])
+def test_gradients_of_enlarging_are_torchs(stride, sides):
+    places = [-(-side // stride) for side in sides]
+    coarse = torch.randn(2, 3, *places, generator=torch.Generator().manual_seed(0))
+    wanted, found = (coarse.clone().requires_grad_() for _ in range(2))
+    large = F.interpolate(wanted, scale_factor=float(stride), mode="bilinear")[:, :, : sides[0], : sides[1]]
+    enlarged = enlarge_bilinear(found, torch.zeros(2, 0, *sides), stride)
+    assert torch.equal(enlarged, large)
+    given = torch.randn(large.shape, generator=torch.Generator().manual_seed(1))
+    large.backward(given)
+    enlarged.backward(given)
+    assert torch.allclose(found.grad, wanted.grad, rtol=1e-5, atol=1e-6)

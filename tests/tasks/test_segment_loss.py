@@ -72,6 +72,26 @@ def test_the_sum_has_the_recipes_weights_and_names_its_parts():
     assert {name: float(part) for name, part in parts.items()} == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.parametrize("loss", [SegmentLoss(class_weights=WEIGHTS), SegmentLoss(1, 1), SegmentLoss(0.5, 2, 1, 1.5)])
+def test_gradients_are_those_of_the_definition(loss):
+    logits, masks = drawn(5)
+    sum(loss.parts(logits.requires_grad_(), masks).values()).backward()
+    exact = logits.detach().double().requires_grad_()
+    known = masks != 255
+    logs = exact.log_softmax(1)
+    own = logs.gather(1, (masks.long() * known)[:, None])[:, 0][known]
+    true = masks[known].long()
+    weights = torch.ones(4).double() if loss.class_weights is None else torch.tensor(loss.class_weights).double()
+    weighed = weights[true] / weights[true].sum()
+    onehot = F.one_hot(true, 4).double()
+    answered, there = logs.exp().permute(0, 2, 3, 1)[known].sum(0), onehot.sum(0)
+    dice = 1 - 2 * (onehot * own.exp()[:, None]).sum(0) / (answered + there)
+    focal = -(own * (1 - own.exp()) ** loss.focal_gamma * weighed).sum()
+    wanted = -loss.cross_entropy * (own * weighed).sum() + loss.dice * dice[there > 0].mean() + loss.focal * focal
+    wanted.backward()
+    assert torch.allclose(logits.grad.double(), exact.grad, rtol=1e-4, atol=1e-8)
+
+
 def test_without_gamma_the_focal_loss_is_cross_entropy():
     logits, masks = drawn(3)
     entropy = total(SegmentLoss(), logits, masks)

@@ -186,7 +186,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(data, tmp_path, ca
     for words, said in (
         (("--fit", "crop"), 'fit is "crop"'),
         (("--crop-size", "16", "16", "--multi-scale", "0.5", "1"), "multi_scale"),
-        (("--cross-entropy-weight", "0"), "nothing to learn"),
+        (("--cross-entropy-weight", "0", "--dice-weight", "0"), "nothing to learn"),
     ):
         out = tmp_path / "run"
         assert main(["train", str(data), "--model", "toy/resnet20", "--out", str(out), "--quiet", *words]) == 2

@@ -100,8 +100,8 @@ def branching(draw: st.DrawFn) -> Callable[[Graph, Tensor], Tensor]:
         y = F.conv2d(x, weight, padding=(reach, 0), dilation=(dilation, 1))
         if beside:
             return torch.einsum("nchw,oc->nohw", torch.cat([x, y], 1), graph.weight(CHANNELS, 2 * CHANNELS))
-        if gate:  # which must not saturate where everything is to count
-            return x * (y if graph.counts else y.sigmoid())
+        if gate:  # which must be neither full nor shut where everything is to count
+            return (1 + x) * y if graph.counts else x * y.sigmoid()
         return x + y
 
     return step
