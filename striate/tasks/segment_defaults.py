@@ -11,7 +11,7 @@ from striate.recipe import Recipe, Stage
 from striate.task_settings import SegmentSettings
 from striate.weights.pretrained import comes_along
 
-PIXELS = 1.9e9
+PIXELS = 1.7e9
 """Pixels of training crops that a default run processes."""
 LONGEST = 512
 """Pictures are looked at in their own size, or so many pixels long."""
