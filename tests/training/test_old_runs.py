@@ -92,6 +92,7 @@ def test_an_old_run_that_had_ended_is_extended_as_it_would_have_been(unpacked, b
     assert (result.epochs, result.test["confusion"]) == (after["epochs"], after["test"]["confusion"])
 
 
+@pytest.mark.slow
 def test_a_field_more_in_every_table_strands_no_old_run(unpacked, bars, expected):
     cut, finished = unpacked("cut"), unpacked("finished")
     words = ["train", bars, "--out", cut, "--resume", "then", "train", bars, "--out", finished, "--extend", "2"]

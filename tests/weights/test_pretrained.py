@@ -225,6 +225,7 @@ def test_a_file_that_the_user_put_there(cache: Path, monkeypatch: pytest.MonkeyP
         pretrained_tensors(NAME)
 
 
+@pytest.mark.slow
 def test_processes_may_convert_at_once(cache: Path) -> None:
     program = f"from striate.weights.conversion import pretrained_tensors as t; print(); assert len(t('{NAME}')) == 296"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=dict(os.environ)) as other:
