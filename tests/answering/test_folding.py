@@ -15,7 +15,8 @@ from striate.models.network import FeatureInfo, Network
 from striate.models.resnet import resnet18
 from tests.models.light import CLASSIFIERS, PAPERS, is_large, light
 
-RUN = [pytest.param(name, marks=[] if name in PAPERS else [pytest.mark.slow]) for name in CLASSIFIERS]
+QUICK = [name for name in PAPERS if name != "xception"]  # which takes as long as all others
+RUN = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in CLASSIFIERS]
 
 
 @pytest.fixture(params=[True, False], ids=["fused", "public"])

@@ -23,6 +23,7 @@ def said(code: str, **environment: str) -> str:
     return run.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_command_line_bounds_spinning_and_measures_others_as_they_come() -> None:
     assert f"GOMP_SPINCOUNT={said(SAYS.format(['train']))}" == spinning.advised()
     assert said(SAYS.format(["bench"])) == "None"
