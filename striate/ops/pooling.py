@@ -185,7 +185,7 @@ def _pool(
 
 
 def _by_kernels(x: Tensor, windows: tuple[int, ...]) -> bool:
-    """Whether our kernels should compute this very call: they are for what will be differentiated, as all of them."""
+    """Whether our kernels should compute this very call: they are for what will be differentiated."""
     return will_be_differentiated(x) and known(x) and native.suits(x, windows) and kernels() is not None
 
 

@@ -36,7 +36,7 @@ class SegmentLoss:
 
 
 class _Pixels:
-    """A batch's masks ``[N, H, W]``, class weights, and what a network says of them, see `_Said`."""
+    """A batch's masks ``[N, H, W]``, class weights, and what a network says of them, see `_Probabilities`."""
 
     def __init__(self, outputs: Tensor, targets: Tensor, class_weights: tuple[float, ...] | None, summed: bool) -> None:
         self.known = targets != UNKNOWN
@@ -45,7 +45,7 @@ class _Pixels:
         self.class_weights = None if class_weights is None else torch.tensor(class_weights, device=outputs.device)
         # torch takes the softmax of a few channels ten times as fast over planes as over pixels.
         given = (outputs.float().contiguous(), self.true, self.known, summed)
-        self.logs, self.answered = _Said.apply(*given)
+        self.logs, self.sums = _Probabilities.apply(*given)
 
     def weights(self) -> Tensor:
         """A weight for each pixel, 0 for unknown ones."""
@@ -66,8 +66,10 @@ class _Pixels:
         return sums.index_add(0, (rows + self.true).flatten(), values.flatten()).view(-1, self.classes).sum(0)
 
 
-class _Said(torch.autograd.Function):
-    """The logarithm of each pixel's true class's probability ``[N, H, W]``, and all known pixels' of each class summed.
+class _Probabilities(torch.autograd.Function):
+    """Log-probabilities of true classes ``[N, H, W]``, and each class's probability summed over known pixels ``[K]``.
+
+    The sums are 0 where they are not asked for (``summed``).
 
     With p the softmax, o the one of the true class, l = log o and t the sums: the gradient by the logits of class c is
     ``(o is c) g_l + p_c (g_t[c] - sum_k p_k g_t[k] - g_l)``. Written so it takes a few passes over the maps; of losses
@@ -115,7 +117,7 @@ def _dice(pixels: _Pixels, settings: SegmentLoss) -> Tensor:
     Milletari et al., "V-Net", 3DV 2016, section 3, with plain sums below the line, as most have it since.
     """
     both, there = (pixels.by_class(each * pixels.known) for each in (pixels.logs.exp(), pixels.known.float()))
-    losses = 1 - 2 * both / (pixels.answered + there).clamp(min=1e-7)
+    losses = 1 - 2 * both / (pixels.sums + there).clamp(min=1e-7)
     shown = (there > 0).to(torch.float32)
     return (losses * shown).sum() / shown.sum().clamp(min=1)
 

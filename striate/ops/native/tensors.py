@@ -59,7 +59,7 @@ def _is_recorded(tensor: Tensor) -> bool:
 
 
 def will_be_differentiated(*tensors: Tensor | None) -> bool:
-    """Whether autograd watches a call with these: kernels are for no others."""
+    """Whether autograd watches a call with these."""
     return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
