@@ -23,7 +23,6 @@ PEERS: Mapping[str, Mapping[str, str]] = {
 """Each library's networks; those of one take turns, since all at once would fill 15 GB."""
 ANSWERED = 1024
 """Sides of the picture that is answered, in pixels."""
-WHOLE = "whole"
 LEAST: Mapping[str, tuple[tuple[str, ...], float]] = {
     "plain": (("plain",), 3.0),
     "tuned": (("float32", "bfloat16"), 2.0),
@@ -34,9 +33,9 @@ MOST = 1.3
 HOW = (
     f"Training: steps on one batch of {crops.BATCH} crops of {crops.SIDE}x{crops.SIDE} in memory, noise with masks "
     f"of {crops.CLASSES} classes and unknown places, CamVid's numbers. Striate's is the step of a default run, from "
-    "bytes, whose first blocks are frozen; its second line trains all of them, as the others do. The others get "
-    "pictures that are normalised already, and learn by cross-entropy and AdamW, too; those that are channels-last "
-    "have the optimizer's fused form. Both U-Nets stand on EfficientNet-Lite0, theirs with symmetric paddings, "
+    "bytes, by weighted cross-entropy and Dice. The others get pictures that are normalised already, and learn by "
+    "cross-entropy alone; AdamW serves all, in its fused form those that are channels-last, and nobody freezes "
+    "anything. Both U-Nets stand on EfficientNet-Lite0, theirs with symmetric paddings, "
     "which cost torch less than SAME ones; multiply-adds are those of one crop. The answer: milliseconds for one "
     f"picture of {ANSWERED}x{ANSWERED}. Striate's network: what its predictor does from prepared bytes to logits; "
     "the runtimes get the picture normalised already and run the same network, exported by `torch.export` and "
@@ -69,8 +68,7 @@ def run(settings: Settings) -> Section:
 def training(library: str, settings: Settings) -> Comparison:
     print(f"training, batches of {crops.BATCH}, beside {library}", flush=True)
     contenders = [
-        _own(STRIATE, "Striate", "training", "default"),
-        _own(WHOLE, "Striate, nothing frozen", "training", "whole"),
+        _own(STRIATE, "Striate", "training"),
         *(
             environment.peer(f"{name}_{form}", f"{label}, {how}", "segmentation", name, form)
             for name, label in PEERS[library].items()
@@ -132,7 +130,7 @@ def _training_table(library: str, comparison: Comparison) -> Table:
 
 
 def _row(timing: Timing, own: Timing) -> tuple[str, ...]:
-    ours = timing.contender.name in (STRIATE, WHOLE)
-    label = timing.contender.label + (f", {timing.about['precision']}" if ours and timing.seconds else "")
+    own_precision = f", {timing.about['precision']}" if timing is own and timing.seconds else ""
+    label = f"{timing.contender.label}{own_precision}"
     products = f"{timing.about['multiply_adds'] / 1e6:,.0f}" if timing.seconds else ""
     return label, products, *speed(timing), "" if timing is own else times(timing.median / own.median)

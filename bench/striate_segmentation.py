@@ -1,8 +1,8 @@
 """Striate's default network for segmentation, of CamVid's classes, as a contender.
 
-python -m bench.striate_segmentation training default|whole       a run's step; "whole" trains the frozen blocks, too
-python -m bench.striate_segmentation outputs SIDE                 from a prepared picture to its logits
-python -m bench.striate_segmentation predictor SIDE               from a picture in memory to a class for each pixel
+python -m bench.striate_segmentation training           a run's step
+python -m bench.striate_segmentation outputs SIDE       from a prepared picture to its logits
+python -m bench.striate_segmentation predictor SIDE     from a picture in memory to a class for each pixel
 """
 
 import sys
@@ -27,8 +27,8 @@ RATE = 1e-4
 """So low that the network stays where it begins."""
 
 
-def training(form: str) -> Workload:
-    """The step of a default run: pretrained backbone, frozen blocks, optimizer and precision as its recipe has them."""
+def training() -> Workload:
+    """The step of a default run: pretrained backbone, losses, optimizer and precision as its recipe has them."""
     from striate.base.hardware import processor
     from striate.base.heap import keep_freed_memory
     from striate.benchmarking.networks import multiply_adds
@@ -44,8 +44,6 @@ def training(form: str) -> Workload:
     data = _data()
     recipe = resolving.resolve(data, resolving.Overrides({}))
     _expect(recipe.model, recipe.batch_size, recipe.augment.crop_size)
-    if form == "whole":
-        recipe = replace(recipe, stages=tuple(replace(stage, freeze=()) for stage in recipe.stages))
     task = task_named("segment", data.classes).fitted(recipe, data.records)
     preprocess = resolving.preprocess_for(data, recipe)
     network = resolving.network_for(data, recipe, task, preprocess)
@@ -56,7 +54,6 @@ def training(form: str) -> Workload:
     about = {
         "precision": precision.name,
         "kernels": native.description(),
-        "frozen": recipe.stages[0].freeze,
         "multiply_adds": multiply_adds(network, preprocess.size),
     }
     return Workload(lambda: learner.step([batch], RATE), len(batch), about)
