@@ -16,7 +16,7 @@ from striate.cli.console import printable, say
 from striate.data.names import counted, listed
 from striate.data.names import printable as one_line
 from striate.recipe import Stage
-from striate.training.events import EpochDone, Event, KernelsBuilding, Notice, RunStarted, Saved, StepDone
+from striate.training.events import EpochDone, Event, Forecast, KernelsBuilding, Notice, RunStarted, Saved, StepDone
 from striate.weights.pretrained import Hub, comes_along, has_pretrained, pretrained_name, pretrained_part
 
 CACHE = "pictures are decoded once and kept for the next epochs, in up to {:.1f} GiB of this machine's free memory"
@@ -24,6 +24,7 @@ KEPT = (
     "kept: the latest epoch whose {0} is as good as the best, but for what may be chance; one that is worse than "
     "the epoch kept before it by {0} and by loss is passed over"
 )
+MINUTE = 60.0
 WITHOUT_KERNELS = "STRIATE_NATIVE=off trains without them, up to four times as slow"
 
 
@@ -81,8 +82,11 @@ class TrainingProgress:
                 self._start(event)
             case StepDone():
                 self._step(event)
+            case Forecast():
+                self._line(_forecast_line(event))
             case EpochDone():
-                self._line(_epoch_line(event))
+                left = "" if self._bar or not event.left or event.left < MINUTE else f"; {_about(event.left)} left"
+                self._line(f"{_epoch_line(event)}{left}")
             case Saved():
                 place = f"epoch {event.epoch + 1} after step {event.step}"
                 saved = f"; saved; {self._resume.format(event.path.parent)} goes on from there" if self._resume else ""
@@ -215,6 +219,23 @@ def _frozen_line(stages: Sequence[Stage]) -> str:
         parts.append(f"in {when} {', '.join(freeze) or 'none'}")
         first = last + 1
     return "blocks that do not learn: " + "; ".join(parts)
+
+
+def _forecast_line(event: Forecast) -> str:
+    """What an epoch takes, and all of those in which the same blocks learn."""
+    validation = f", {_about(event.validation)} of it for validation" if event.validation >= 1 else ""
+    rest = f"; {event.epochs} epochs like it take {_about(event.epochs * event.seconds)}" if event.epochs > 1 else ""
+    return (
+        f"an epoch will take {_about(event.seconds)} ({_about(event.least)} to {_about(event.most)}){validation}{rest}"
+    )
+
+
+def _about(seconds: float) -> str:
+    """A time in two or three digits: 95 s, 12 min, 3.4 h."""
+    for size, unit in ((24 * 60 * MINUTE, "days"), (60 * MINUTE, "h")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds / MINUTE:.0f} min" if seconds >= 2 * MINUTE else f"{seconds:.0f} s"
 
 
 def _epoch_line(event: EpochDone) -> str:

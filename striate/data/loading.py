@@ -5,6 +5,7 @@ whether a picture is decoded again.
 """
 
 import itertools
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,9 @@ class Batches(Protocol):
 
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
         """The batches of this epoch from ``start_batch`` on."""
+
+    def pixels(self, epoch: int) -> list[int]:
+        """How many pixels each batch of this epoch has; 1 each where that is not known before they are read."""
 
 
 class Loader:
@@ -114,6 +118,15 @@ class Loader:
             workers = self.workers if self.ahead else 1
             return _ahead(lambda part: self._batch(part, epoch, stopped), parts, workers, stopped)
         return self._together(parts, epoch, stopped)
+
+    def pixels(self, epoch: int) -> list[int]:
+        """How many pixels each batch of this epoch has; 1 each where pictures are seen whole, in their own pixels."""
+        if self._own_sizes:
+            return [1] * len(self)
+        return [
+            (stop - start) * math.prod(self.augmentation.size(self._prepared_as(epoch, number)))
+            for number, (start, stop) in enumerate(self.bounds)
+        ]
 
     def _prepared_as(self, epoch: int, batch: int) -> Preprocess:
         if self._size_of is None:

@@ -58,8 +58,27 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """What an epoch will take in ``seconds``, its ``validation`` included, expected from ``least`` to ``most``.
+
+    So will all of the ``epochs`` from this one on in which the same blocks learn. It comes some seconds after the first
+    of them began, unless that is over by then.
+    """
+
+    seconds: float
+    least: float
+    most: float
+    validation: float
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
 class EpochDone:
-    """An epoch and its validation are done; ``figures`` are the validation's, ``line`` says them in a phrase."""
+    """An epoch and its validation are done; ``figures`` are the validation's, ``line`` says them in a phrase.
+
+    ``seconds`` are those of its steps, ``whole`` those of all that belongs to it, and where a run went on within it,
+    those since then. ``left`` are those of the coming epochs in which the same blocks learn, None if not known.
+    """
 
     epoch: int
     epochs: int
@@ -70,6 +89,8 @@ class EpochDone:
     kept: bool
     images: int
     seconds: float
+    whole: float = 0.0
+    left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +102,4 @@ class Saved:
     step: int
 
 
-Event = Notice | KernelsBuilding | RunStarted | StepDone | EpochDone | Saved
+Event = Notice | KernelsBuilding | RunStarted | StepDone | Forecast | EpochDone | Saved

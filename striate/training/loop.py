@@ -13,13 +13,14 @@ from striate.data.records import Batch, Dataset
 from striate.inference import measure
 from striate.training import checkpoint
 from striate.training.events import EpochDone, Event, Saved, StepDone
+from striate.training.forecast import Foresight, seconds_of
 from striate.training.keeping import judge
 from striate.training.learner import Learner
 from striate.training.neighbours import Neighbours
 from striate.training.runfolder import RunFolder
 from striate.training.schedule import rate_at
 from striate.training.session import Session
-from striate.training.stages import stage_at
+from striate.training.stages import epochs_alike, stage_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,14 @@ def fit(learner: Learner, run: Run) -> Iterator[Event]:
     progress, recipe = learner.progress, learner.recipe
     steps = steps_in_epoch(learner, run)
     neighbours = Neighbours(learner.device, run.session.tell)
+    foresight = _foresight(learner, run)
     while not learner.finished:
         index, within = stage_at(recipe.stages, progress.epoch)
         if within == 0 and progress.step == 0:
             learner.enter_stage(index)
         rate = _rate(learner, steps)
+        alike = epochs_alike(recipe.stages, progress.epoch)
+        foresight.begin(progress.epoch, progress.step, recipe.stages[index].freeze, alike)
         started = saved = time.monotonic()
         seen = 0
         batches = run.training.epoch(progress.epoch, progress.step * recipe.accumulate)
@@ -69,18 +73,37 @@ def fit(learner: Learner, run: Run) -> Iterator[Event]:
             neighbours.look()
             now = time.monotonic()
             yield StepDone(progress.epoch, progress.step, steps, seen, now - started)
+            if (forecast := foresight.step_done()) is not None:
+                yield forecast
             if progress.step < steps and now - saved >= recipe.save_every:
                 save(learner, run)
+                foresight.pause_done()
                 saved = now
             if run.session.interruption.asked():
                 save(learner, run)
                 yield Saved(run.folder.last, progress.epoch, progress.step)
                 return
-        yield _end_epoch(learner, run, rate, seen, time.monotonic() - started)
+        done = _end_epoch(learner, run, rate, seen, time.monotonic() - started)
+        whole, left = foresight.epoch_done()
+        yield replace(done, whole=whole, left=left)
         save(learner, run)
         if run.session.interruption.asked() and not learner.finished:
             yield Saved(run.folder.last, progress.epoch, progress.step)
             return
+
+
+def _foresight(learner: Learner, run: Run) -> Foresight:
+    size = learner.recipe.accumulate
+
+    def work(epoch: int) -> list[float]:
+        pixels = run.training.pixels(epoch)
+        return [float(sum(pixels[start : start + size])) for start in range(0, len(pixels), size)]
+
+    def validation() -> float:
+        how = learner.task, learner.preprocess
+        return seconds_of(run.validation, lambda batch: measure(learner.evaluated, *how, [batch], learner.device))
+
+    return Foresight(work, validation)
 
 
 def steps_in_epoch(learner: Learner, run: Run) -> int:

@@ -1,6 +1,7 @@
 """Stages: which blocks learn in which, and where in the run a step stands."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 from torch import nn
@@ -45,6 +46,18 @@ def stage_at(stages: Sequence[Stage], epoch: int) -> tuple[int, int]:
             return index, epoch
         epoch -= stage.epochs
     raise IndexError(f"epoch {epoch} lies behind the last stage")
+
+
+def epochs_alike(stages: Sequence[Stage], epoch: int) -> int:
+    """How many epochs follow this one (from 0) before other blocks learn, or the run ends.
+
+    Example:
+        >>> stages = (Stage(epochs=2, rate=0.1, freeze=("stem",)), Stage(epochs=3, rate=0.1))
+        >>> [epochs_alike(stages, epoch) for epoch in range(5)]
+        [1, 0, 2, 1, 0]
+    """
+    frozen = [stage.freeze for stage in stages for _ in range(stage.epochs)]
+    return sum(1 for _ in itertools.takewhile(lambda names: names == frozen[epoch], frozen[epoch + 1 :]))
 
 
 def set_mode(network: Network, stage: Stage) -> None:
