@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 _OFFERS = {
     "train": "striate.cli.watched",
     "evaluate": "striate.evaluation",
+    "show": "striate.showing",
     "load": "striate.predictor",
     "create": "striate.weights.create",
     "import_weights": "striate.importing.weights",
@@ -35,7 +36,7 @@ _OFFERS = {
     "StriateError": "striate.base.errors",
 }
 
-_VERBS = ("train", "evaluate", "load", "create", "import_weights", "open_data", "plan")
+_VERBS = ("train", "evaluate", "show", "load", "create", "import_weights", "open_data", "plan")
 _ROOMS = ("data", "layers", "models", "ops", "weights")
 
 __all__ = [*_OFFERS, "__version__"]  # noqa: PLE0604 - all are strings
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from striate.predictor import load as load
     from striate.recipe import Recipe as Recipe
     from striate.recipe import Stage as Stage
+    from striate.showing import show as show
     from striate.task_settings import ClassifySettings as ClassifySettings
     from striate.training.result import Result as Result
     from striate.weights.create import create as create

@@ -33,6 +33,7 @@ FLOORS = {
     "training": 6,
     "evaluation": 6,
     "predictor": 6,
+    "showing": 7,
     "importing": 6,
     "planning": 5,
     "explaining": 6,

@@ -42,5 +42,5 @@ def measured(name: str, step: str, precision: str, kernels: str) -> tuple[int, i
         check=True,
         env={**os.environ, "STRIATE_NATIVE": kernels},
     )
-    planned, true = json.loads(done.stdout)
+    planned, true, _ = json.loads(done.stdout)
     return planned, true

@@ -1,4 +1,4 @@
-"""``python -m accept.plan.stepping NETWORK STEP PRECISION``: a step's peak by plan and by the allocator."""
+"""``python -m accept.plan.stepping NETWORK STEP PRECISION [BATCH]``: a step's peak by plan and by the allocator."""
 
 import itertools
 import json
@@ -14,18 +14,17 @@ from striate.ops import native
 from striate.planning import plan
 from striate.tracing import OPTIMIZERS, summed
 
-BATCH = 2
 THERE = ("parameters", "buffers", "inputs", "optimizer state")
 
 
-def main(name: str, step: str, precision: str) -> None:
-    """Print both, in bytes, beyond what is there before the step."""
+def main(name: str, step: str, precision: str, batch: str = "2") -> None:
+    """Print both, in bytes, beyond what is there before the step; and that."""
     native.prepare(native.silent)
     row = architecture(name)
     size = (row.preprocess.count, *row.preprocess.size)
     network: Any = build(name, classes=row.classes, seed=0)
     network.to(memory_format=torch.channels_last)
-    images = torch.rand(BATCH, *size).contiguous(memory_format=torch.channels_last)
+    images = torch.rand(int(batch), *size).contiguous(memory_format=torch.channels_last)
     learns = step != "inference"
     network.train(learns)
     optimizer = OPTIMIZERS[step](list(network.parameters())) if learns else None
@@ -46,10 +45,10 @@ def main(name: str, step: str, precision: str) -> None:
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
     words: Any = {"mode": "training", "optimizer": step, "loss": summed} if learns else {"mode": "inference"}
-    found = plan(network, size=size, batch=BATCH, precision=precision, **words)  # type: ignore[arg-type]
+    found = plan(network, size=size, batch=int(batch), precision=precision, **words)  # type: ignore[arg-type]
     memory = found.training or found.inference
     there = sum(size for kind, size in memory.kinds.items() if kind in THERE)
-    print(json.dumps([memory.bytes - there, max(itertools.accumulate(changes))]))
+    print(json.dumps([memory.bytes - there, max(itertools.accumulate(changes)), there]))
 
 
 if __name__ == "__main__":

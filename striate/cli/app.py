@@ -31,6 +31,7 @@ VERBS = {
     "predict": ("predict:predict", "Say what is on pictures, or enlarge them.", "[OPTIONS] MODEL IMAGES [MORE...]"),
     "models": ("models:models", "List the networks, or one network's layers.", "[OPTIONS] [NAME]"),
     "import": ("import_:import_", "Turn another framework's weights into a model file.", None),
+    "show": ("show:show", "Show what a network would be fed.", None),
     "convert": ("convert:convert", "Write a data set of boxes in another format.", None),
     "plan": ("plan:plan", "Say what a network takes, and what would fit, before it runs.", None),
     "bench": ("bench:bench", "Measure how fast this machine trains and answers.", "[OPTIONS] [MODELS...]"),

@@ -23,6 +23,11 @@ def answer(text: str) -> None:
     print(names.printable(text), flush=True)
 
 
+def picture(lines: Sequence[str]) -> None:
+    """A picture on stdout, of characters that are ours, colours and all."""
+    print("\n".join(lines), flush=True)
+
+
 def answer_json(value: Mapping[str, Any]) -> None:
     """The answer as the one JSON object on stdout; names that are not UTF-8 come out escaped."""
     print(json.dumps(_plain(value), allow_nan=False), flush=True)

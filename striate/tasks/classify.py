@@ -18,7 +18,7 @@ from torch import Tensor
 from striate.base.errors import DataError
 from striate.data.names import printable
 from striate.data.records import Batch, Classes, Dataset, Record, copies
-from striate.data.targets import ClassIndex
+from striate.data.targets import ClassIndex, Target
 from striate.pictures.geometry import Geometry
 from striate.recipe import Recipe
 from striate.task_settings import ClassifySettings
@@ -240,6 +240,9 @@ class Classify:
 
     def draw(self, prediction: Scores, photograph: Callable[[], NDArray[np.uint8]]) -> None:
         return None
+
+    def exhibit(self, image: NDArray[np.uint8], target: Target) -> tuple[NDArray[np.uint8], str]:
+        return image, ", ".join(self.classes.names[index] for index in target.occurring() or ())
 
     def write(self, prediction: Scores, folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         return {}

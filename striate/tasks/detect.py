@@ -15,7 +15,7 @@ from torch import Tensor
 
 from striate.data.names import counted, quoted
 from striate.data.records import Batch, Classes, Dataset, Record
-from striate.data.targets import Boxes
+from striate.data.targets import Boxes, Target
 from striate.models.table import architecture
 from striate.pictures.geometry import Geometry
 from striate.pictures.tiles import Tiling
@@ -32,7 +32,7 @@ from striate.tasks.detect_objects import Objects, objects_of, stated_boxes
 from striate.tasks.detect_shortages import shortages
 from striate.tasks.detect_task_aligned import TaskAligned
 from striate.tasks.detect_tiles import each_once
-from striate.tasks.drawing import Detection, drawn
+from striate.tasks.drawing import Detection, drawn, exhibited
 from striate.tasks.task import Loss, in_range, require_targets, shown, with_margin
 
 WITHOUT_ANCHORS = TaskAligned()
@@ -197,6 +197,9 @@ class Detect:
 
     def draw(self, prediction: Sequence[Detection], photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         return drawn(photograph(), prediction, self.classes.names)
+
+    def exhibit(self, image: NDArray[np.uint8], target: Target) -> tuple[NDArray[np.uint8], str]:
+        return exhibited(image, target, self.classes.names)
 
     def write(self, prediction: Sequence[Detection], folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         return {}

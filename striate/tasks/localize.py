@@ -17,12 +17,12 @@ from torch import Tensor
 from striate.base.errors import DataError, RecipeError
 from striate.data.names import counted, listed, printable
 from striate.data.records import Batch, Classes, Dataset, Record
-from striate.data.targets import Boxes
+from striate.data.targets import Boxes, Target
 from striate.pictures.geometry import Geometry
 from striate.recipe import Recipe
 from striate.task_settings import LocalizeSettings
 from striate.tasks.detect_objects import stated_boxes
-from striate.tasks.drawing import Detection, drawn
+from striate.tasks.drawing import Detection, drawn, exhibited
 from striate.tasks.intervals import share_margin, too_few
 from striate.tasks.localize_defaults import default_model, default_recipe
 from striate.tasks.localize_loss import Objects, localization_losses, objects_of
@@ -155,6 +155,9 @@ class Localize:
 
     def draw(self, prediction: Detection, photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         return drawn(photograph(), [prediction], self.classes.names)
+
+    def exhibit(self, image: NDArray[np.uint8], target: Target) -> tuple[NDArray[np.uint8], str]:
+        return exhibited(image, target, self.classes.names)
 
     def write(self, prediction: Detection, folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         return {}

@@ -18,7 +18,7 @@ from striate.base.atomic import replace_file
 from striate.base.errors import DataError, RecipeError
 from striate.data.names import counted, printable
 from striate.data.records import Batch, Classes, Dataset, Record
-from striate.data.targets import Mask
+from striate.data.targets import Mask, Target
 from striate.pictures.geometry import UNKNOWN, Geometry
 from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
@@ -212,6 +212,10 @@ class Segment:
 
     def draw(self, prediction: Indices, photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         return overlaid(photograph(), prediction, self.classes.names, self._shares(prediction))
+
+    def exhibit(self, image: NDArray[np.uint8], target: Target) -> tuple[NDArray[np.uint8], str]:
+        assert isinstance(target, Mask)
+        return self.draw(target.indices(), lambda: image), ""
 
     def write(self, prediction: Indices, folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         """``mask``: a picture of the classes' indices, with a palette."""

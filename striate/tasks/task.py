@@ -274,6 +274,12 @@ class Task(Protocol):
     def draw(self, prediction: Any, photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
         """What was found drawn on the photograph, uint8 ``[H, W, 3]``, which is asked for; None: nothing is drawn."""
 
+    def exhibit(self, image: NDArray[np.uint8], target: Target) -> tuple[NDArray[np.uint8], str]:
+        """What a network learns from, as people see it: uint8 ``[H, W, 3]``, and in a few words what is known of it.
+
+        ``image``, of the same kind, is what the network sees, and ``target`` in its pixels; it may come out larger.
+        """
+
     def write(self, prediction: Any, folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         """Write what of a prediction is a file, ``name.key.png`` for a JSON key such as ``mask``; keys to file names.
 

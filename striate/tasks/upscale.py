@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from striate.base.errors import RecipeError
 from striate.data.names import counted, listed
 from striate.data.records import Batch, Classes, Dataset, Record
-from striate.data.targets import LARGER, Larger
+from striate.data.targets import LARGER, Larger, Target
 from striate.ops.enlarging import fitting, shrunk
 from striate.ops.luminance import luma
 from striate.pictures.geometry import Crop, Geometry
@@ -186,6 +186,14 @@ class Upscale:
 
     def draw(self, prediction: _Pixels, photograph: Callable[[], _Pixels]) -> None:
         return None
+
+    def exhibit(self, image: _Pixels, target: Target) -> tuple[_Pixels, str]:
+        """What the network gets, its pixels as large as they will be, beside what it is to make of it."""
+        small = self.inputs(torch.from_numpy(image.copy()).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
+        large = small.repeat(self.factor, 0).repeat(self.factor, 1)
+        whole = image[: large.shape[0], : large.shape[1]]
+        sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (small, whole)]
+        return np.concatenate([large, whole], 1), " to ".join(sizes)
 
     def write(self, prediction: _Pixels, folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         file = f"{name}.enlarged{usual_ending(prediction)}"

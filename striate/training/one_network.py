@@ -21,13 +21,12 @@ from striate.tasks.task import Task
 from striate.training import checkpoint, resolving
 from striate.training.events import EpochDone, KernelsBuilding, Notice, RunStarted, Saved
 from striate.training.learner import Learner, has_ended
+from striate.training.loaders import loader_for
 from striate.training.loop import Run, fit, save, steps_in_epoch
-from striate.training.multi_scale import size_of
 from striate.training.precision import Precision, choose, kernels_for
 from striate.training.result import Outcome, best_figures
 from striate.training.runfolder import RunFolder
 from striate.training.session import Session
-from striate.training.stages import mosaic_epochs
 
 
 class RunStopped(KeyboardInterrupt):
@@ -168,21 +167,9 @@ def _with_tail(folder: RunFolder, recipe: Recipe, epochs: int) -> Recipe:
 
 
 def _loader(data: Dataset, name: Split, learner: Learner, session: Session) -> Loader:
-    training = name == "train"
-    recipe = learner.recipe
-    return Loader(
-        data.of_split(name),
-        learner.preprocess,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        augmentation=recipe.augment if training else None,
-        shuffle=training,
-        workers=session.workers,
-        ahead=prepares_ahead(session.device),
-        cache=session.cache,
-        size_of=size_of(recipe, learner.network, learner.preprocess) if training else None,
-        mosaic_epochs=mosaic_epochs(recipe),
-    )
+    how = learner.recipe, learner.preprocess, learner.network
+    ahead = prepares_ahead(session.device)
+    return loader_for(data, name, *how, workers=session.workers, ahead=ahead, cache=session.cache)
 
 
 def _started(learner: Learner, run: Run, precision: Precision) -> RunStarted:

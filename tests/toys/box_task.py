@@ -16,7 +16,7 @@ from torch import Tensor
 
 from striate.data.augmentation import Augmentation
 from striate.data.records import Batch, Classes, Dataset, Record
-from striate.data.targets import Boxes
+from striate.data.targets import Boxes, Target
 from striate.pictures.geometry import Geometry
 from striate.recipe import Recipe, Stage
 from striate.tasks.task import Loss, require_targets, shown
@@ -171,6 +171,10 @@ class FindBoxes:
             left, top, right, bottom = (max(0, round(edge)) for edge in each.xyxy)
             drawn[top:bottom, left:right, 1] = 255
         return drawn
+
+    def exhibit(self, image: NDArray[np.uint8], target: Target) -> tuple[NDArray[np.uint8], str]:
+        boxes = target.xyxy.tolist()
+        return self.draw([Found("", 1.0, tuple(box)) for box in boxes], lambda: image), f"{len(boxes)} objects"
 
     def write(self, prediction: Sequence[Found], folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         return {}

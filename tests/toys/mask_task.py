@@ -17,7 +17,7 @@ from torch import Tensor
 from striate.base.atomic import replace_file
 from striate.data.augmentation import Augmentation
 from striate.data.records import Batch, Classes, Dataset, Record
-from striate.data.targets import Mask
+from striate.data.targets import Mask, Target
 from striate.pictures.geometry import UNKNOWN, Geometry
 from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe, Stage
@@ -132,6 +132,9 @@ class CutOut:
 
     def draw(self, prediction: NDArray[np.uint8], photograph: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         return (photograph() // 2 + COLOURS[prediction] // 2).astype(np.uint8)
+
+    def exhibit(self, image: NDArray[np.uint8], target: Target) -> tuple[NDArray[np.uint8], str]:
+        return self.draw(target.indices(), lambda: image), self.as_text(target.indices(), 1)
 
     def write(self, prediction: NDArray[np.uint8], folder: Path, name: str, photograph: Path) -> Mapping[str, str]:
         with replace_file(folder / f"{name}.mask.png") as partial:
