@@ -19,6 +19,7 @@ from striate.ops.native.tensors import is_fake, makes_scratch
 from striate.tracing import adding
 from striate.tracing.calls import Mode, name_of, tensors_in
 from striate.tracing.trace import Kind, Operation, Phase, Storage, Value
+from striate.tracing.workspaces import workspaces
 
 _STEPS = ("_fused_sgd", "_fused_adagrad")  # which change their arguments and make nothing; torch cannot trace them
 
@@ -86,6 +87,9 @@ class Watching(Mode):
             function = _ADD_IN_PLACE
         result = _computed(function, args, kwargs)
         outputs = tuple(self._value(tensor, index, path) for tensor in tensors_in([result]))
+        for size in workspaces(name_of(function), args):
+            self.lives.append(_Life(size, index, "scratch", path))
+            self.lives[-1].death = index + 1
         self.operations[index] = Operation(name_of(function), self.phase, path, inputs, outputs)
         return result
 

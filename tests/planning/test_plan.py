@@ -134,7 +134,7 @@ def test_heads_are_planned_with_their_tasks_loss(name: str) -> None:
 
 def test_a_plan_in_a_line() -> None:
     assert repr(plan("lenet5", batch=1, mode="inference")) == (
-        "Plan(lenet5, 1x1x32x32: 61,706 parameters, 416,520 multiply-adds, inference 0.3 MB)"
+        "Plan(lenet5, 1x1x32x32: 61,706 parameters, 416,520 multiply-adds, inference 0.5 MB)"
     )
 
 

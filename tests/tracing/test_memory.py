@@ -1,5 +1,6 @@
 """A trace takes the memory of a real step: the same storages in the same order, of the same sizes, as long-lived."""
 
+import gc
 import itertools
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from striate.tracing import Trace, summed, trace
 from striate.tracing.tracing import OPTIMIZERS
 from striate.tracing.watching import Watching
 from tests.ops.native.levels import computing_with
+from tests.tracing.test_workspaces import without_onednn
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +120,7 @@ def test_a_step_of_an_optimizer_takes_the_memory_of_any_but_the_first(optimizer:
 
 @pytest.mark.parametrize("level", [pytest.param("off", marks=pytest.mark.slow), "auto"])
 def test_all_that_a_trace_counts_is_allocated_in_a_real_step_that_nobody_watches(level: str) -> None:
-    """Libraries allocate more, for copies of weights and workspaces; branches that join are added up in place."""
+    """Libraries allocate a little more than is known of them; branches that join are added up in place."""
     network = build("mobilenet_v2", classes=5, seed=0).to(memory_format=torch.channels_last).train()
     x = torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
     before = ("parameters", "buffers", "inputs")
@@ -126,6 +128,7 @@ def test_all_that_a_trace_counts_is_allocated_in_a_real_step_that_nobody_watches
         found = trace(network, x, mode="training")
         summed(network(x)).backward()
         network.zero_grad(set_to_none=True)
+        gc.collect()  # what tests before left in cycles must not end within
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
             outputs = network(x)  # which who calls a step holds
             summed(outputs).backward()
@@ -136,7 +139,7 @@ def test_all_that_a_trace_counts_is_allocated_in_a_real_step_that_nobody_watches
     there = sum(each.bytes for each in found.storages if each.kind in before)
     most, peak = max(itertools.accumulate(changes)), found.peak().bytes - there
     assert peak <= most
-    assert level == "off" or peak >= 0.99 * most
+    assert level == "off" or peak >= 0.99 * most  # torch's depthwise gradients take copies of maps
 
 
 @pytest.mark.slow
@@ -149,9 +152,11 @@ def test_kernels_can_be_left_out() -> None:
             wanted = trace(network, x, mode="training")
         ours = trace(network, x, mode="training")
         low = trace(network, x, mode="training", precision="bfloat16")
+        with without_onednn():
+            alone = trace(network, x, mode="training", kernels=False)
     assert lives(found) == lives(wanted)
     assert ours.bytes_of("saved for backward") < found.bytes_of("saved for backward")
-    assert found.bytes_of("scratch") == 0 < low.bytes_of("scratch")
+    assert alone.bytes_of("scratch") == 0 < low.bytes_of("scratch") < found.bytes_of("scratch")
     assert all(each.death is not None for each in low.storages if each.kind == "scratch")
 
 
