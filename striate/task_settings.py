@@ -54,6 +54,12 @@ class LocalizeSettings:
         tuple[NotNegative, NotNegative], Field(description="weights of the class's loss and of the box's")
     ] = (1.0, 2.0)
 
+    def __post_init__(self) -> None:
+        if not any(self.loss_weights):
+            raise RecipeError(
+                "localize: loss_weights are both 0, so there is nothing to learn from; give one of them more than 0"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectSettings:

@@ -195,3 +195,12 @@ def test_what_train_and_a_predictor_say_of_themselves():
     assert "boxes or masks" in striate.train.__doc__ and "Returns:" in striate.train.__doc__
     answers = striate.Predictor.__call__.__doc__
     assert all(f"{task}: " in answers for task in TASKS) and "uint8 ``[height, width]``" in answers
+
+
+def test_none_is_taken_where_a_signature_says_so(tmp_path):
+    """Darknet's detectors say their network themselves."""
+    with pytest.raises(striate.StriateError, match=r"no\.weights: cannot be read") as raised:
+        striate.import_weights("no.weights", None, tmp_path / "o.safetensors", classes=2)
+    assert not isinstance(raised.value, TypeError)
+    with pytest.raises(TypeError, match="file is None"):
+        striate.import_weights(None, None, tmp_path / "o.safetensors")

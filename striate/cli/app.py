@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         from striate.cli.wrong_options import explained  # which knows all settings
 
-        text = explained(error) or str(error).replace('Command "', "striate ").replace('" parameter ', ": ")
+        text = explained(error) or str(error).replace('Command "', "").replace('" parameter ', ": ")
         print_error(f"{text} ({_help(words)} shows what there is)", words)
         return 2
     except StriateError as error:

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import os
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ OTHER_WORDS: Mapping[str, str] = {
     "name": "model_name arch",
     "model": "model_name arch",
     "weights": "checkpoint checkpoint_path pretrained",
-    "out": "save_dir output_dir",
+    "out": "save_dir output_dir project",
     "progress": "verbose",
     "on_event": "callbacks",
     "size": "imgsz img_size image_size",
@@ -27,6 +28,7 @@ OTHER_WORDS: Mapping[str, str] = {
     "split": "val_split validation_split test_size",
     "augment": "augmentation",
     "score_threshold": "conf conf_thres confidence box_score_thresh",
+    "iou_threshold": "iou iou_thres nms_thresh",
     "patience": "early_stopping",
 }
 """Arguments and fields of the recipe, with what other libraries call them."""
@@ -94,8 +96,9 @@ class Verb:
         except TypeError as error:
             raise CallError(f"striate.{verb}: {error}; it is called as {verb}{_short(signature)}") from None
         for word, expected in PATHS.get(verb, {}).items():
-            value = arguments.get(word, "")
-            if not isinstance(value, str | os.PathLike) and value is not signature.parameters[word].default:
+            value, parameter = arguments.get(word, ""), signature.parameters[word]
+            legal = value is parameter.default or (value is None and _may_be_none(parameter))
+            if not isinstance(value, str | os.PathLike) and not legal:
                 raise CallError(f"striate.{verb}: {word} is {_what(value)}; expected {expected}")
         return self._function(*given, **named)
 
@@ -110,6 +113,10 @@ def _short(signature: inspect.Signature) -> str:
     """The arguments and their defaults, without types."""
     bare = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
     return str(inspect.Signature(bare)).replace("mappingproxy({})", "{}")
+
+
+def _may_be_none(parameter: inspect.Parameter) -> bool:
+    return type(None) in typing.get_args(parameter.annotation)
 
 
 def _what(value: Any) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from cyclopts import CoercionError, CycloptsError, UnknownOptionError
 
 from striate.base.fields import annotated
+from striate.cli.verbs import OTHER_WORDS
 from striate.task_settings import SETTINGS
 
 OF_STAGES: Mapping[str, str] = {
@@ -24,11 +25,21 @@ def explained(error: CycloptsError) -> str | None:
     if isinstance(error, UnknownOptionError):
         word = (error.token.keyword or error.token.value).partition("=")[0]
         trains = "train" in (error.command_chain or ())
-        return f"{word}: {OF_STAGES[word]} {STAGES}" if trains and word in OF_STAGES else None
+        if trains and word in OF_STAGES:
+            return f"{word}: {OF_STAGES[word]} {STAGES}"
+        ours = _ours(word, [name for each in error.argument_collection for name in each.names])
+        return f"{word}: is called {ours} here" if ours else None
     if isinstance(error, CoercionError) and error.argument is not None and error.token is not None:
         name = error.argument.name.lstrip("-").replace("-", "_")
         return _choices(name, error.token.value)
     return None
+
+
+def _ours(word: str, offered: Iterable[str]) -> str | None:
+    """What an option of other programs is called here, if the verb has it."""
+    theirs = word.lstrip("-").replace("-", "_")
+    flags = [f"--{ours.replace('_', '-')}" for ours, words in OTHER_WORDS.items() if theirs in words.split()]
+    return next((flag for flag in flags if flag in offered), None)
 
 
 def _choices(name: str, value: str) -> str | None:

@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from striate.data.loading import Batches
 from striate.data.records import Batch, Dataset
 from striate.inference import measure
 from striate.training import checkpoint
-from striate.training.events import EpochDone, Event, Saved, StepDone
+from striate.training.events import EpochDone, Event, Notice, Saved, StepDone
 from striate.training.forecast import Foresight, seconds_of
 from striate.training.keeping import judge
 from striate.training.learner import Learner
@@ -167,6 +167,8 @@ def _end_epoch(learner: Learner, run: Run, rate: float, images: int, seconds: fl
     figure = figures[recipe.metric]
     # What is no number is neither more nor less than anything, so nothing would ever be better.
     known = figure is not None and not math.isnan(figure)
+    if not known and progress.epoch == 0:
+        run.session.tell(Notice(_unknown(recipe.metric, learner.task.directions, figures)))
     value = figure * learner.task.directions[recipe.metric] if known else -math.inf
     margin = learner.task.margin(recipe.metric, figures) if known else 0.0
     progress.task_arguments = dict(learner.task.calibrated(figures).arguments)
@@ -182,6 +184,15 @@ def _end_epoch(learner: Learner, run: Run, rate: float, images: int, seconds: fl
     progress.loss_in_epoch, progress.images_in_epoch, progress.step = 0.0, 0, 0
     progress.epoch += 1
     return done
+
+
+def _unknown(metric: str, directions: Mapping[str, int], figures: Mapping[str, Any]) -> str:
+    """That an epoch cannot be judged by the recipe's metric, and by which it could be."""
+    others = [name for name in directions if figures.get(name) is not None]
+    return (
+        f"the validation pictures have nothing to measure {metric} by, so each epoch is as good as the others and the "
+        f"last is kept; figures that there are: {', '.join(others) or 'none'} (--metric)"
+    )
 
 
 def _epoch_line(learner: Learner, done: EpochDone) -> dict[str, Any]:

@@ -78,6 +78,32 @@ def test_a_field_of_a_stage_is_said_to_be_one(striate, word):
     striate("evaluate", "model", "photos", "--freeze", "stem").refuses("Unknown option: --freeze")
 
 
+@pytest.mark.parametrize(
+    ("words", "ours"),
+    [
+        (("train", "photos", "--imgsz", "640"), "--size"),
+        (("train", "photos", "--batch=8"), "--batch-size"),
+        (("train", "photos", "--project", "runs"), "--out"),
+        (("train", "photos", "--iou", "0.5"), "--iou-threshold"),
+        (("predict", "model", "photo.jpg", "--conf", "0.1"), "--score-threshold"),
+    ],
+)
+def test_options_of_other_programs_are_told_by_their_names_here(striate, words, ours):
+    word = next(each for each in words if each.startswith("--")).partition("=")[0]
+    striate(*words).refuses(f"{word}: is called {ours} here")
+    striate("bench", "--imgsz", "640").refuses("Unknown option: --imgsz")  # which has no size
+
+
+def test_what_is_missing_is_said_once(striate):
+    answer = striate("train", "--resume", "--out", "run")
+    answer.refuses("striate: train: DATA requires an argument")
+    assert answer.err.count("striate:") == 1
+
+
+def test_weights_of_a_loss_that_are_all_nothing_are_refused(striate):
+    striate("train", "photos", "--task", "localize", "--loss-weights", 0, 0, "--out", "run").refuses("")
+
+
 def test_a_wrong_loss_says_whose_choices_are_which(striate):
     answer = striate("train", "photos", "--loss", "dice")
     answer.refuses(

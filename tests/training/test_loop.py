@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from striate.recipe import Stage
 from striate.tasks.classify_meter import ClassifyMeter
 from striate.training import loop
-from striate.training.events import EpochDone, StepDone
+from striate.training.events import EpochDone, Notice, StepDone
 from striate.training.schedule import rate_at
 
 
@@ -69,6 +69,17 @@ def test_the_latest_epoch_that_cannot_be_told_from_the_best_is_kept(
     scripted("top1", [0.5, 0.9, 0.89, 0.83, 0.8], images)
     learner, _ = workshop(one_stage(two_stages, 5)).start(tmp_path)
     assert learner.progress.kept_epoch == kept
+
+
+def test_a_metric_that_cannot_be_measured_is_said_once(tmp_path, workshop, two_stages, scripted):
+    scripted("ece", [None] * 3)
+    shop, told = workshop(one_stage(two_stages, 3, metric="ece")), []
+    learner, run = shop.learner(), shop.run(tmp_path)
+    run = dataclasses.replace(run, session=dataclasses.replace(run.session, tell=told.append))
+    events = list(loop.fit(learner, run))
+    assert [event.kept for event in events if isinstance(event, EpochDone)] == [True] * 3
+    (said,) = [event.text for event in told if isinstance(event, Notice)]
+    assert "nothing to measure ece by" in said and "top1, top5, loss" in said
 
 
 def test_an_epoch_that_is_plainly_worse_is_not_kept_where_few_pictures_tell_hardly_anything(

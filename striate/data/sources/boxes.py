@@ -135,6 +135,8 @@ def boxes_dataset(
     mending = _Mending(settings, report, tolerance, relative)
     targets = [mending.boxes(each, size, numbers) for (_, each), size in zip(taken, sizes, strict=True)]
     report.refuse(index.root)
+    if not relative:
+        _refuse_parts(index, taken, sizes)
     if settings.largest:
         taken, targets = _largest(index, taken, targets, report)
     if not any(len(target) for target in targets):
@@ -142,6 +144,21 @@ def boxes_dataset(
     return annotated_dataset(
         index, format, classes or Classes(tuple(names)), taken, targets, report, workers, notices=notices, task="detect"
     )
+
+
+def _refuse_parts(
+    index: PictureIndex, taken: Sequence[tuple[Path, Annotated]], sizes: Sequence[tuple[int, int] | None]
+) -> None:
+    """See that not all boxes lie within the first pixel, as they do who are in parts of the pictures' sides."""
+    boxes = [(each, size) for (_, picture), size in zip(taken, sizes, strict=True) for each in picture.objects or ()]
+    if boxes and all(0 <= edge <= 1 for each, _ in boxes for edge in each.xyxy) and max(boxes[0][1] or (1,)) > 1:
+        first, (height, width) = boxes[0][0], boxes[0][1] or (1, 1)
+        left, top, right, bottom = first.xyxy
+        raise DataError(
+            f"{printable(index.root)}: no edge of any box is above 1, as in {first.where} ({left:g}, {top:g} to "
+            f"{right:g}, {bottom:g} in {width} x {height}); these seem to be parts of the pictures' sides, and this "
+            "format has pixels: multiply them by width and height"
+        )
 
 
 def annotated_dataset(

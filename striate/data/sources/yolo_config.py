@@ -85,6 +85,8 @@ def read_config(path: Path, where: str) -> YoloConfig | None:
             parts.setdefault(split, []).extend(
                 (_place(each, where), _existing(_word(each, where), folders, _place(each, where))) for each in nodes
             )
+    if [path for _, path in parts.get("val", [])] == [path for _, path in parts.get("train", [])]:
+        parts.pop("val", None)  # as who has no split writes it, since others' training asks for both
     return YoloConfig(where, names, parts, _keypoints(entries, where))
 
 

@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 from striate.base.errors import DataError
 from striate.data.names import counted, listed, quoted
 from striate.data.records import Classes
+from striate.data.targets import Boxes
 from striate.data.writers.converting import Picture
 from striate.data.writers.numbers import word
 
@@ -48,6 +49,9 @@ def write(folder: Path, pictures: Sequence[Picture], classes: Classes) -> list[s
     if lost := [name for index, name in enumerate(classes.names) if index not in occurring]:
         what = counted(len(lost), "class", "classes")
         notices.append(f"{what} without an object not written, since Pascal VOC has no list of classes: {listed(lost)}")
+    if thin := sum(_thin(picture.boxes) for picture in pictures):
+        what = counted(thin, "box", "boxes")
+        notices.append(f"{what} less than a pixel wide or high made that wide, since Pascal VOC counts whole ones")
     if any(picture.boxes.outlines for picture in pictures):
         notices.append("outlines not written, since Pascal VOC has no place for them")
     return notices
@@ -59,7 +63,7 @@ def _lines(picture: Picture, names: Sequence[str]) -> Iterator[str]:
     yield f"  <size><width>{picture.width}</width><height>{picture.height}</height><depth>3</depth></size>"
     boxes = picture.boxes
     for box, index, hard in zip(boxes.xyxy.tolist(), boxes.classes, boxes.difficult | boxes.crowd, strict=True):
-        edges = (word(each) for each in (box[0] + 1, box[1] + 1, box[2], box[3]))
+        edges = map(word, _edges(box, (picture.width, picture.height)))
         yield "  <object>"
         yield f"    <name>{escape(names[index], _RETURN)}</name>"
         yield f"    <difficult>{int(hard)}</difficult>"
@@ -67,3 +71,14 @@ def _lines(picture: Picture, names: Sequence[str]) -> Iterator[str]:
         yield f"    <bndbox>{''.join(f'<{tag}>{edge}</{tag}>' for tag, edge in tags)}</bndbox>"
         yield "  </object>"
     yield "</annotation>"
+
+
+def _edges(box: Sequence[float], size: tuple[int, int]) -> list[float]:
+    """Left, top, right, bottom, of which the last two are not before the first, as they would be of a thin box."""
+    first = [min(edge + 1, max(1, side)) for edge, side in zip(box[:2], size, strict=True)]
+    return [*first, *map(max, first, box[2:])]
+
+
+def _thin(boxes: Boxes) -> int:
+    """How many have no whole pixel in them."""
+    return int((boxes.xyxy[:, 2:] - boxes.xyxy[:, :2] < 1).any(1).sum())

@@ -28,9 +28,18 @@ def write(folder: Path, pictures: Sequence[Picture], classes: Classes) -> list[s
         text.write_text("".join(_lines(picture)), encoding="utf-8", newline="")
     splits = [split for split in ("train", "val", "test") if any(picture.split == split for picture in pictures)]
     names = [f"  {number}: {_quoted(name)}\n" for number, name in enumerate(classes.names)]
-    text_ = "".join(["path: .\n", *[f"{split}: images/{split}\n" for split in splits], "names:\n", *names])
+    # Others' training asks for both, and takes what is not absolute from where the file lies if there is no `path`.
+    parts = {split: f"images/{split}" if splits else "images" for split in dict.fromkeys(("train", "val", *splits))}
+    missing = [split for split in ("train", "val") if splits and split not in splits]
+    parts |= dict.fromkeys(missing, f"images/{splits[0]}" if splits else "images")
+    text_ = "".join([*[f"{split}: {place}\n" for split, place in parts.items()], "names:\n", *names])
     (folder / "data.yaml").write_text(text_, encoding="utf-8", newline="")
     notices = []
+    if missing or not splits:
+        notices.append(
+            "data.yaml names the same pictures for training and for validation, since the data have no such split and "
+            "other programs want both"
+        )
     if crowds := sum(int(picture.boxes.crowd.sum()) for picture in pictures):
         notices.append(f"{counted(crowds, 'crowd')} left out, since YOLO's text knows no crowds")
     if hard := sum(int(picture.boxes.difficult.sum()) for picture in pictures):

@@ -227,7 +227,7 @@ MALFORMED = {
         text(
             "0 0.5 0.5 1 1",
             None,
-            **{"data.yaml": "names: [cat]\ntrain: list.txt\nval: list.txt", "list.txt": "a.png\n"},
+            **{"data.yaml": "names: [cat]\ntrain: one.txt\nval: two.txt", "one.txt": "a.png\n", "two.txt": "a.png\n"},
         ),
         "data.yaml:3: a.png is in train, too; expected one split",
     ),

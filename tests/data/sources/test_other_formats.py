@@ -8,7 +8,7 @@ import pytest
 
 from striate.base.errors import DataError
 from striate.data import open_data
-from tests.data.sources.annotated import picture
+from tests.data.sources.annotated import coco, instance, picture
 
 RECT = {"name": "rect", "x": 2, "y": 3, "width": 4, "height": 5}
 OVAL = {"name": "ellipse", "cx": 10, "cy": 5, "rx": 3, "ry": 2.5}
@@ -293,3 +293,19 @@ def test_it_is_refused_with_its_place(tmp_path, name, content, said, request):
     (tmp_path / name).write_text(content, errors="surrogateescape")
     with pytest.raises(DataError, match=re.escape(said)):
         open_data(tmp_path, format=request.node.callspec.id.partition("/")[0])
+
+
+def test_parts_of_the_sides_are_not_taken_for_pixels(tmp_path):
+    picture(tmp_path / "csv" / "a.png")
+    (tmp_path / "csv" / "boxes.csv").write_text("filename,class,xmin,ymin,xmax,ymax\na.png,cat,0.1,.1,.5,1\n")
+    picture(tmp_path / "coco" / "a.png")
+    coco(tmp_path / "coco" / "x.json", [instance(id=1, bbox=[0.1, 0.1, 0.5, 0.5])])
+    for name, where in (("csv", "boxes.csv:2"), ("coco", "annotation 1")):
+        with pytest.raises(DataError, match="parts of the pictures' sides") as raised:
+            open_data(tmp_path / name)
+        assert where in str(raised.value) and "in 20 x 10" in str(raised.value)
+    coco(
+        tmp_path / "coco" / "x.json",
+        [instance(id=1, bbox=[0.1, 0.1, 0.5, 0.5]), instance(id=2, bbox=[0.1, 0.1, 1.5, 0.5])],
+    )
+    assert len(open_data(tmp_path / "coco").records[0].target) == 2

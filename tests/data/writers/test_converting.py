@@ -20,6 +20,10 @@ from striate.data.writers.numbers import plain, word
 from tests.data.sources.annotated import coco, instance, picture, voc, voc_object
 
 FORMATS = tuple(WRITERS)
+SAME = (
+    "data.yaml names the same pictures for training and for validation, since the data have no such split and other "
+    "programs want both"
+)
 
 
 def written(dataset, format, out):
@@ -44,7 +48,7 @@ def test_raccoons_come_back_through_all_formats_to_the_bit(shared_data, tmp_path
     first = open_data(shared_data / "raccoon")
     dataset = first
     for kind in ("coco", "yolo", "voc"):
-        assert written(dataset, kind, tmp_path / kind) == []
+        assert written(dataset, kind, tmp_path / kind) == [SAME] * (kind == "yolo")
         dataset = open_data(tmp_path / kind)
         assert dataset.format == kind
     assert said(dataset) == said(first)
@@ -79,6 +83,7 @@ def test_coco128_as_coco_keeps_all_and_as_others_says_what_it_cannot(shared_data
             assert our[what] == their[what]
         assert abs(our["area"] - their["area"]) <= 1e-6
     assert written(dataset, "yolo", tmp_path / "yolo") == [
+        SAME,
         "10 crowds left out, since YOLO's text knows no crowds",
         "outlines not written, only the boxes around them",
     ]
@@ -100,9 +105,10 @@ BOXES = st.lists(st.tuples(EDGES, EDGES, EDGES, EDGES, st.integers(0, 2)), min_s
 @given(BOXES, st.sampled_from(FORMATS), st.sampled_from([None, "train", "val"]))
 def test_any_boxes_come_back_to_a_millionth_of_a_pixel(tmp_path_factory, rows, format, split):
     folder = tmp_path_factory.mktemp("boxes")
-    found = {
-        (min(one, other), min(top, low) / 2, max(one, other) + 1e-5, max(top, low) / 2 + 5e-6, index)
-        for one, top, other, low, index in rows
+    thin = (1.0, 1.0) if format == "voc" else (1e-5, 5e-6)  # it has no boxes of less than a pixel
+    found = {(5.0, 4.0, 9.0, 8.0, 0)} | {  # of boxes that all lie in the first pixel others would be told
+        (0.9 * min(one, two), 0.4 * min(top, low), 0.9 * max(one, two) + thin[0], 0.4 * max(top, low) + thin[1], index)
+        for one, top, two, low, index in rows
     }
     target = Boxes.of([row[:4] for row in found], [row[4] for row in found])
     files = [picture(folder / f"{name}.png", 20, 10, seed) for seed, name in enumerate(("a", "b"))]
@@ -134,7 +140,8 @@ def test_marks_and_ids(tmp_path):
         assert open_data(tmp_path / kind).records[0].target.difficult.tolist() == [True, False]
     assert open_data(tmp_path / "coco").records[0].target.ids == ("1", "2")
     assert written(dataset, "yolo", tmp_path / "yolo") == [
-        "1 difficult object written like others, since YOLO's text has no mark for them"
+        SAME,
+        "1 difficult object written like others, since YOLO's text has no mark for them",
     ]
 
 
@@ -218,3 +225,38 @@ def test_nothing_is_half_written(tmp_path, monkeypatch, photo_folder):
 )
 def test_numbers(value, text):
     assert word(value) == text == f"{plain(value):.6f}".rstrip("0").rstrip(".")
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        ((None, None, None), {"train": "images", "val": "images"}),
+        (("train", "val", "test"), {part: f"images/{part}" for part in ("train", "val", "test")}),
+        (("train", "train", "test"), {"train": "images/train", "val": "images/train", "test": "images/test"}),
+    ],
+)
+def test_a_yaml_of_yolo_has_what_others_ask_for_and_comes_back(tmp_path, splits, expected):
+    import yaml
+
+    for name, split in zip("abc", splits, strict=True):
+        picture(tmp_path / "data" / (split or "") / f"{name}.png", seed=ord(name))
+        voc(tmp_path / "data" / (split or ""), name, voc_object("cat", 1, 1, 10, 5))
+    dataset = open_data(tmp_path / "data")
+    assert (SAME in written(dataset, "yolo", tmp_path / "out")) == (expected["train"] == expected["val"])
+    content = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text())
+    assert content == {**expected, "names": {0: "cat"}}
+    again = open_data(tmp_path / "out")
+    assert {record.handle.stem: record.split for record in again.records} == {
+        record.handle.stem: record.split for record in dataset.records
+    }
+
+
+def test_boxes_without_a_whole_pixel_are_written_as_one_in_pascal_voc_and_counted(tmp_path):
+    picture(tmp_path / "data" / "a.png")
+    boxes = [[5.2, 5, 0.6, 4], [19.5, 9.25, 0.5, 0.75], [1, 1, 1, 1]]
+    coco(tmp_path / "data" / "x.json", [instance(id=number, bbox=bbox) for number, bbox in enumerate(boxes, start=1)])
+    said = "2 boxes less than a pixel wide or high made that wide, since Pascal VOC counts whole ones"
+    assert said in written(open_data(tmp_path / "data"), "voc", tmp_path / "out")
+    found = list(numbers_of(tmp_path / "out" / "Annotations" / "a.xml"))
+    assert found == [("6.2", "6", "6.2", "9"), ("20", "10", "20", "10"), ("2", "2", "2", "2")]
+    assert all(len(record.target) == 3 for record in open_data(tmp_path / "out").records)
