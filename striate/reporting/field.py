@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,8 +82,9 @@ def field_picture(
         OutputError: the picture cannot be drawn or written there; says why.
     """
     path, photograph = figures.checked_path(path), Path(photograph)
-    if path.exists() and photograph.exists() and path.samefile(photograph):
-        raise OutputError(f"{printable(path)} is the photograph that is drawn on; choose another place for the picture")
+    with suppress(OSError):  # one of them is not there
+        if path.samefile(photograph):
+            raise OutputError(f"{printable(path)} is the photograph that is drawn on; choose another name")
     pixels = fed(plan, photograph, preprocess)
     with figures.one_look():
         figures.write(field_figure(plan, pixels, photograph.name), path)
@@ -159,7 +161,7 @@ def _middle_span(axis: AxisField, side: int, places: int | None) -> tuple[int, i
         return spans.at(places // 2)
     # The map has no such dimension, or another one in its place, as where channels are last.
     known = (span for place in range(side) if (span := spans.at(place)) is not None)
-    return min(known, key=lambda span: abs(span[0] + span[1] + 1 - side), default=None)
+    return min(known, key=lambda span: (abs(span[0] + span[1] + 1 - side), -span[0]), default=None)
 
 
 def _some(every: Sequence[Box]) -> list[Box]:
@@ -266,7 +268,7 @@ def _draw_boxes(axes: "Axes", words: "Axes", labels: Sequence[_Label], high: flo
 
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     inside = 0.012 * (right - left)
-    colours = colormaps["viridis"](np.linspace(0.0, 0.75, max(1, len(labels))))
+    colours = colormaps["viridis"](np.linspace(0.0, 0.75, len(labels)))
     corners = [(min(each.box.right, right), max(each.box.top, top)) for each in labels]
     wanted = [high * (y - top) / (bottom - top) for _, y in corners]
     middles = spread(wanted, LINE, max(high, LINE * len(labels)) - LINE)

@@ -6,6 +6,7 @@ Nothing that a user has set for matplotlib changes a picture of ours, and nothin
 import errno
 import io
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -54,16 +55,20 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     """The path of a picture, if one can be drawn there as far as can be said before.
 
     Raises:
-        OutputError: it ends in neither of ``ENDINGS``, its folder does not exist, a folder is in the way, or matplotlib
+        OutputError: it ends in neither of ``ENDINGS``, its folder is not there, a folder is in the way, or matplotlib
             is not installed.
     """
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
         ending = f"ends in {printable(path.suffix)}" if path.suffix else "has no ending"
         raise OutputError(f"{printable(path)}: {ending}; a picture is a file that ends in {' or '.join(ENDINGS)}")
-    for wrong, number in ((path.is_dir(), errno.EISDIR), (not path.parent.is_dir(), errno.ENOENT)):
-        if wrong:
-            raise output_error(path, OSError(number, os.strerror(number)))
+    try:
+        if not stat.S_ISDIR(path.parent.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as error:
+        raise output_error(path, error) from error
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
