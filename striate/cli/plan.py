@@ -65,6 +65,8 @@ def plan(
         answer_json(found.to_dict(depth) | {"advice": advice.to_dict() if advice else None, "picture": drawn})
         return
     _print_plan(found, depth)
+    if picture is not None:
+        answer(f"picture      {picture}")
     if advice:
         _print_advice(advice.to_dict(), found.input[0])
 

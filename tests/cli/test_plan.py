@@ -62,6 +62,7 @@ def test_pictures(striate, drawn, tmp_path):
     for words in (("a.svg",), ("b.png", "--budget", "4MB"), ("c.PNG", "--field", next(drawn.rglob("*.jpg")))):
         answer = striate("plan", "lenet5", "--batch", "2", "--json", "--picture", *words)
         assert answer.json["picture"] == words[0] and (tmp_path / words[0]).stat().st_size > 1000 and answer.err == ""
+    assert "picture      d.svg\n" in striate("plan", "lenet5", "--batch", "2", "--picture", "d.svg").out
     assert (tmp_path / "a.svg").read_text().startswith("<?xml") and (tmp_path / "b.png").read_bytes()[1:4] == b"PNG"
 
 
