@@ -34,7 +34,7 @@ def test_every_extra_is_what_some_file_imports():
     sources = [
         path.read_text(encoding="utf-8") for folder in ("striate", "examples") for path in (ROOT / folder).rglob("*.py")
     ]
-    modules = {"h5py": "h5py", "pillow-heif": "pillow_heif", "scikit-learn": "sklearn"}
+    modules = {"h5py": "h5py", "pillow-heif": "pillow_heif", "scikit-learn": "sklearn", "matplotlib": "matplotlib"}
     extras = PROJECT["project"]["optional-dependencies"]
     for extra in extras.keys() - {"dev", "all"}:
         for requirement in extras[extra]:

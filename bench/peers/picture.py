@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Any
 
-import matplotlib  # type: ignore[import-not-found] # the project's own environment has none
+import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

@@ -1,12 +1,13 @@
 """``striate plan``."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from striate.base.errors import ModelError
+from striate.base.errors import ModelError, OutputError
 from striate.cli.budgets import budget_of
 from striate.cli.console import answer, answer_json
 from striate.cli.sizes import picture_shape
@@ -36,12 +37,19 @@ def plan(
     budget: Annotated[
         str | None, Parameter(help="memory, such as 8GB, or auto: says the largest batch that fits, and remedies")
     ] = None,
+    picture: Annotated[
+        Path | None, Parameter(help="FILE.png or FILE.svg: draws memory over the course of a step (needs matplotlib)")
+    ] = None,
+    field: Annotated[
+        Path | None, Parameter(help="a photograph; --picture then has what the network's maps see, drawn on it")
+    ] = None,
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
 ) -> None:
     """Say what a network takes, before a byte is allocated: layers, multiply-adds, memory, receptive fields."""
     memory = None if budget is None else budget_of(budget)
     if memory is not None and mode != "training":
         raise ModelError("--budget is about steps of training; leave --mode inference out")
+    _check_picture(picture, field)
     from striate.planning import Advice, advise, subject_of  # which load torch
     from striate.planning.planning import planned
 
@@ -50,12 +58,36 @@ def plan(
     advice: Advice | None = None
     if memory is not None:
         advice = advise(subject, memory, batch=found.input[0], precision=found.precision, optimizer=found.optimizer)
+    if picture is not None:
+        _draw(found, picture, field, memory)
     if json:
-        answer_json(found.to_dict(depth) | {"advice": advice.to_dict() if advice else None})
+        drawn = None if picture is None else str(picture)
+        answer_json(found.to_dict(depth) | {"advice": advice.to_dict() if advice else None, "picture": drawn})
         return
     _print_plan(found, depth)
+    if picture is not None:
+        answer(f"picture      {picture}")
     if advice:
         _print_advice(advice.to_dict(), found.input[0])
+
+
+def _check_picture(picture: Path | None, field: Path | None) -> None:
+    """Refuse what no picture can be drawn of or to, before anything is planned."""
+    if picture is None and field is not None:
+        raise OutputError("--field draws on a photograph; say where to by --picture FILE.png or FILE.svg")
+    if picture is not None:
+        from striate.reporting.figures import checked_path
+
+        checked_path(picture)
+
+
+def _draw(found: "Plan", picture: Path, field: Path | None, budget: int | None) -> None:
+    from striate.reporting import field_picture, memory_picture
+
+    if field is None:
+        memory_picture(found, picture, budget=budget)
+    else:
+        field_picture(found, field, picture)
 
 
 def _print_plan(found: "Plan", depth: int) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from striate.pictures.preprocess import Preprocess
+from striate.planning.course import Course
 from striate.tracing import AxisField, Field, Peak
 
 HELD = ("parameters", "buffers")
@@ -99,6 +101,8 @@ class Plan:
     ``two_layers`` and ``all_layers`` are bytes by the textbook's rules: the outputs of the two consecutive layers that
     are largest together, and for training the pictures and the outputs of all layers, each with the parameters. Layers
     are what multiplies by weights, and pools; what the rules leave out is everything else.
+    ``course`` is memory over the step that was planned: of training, or where only inference was, of that.
+    ``preprocess`` is how photographs become such pictures, where that is known.
     """
 
     name: str
@@ -112,6 +116,13 @@ class Plan:
     training: Memory | None
     two_layers: int
     all_layers: int
+    course: Course
+    preprocess: Preprocess | None = None
+
+    @property
+    def peak(self) -> Memory:
+        """The moment at which most is in use in the course."""
+        return self.training or self.inference
 
     @property
     def whole(self) -> Layer:

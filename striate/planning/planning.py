@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from striate.base.errors import ModelError
 from striate.base.nearest import did_you_mean
+from striate.planning.course import Course, course_of
 from striate.planning.plan import Layer, Memory, Plan, by_the_rules
 from striate.planning.subjects import Subject, subject_of
 from striate.tracing import Mode, Row, Trace, rows_by_path, summed_by_path, trace
@@ -87,6 +89,8 @@ def planned(
         training=None if learning is None else at_most(subject, learning),
         two_layers=rules[0],
         all_layers=rules[1],
+        course=_course(subject, answering, learning),
+        preprocess=subject.preprocess,
     )
 
 
@@ -116,6 +120,15 @@ def at_most(subject: Subject, learning: Trace) -> Memory:
     peak = learning.peak()
     averaged = sum(peak.kinds[kind] for kind in ("parameters", "buffers")) if subject.averaged else 0
     return Memory.of(peak, _own_path(subject, peak.path), averaged)
+
+
+def _course(subject: Subject, answering: Trace, learning: Trace | None) -> Course:
+    bare = {each.path for each in answering.rows if each.leaf and not (each.trainable or each.frozen)}
+    everywhere = {each.path for each in answering.rows if each.path in bare and each.runs > 1}
+    if learning is None:
+        return course_of(answering, subject.blocks, everywhere=everywhere)
+    own_path = partial(_own_path, subject)
+    return course_of(learning, subject.blocks, own_path=own_path, everywhere=everywhere, averaged=subject.averaged)
 
 
 def _of_answering(answering: Trace) -> Memory:

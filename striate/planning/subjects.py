@@ -18,6 +18,7 @@ from striate.models.meta import build_on_meta
 from striate.models.network import Network
 from striate.models.table import Architecture, architecture
 from striate.pictures.geometry import Geometry
+from striate.pictures.preprocess import Preprocess
 from striate.planning.factories import module_of
 from striate.recipe import Recipe
 from striate.tasks import task_named
@@ -39,7 +40,8 @@ class Subject:
     ``size`` is (channels, height, width) of a picture; ``batch``, ``precision`` and ``optimizer`` are its own where it
     says some. ``blocks`` are names with the paths of their modules, "" the whole. ``learns_from`` is the size of what a
     step of training shows it, ``averaged`` whether averages of its weights are kept beside them, and
-    ``computed_again`` the blocks that keep for backward only what goes in.
+    ``computed_again`` the blocks that keep for backward only what goes in. ``preprocess`` is how photographs become
+    its pictures, of its own size, where that is known.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Subject:
     optimizer: str = "sgd"
     averaged: bool = False
     computed_again: tuple[str, ...] = ()
+    preprocess: Preprocess | None = None
 
     @property
     def loss_name(self) -> str:
@@ -162,29 +165,28 @@ def _of_name(name: str, row: Architecture, classes: Classes | None = None) -> Su
     classes = classes or Classes(tuple(str(index) for index in range(row.classes)))
     recipe = recipes.changed(Recipe(), {"task": row.task, "model": name})
     task = task_named(row.task, classes).fitted(recipe, ())
-    return _network(name, classes, row.preprocess.count, row.preprocess.size, task)
+    return _network(name, classes, row.preprocess, task)
 
 
 def _network(
     name: str,
     classes: Classes,
-    channels: int,
-    size: tuple[int, int],
+    preprocess: Preprocess,
     task: Task,
     arguments: Mapping[str, Any] | None = None,
 ) -> Subject:
     arguments = task.network_arguments if arguments is None else arguments
-    network = build_on_meta(name, classes=len(classes), in_channels=channels, arguments=arguments)
+    network = build_on_meta(name, classes=len(classes), in_channels=preprocess.count, arguments=arguments)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Subject(name, network, (channels, *size), network.blocks, task)
+    size = (preprocess.count, *preprocess.size)
+    return Subject(name, network, size, network.blocks, task, preprocess=preprocess)
 
 
 def _of_file(path: Path) -> Subject:
     said = modelfile.describe(path)
     task = task_named(said.task, said.classes, said.task_arguments)
     further = {name: value for name, value in said.arguments.items() if name not in ("classes", "in_channels")}
-    channels = said.arguments["in_channels"]
-    found = _network(said.model, said.classes, channels, said.preprocess.size, task, further)
+    found = _network(said.model, said.classes, said.preprocess, task, further)
     return replace(found, name=str(path))
 
 
@@ -194,13 +196,14 @@ def _of_recipe(path: Path) -> Subject:
     row, beside = architecture(recipe.model), path.with_name("model.safetensors")
     if beside.is_file():
         said = modelfile.describe(beside)
-        classes, channels, own = said.classes, said.arguments["in_channels"], said.preprocess.size
+        classes, preprocess = said.classes, said.preprocess
         task = task_named(said.task, classes, said.task_arguments)
     else:
         classes = Classes(tuple(str(index) for index in range(row.classes)))
-        channels, own = row.preprocess.count, row.preprocess.size
+        preprocess = row.preprocess
         task = task_named(recipe.task, classes).fitted(recipe, ())
-    found = _network(recipe.model, classes, channels, recipe.size or own, task)
+    seen = replace(preprocess, size=recipe.size or preprocess.size, resize=recipe.fit or preprocess.resize)
+    found = _network(recipe.model, classes, seen, task)
     frozen = recipe.stages[-1].freeze
     assert isinstance(found.module, Network)
     found.module.train()

@@ -109,7 +109,8 @@ class Trace:
     """What one step of a module does, for the very shapes of its inputs.
 
     ``counted`` are the operations of a forward pass by torch's own, with what each multiplies and sees; it and ``rows``
-    are empty where nobody asked for them.
+    are empty where nobody asked for them. ``before_loss`` is how many operations a step of training has before those of
+    its loss begin, which are of the phase "forward", too.
     """
 
     mode: Mode
@@ -118,6 +119,7 @@ class Trace:
     storages: tuple[Storage, ...]
     rows: tuple[Row, ...]
     counted: tuple[Counted, ...] = ()
+    before_loss: int | None = None
 
     @cached_property
     def kinds(self) -> Mapping[Kind, tuple[int, ...]]:

