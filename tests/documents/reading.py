@@ -28,6 +28,11 @@ RUN_AS = {
     "striate predict MODEL IMAGE... --tile 640": "striate predict aerial.safetensors aerial.jpg --tile 640",
     "striate import FILE --model NAME --out FILE": f"{IMPORT} --out mobilenet.safetensors",
     "striate import FILE --model NAME --out FILE --json": f"{IMPORT} --out second.safetensors --json",
+    "striate train data.yaml": "striate train birds",
+    "striate predict": "striate predict --help",  # the verb is meant
+    "striate show": "striate show --help",  # the verb is meant
+    "striate show DATA": "striate show flowers",
+    "striate show DATA --json": "striate show flowers --json",
     "striate models NAME": "striate models squeezenet1_1",
     "striate models [NAME]": "striate models squeezenet1_1",
     "striate models [NAME] --json": "striate models squeezenet1_1 --json",
@@ -66,6 +71,7 @@ NOT_IN_THE_TESTS = {
     r"(\S+=\S+ )?pip install .*|python3 -m venv venv|\. venv/bin/activate": "changes the environment: on the road",
     r"striate bench.*": "two minutes of measurements: on the road; tests/cli/test_bench.py runs shorter ones",
     r"python examples/demo.py": "half a minute: on the road, and `make demo` runs it",
+    r"python -m accept.*": "minutes of measurements in the peers' environment",
     r"make .*": "would run the tests in a test: that there is such a target is tested",
 }
 """Patterns of commands that the tests do not run, and why."""

@@ -26,6 +26,8 @@ def set_scene(folder: Path) -> Path:
     (folder / "objects").mkdir()
     shutil.copy(folder / "unknown.jpg", folder / "objects")
     (folder / "objects" / "boxes.csv").write_text("image,xmin,ymin,xmax,ymax,class\nunknown.jpg,5,6,50,60,tulip\n")
+    draw_birds(folder / "birds")
+    shutil.copy(folder / "birds" / "images" / "0.png", folder / "bird.jpg")
     draw_photo_folder(folder / "views", ("above",), 1, (700, 900))
     shutil.copy(folder / "views" / "above" / "0000.jpg", folder / "aerial.jpg")
     _write_detector(folder / "aerial.safetensors")
@@ -33,6 +35,23 @@ def set_scene(folder: Path) -> Path:
     _write_keras(folder / "squeezenet.h5")
     darknet_detector(folder, classes=80)
     return folder
+
+
+def draw_birds(folder: Path) -> None:
+    """Pictures of noise with a bright and a dark rectangle on each, boxed as YOLO has it."""
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    (folder / "classes.txt").write_text("robin\nraven\n")
+    for number in range(12):
+        random = np.random.default_rng(number)
+        pixels = random.integers(90, 140, (64, 96, 3)).astype(np.uint8)
+        lines = []
+        for index, value in enumerate((240, 10)):
+            top, left = int(random.integers(0, 34)), int(random.integers(0, 24)) + 48 * index
+            pixels[top : top + 30, left : left + 24] = value
+            lines.append(f"{index} {(left + 12) / 96:.6f} {(top + 15) / 64:.6f} 0.25 {30 / 64:.6f}\n")
+        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
+        (folder / "labels" / f"{number}.txt").write_text("".join(lines))
 
 
 def with_examples(folder: Path) -> Path:

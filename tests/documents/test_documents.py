@@ -18,7 +18,7 @@ from accept import __main__ as acceptance
 from striate.cli import main
 from striate.recipe import Recipe, Stage, changed
 from striate.task_settings import SETTINGS
-from striate.tasks import classify_defaults, segment_defaults, upscale_defaults
+from striate.tasks import classify_defaults, detect_defaults, segment_defaults, upscale_defaults
 from tests.documents import reading
 from tests.documents.reading import REPOSITORY, Command, commands, documented, outputs, reason
 from tests.documents.scene import with_examples
@@ -66,6 +66,7 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setattr(classify_defaults, "TRANSFER_IMAGES", 0)
     monkeypatch.setattr(upscale_defaults, "OTHERS", 0)
     monkeypatch.setattr(segment_defaults, "PIXELS", 0)
+    monkeypatch.setattr(detect_defaults, "IMAGES", 0)
     said: dict[str, str] = {}
     for command in documented():
         if reason(reading.NOT_IN_THE_TESTS, command) is None:
