@@ -73,7 +73,7 @@ def test_what_is_said(small: Plan) -> None:
     with figures.one_look():
         said = texts(memory_figure(small, budget=2_000_000))
     peak = small.course.peak
-    assert peak is not None and f"peak {small.peak.bytes / 1e3:,.1f} kB" in said
+    assert peak is not None and f"peak {small.peak.bytes / 1e6:,.1f} MB" in said
     assert any(text.startswith(f"{peak.operation} in {peak.path} (") for text in said)
     assert all(len(said[block]) == 2 for block in small.blocks)  # forward and backward
     assert set(PHASES) <= said.keys() and "budget 2.0 MB" in said
