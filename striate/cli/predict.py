@@ -16,8 +16,10 @@ from striate.data.names import counted, printable
 from striate.data.unlabelled import is_folder, pictures_in
 from striate.pictures.decode import PICTURE_SUFFIXES, path_of
 from striate.pictures.tiles import MOST_OVERLAP, OVERLAP
-from striate.predictor import load, refuse_top, written
+from striate.predictor import load
+from striate.tasks.asked import refuse_top
 from striate.tasks.task import Task
+from striate.tasks.written import written
 
 TOP = 3
 MOST_PROBABLE = f"how many of the most probable answers to show, where there are several; default {TOP}"

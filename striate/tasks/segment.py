@@ -19,6 +19,7 @@ from striate.base.errors import DataError, RecipeError
 from striate.data.names import counted, printable
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Mask
+from striate.pictures.exact_tiles import Tile
 from striate.pictures.geometry import UNKNOWN, Geometry
 from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
@@ -28,6 +29,7 @@ from striate.tasks.segment_decoding import SureMap, class_maps, sure_maps
 from striate.tasks.segment_defaults import default_model, default_recipe
 from striate.tasks.segment_details import details
 from striate.tasks.segment_drawing import as_picture, overlaid
+from striate.tasks.segment_gathering import gathered_classes
 from striate.tasks.segment_loss import SegmentLoss
 from striate.tasks.segment_meter import SegmentMeter, targets_of
 from striate.tasks.segment_polygons import polygons
@@ -176,6 +178,12 @@ class Segment:
     def merged(self, parts: Iterable[tuple[Geometry, Indices | SureMap]], tiling: Tiling) -> Indices:
         """Each pixel from the tile that shows most of what is around it and is surest, see `segment_tiles`."""
         return put_together(parts)
+
+    def gathered(
+        self, parts: Iterable[tuple[Tile, Tensor]], geometry: Geometry, on_seam: Callable[[int, int], None]
+    ) -> Indices:
+        """Each pixel's class from the tile that answers for it, see `segment_gathering`."""
+        return gathered_classes(parts, geometry, on_seam)
 
     def meter(self) -> SegmentMeter:
         return SegmentMeter(self.classes, self._loss)
