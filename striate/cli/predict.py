@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 
 from striate.base.errors import DataError, DecodeError, OutputError
 from striate.base.memory import answer_fits
+from striate.cli.budgets import budget_of
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted, printable
 from striate.data.unlabelled import is_folder, pictures_in
@@ -27,6 +28,11 @@ LEAST = "of detection: name what scores so much or more, 0 to 1; default the mod
 TILE = (
     "for large photographs of small things: what is wider or higher than so many of its own pixels is answered in "
     "squares of that side, and what they show is merged"
+)
+BUDGET = (
+    "memory, such as 2GB, or auto: of segmentation and detection each photograph is answered in its own full "
+    "resolution, not shrunk to the model's usual size, with no more than that beside what Python and torch take, and "
+    "as it would be with any amount; --tile is then the longest side of a tile"
 )
 OUT = (
     "folder for what an answer shows: pictures with it drawn, masks, enlarged pictures; or a file for one enlarged "
@@ -47,6 +53,7 @@ def predict(
     score_threshold: Annotated[float | None, Parameter(help=LEAST)] = None,
     tile: Annotated[int | None, Parameter(help=TILE)] = None,
     overlap: Annotated[float | None, Parameter(help=OVERLAPPING)] = None,
+    budget: Annotated[str | None, Parameter(help=BUDGET)] = None,
     out: Annotated[Path | None, Parameter(help=OUT)] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
     strict: Annotated[bool, Parameter(help="stop at the first picture that cannot be read", negative="")] = False,
@@ -67,8 +74,14 @@ def predict(
     answered, wrote, changed = 0, False, False
     taken: set[str] = set()
     rows: list[dict[str, Any]] = []
+    cut: dict[str, dict[str, Any]] = {}
     answers = predictor.stream(
-        paths, tile=tile, overlap=overlap, on_unreadable=None if strict or alone else unreadable.append
+        paths,
+        tile=tile,
+        overlap=overlap,
+        budget=None if budget is None else budget_of(budget),
+        on_unreadable=None if strict or alone else unreadable.append,
+        on_tiles=lambda picture, tiles: cut.update({"tiles": tiles.to_dict()}),
     )
     for picture, prediction in answers:
         path = Path(str(picture))
@@ -84,7 +97,7 @@ def predict(
         answered, wrote = answered + 1, wrote or bool(files)
         changed = changed or any(Path(each).suffix != path.suffix.lower() for each in files.values())
         if isinstance(said, dict):
-            rows.append({"image": str(path), **said, **files})
+            rows.append({"image": str(path), **said, **cut, **files})
         else:
             named = f" ({', '.join(files.values())})" if files else ""
             answer(f"{printable(str(path))}: {said}{named}")

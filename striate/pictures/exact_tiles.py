@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,17 @@ class ExactTiles:
     def again(self) -> float:
         """What is computed more than once, over what there is: 1 is as much again."""
         return self.count * math.prod(self.tile) / math.prod(self.size) - 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        height, width = self.tile
+        return {
+            "count": self.count,
+            "height": height,
+            "width": width,
+            "again": self.again,
+            "wholes": list(self.wholes),
+        }
 
     def __iter__(self) -> Iterator[Tile]:
         for top, (first, last) in self.rows.places():

@@ -38,6 +38,7 @@ from striate.tasks.segment_tiles import put_together
 from striate.tasks.task import Loss, in_range, require_targets, shown, with_margin
 
 Indices = NDArray[np.uint8]
+_COUNTED = 1 << 22  # pixels at a time, since to be counted each becomes a number of eight bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +255,9 @@ class Segment:
 
     def _shares(self, prediction: Indices) -> list[tuple[int, float]]:
         """The classes that occur, by their index, and their part of the pixels, the largest first."""
-        counts = np.bincount(prediction.reshape(-1), minlength=UNKNOWN + 1)[: len(self.classes)]
+        counts, pixels = np.zeros(UNKNOWN + 1, np.int64), prediction.reshape(-1)
+        for start in range(0, pixels.size, _COUNTED):
+            counts += np.bincount(pixels[start : start + _COUNTED], minlength=UNKNOWN + 1)
+        counts = counts[: len(self.classes)]
         order = np.argsort(-counts, kind="stable")
         return [(at, float(counts[at] / prediction.size)) for at in order.tolist() if counts[at]]
