@@ -75,7 +75,7 @@ class Cutter:
         rows, columns = self._axes(size)
         least = rows.least, columns.least
         if longest is not None and max(least) > longest:
-            raise ModelError(f"tile is {longest}, but {self._smallest_tile(least)}; give that much, or leave it out")
+            raise ModelError(f"tile is {longest}, but {self._smallest_tile(least)}; take {max(least)} or more")
         takes = self._takes(least) + held
         if takes > budget:
             raise ModelError(self._too_little(budget, takes, held, least))
