@@ -31,7 +31,6 @@ from striate.pictures.geometry import Geometry
 from striate.pictures.preprocess import Preprocess
 from striate.pictures.remarks import Remark, Remarks
 from striate.pictures.tiles import OVERLAP, Tiling
-from striate.planning import Cutter
 from striate.tasks.asked import refuse_budget, refuse_top, scoring
 from striate.tasks.task import Merged, MostProbable
 
@@ -161,9 +160,8 @@ class Predictor:
                 whole in some tile. Where the network says how far it looks (`Network.margin`) None is as little as it
                 needs, and large pictures are cut unasked.
             budget: each picture is answered in its own full resolution, not shrunk to the network's usual size, with at
-                most so many bytes beside what Python and torch take, and as it would be answered with any amount: cut
-                into tiles that show whatever the network looks at around what they answer
-                (`striate.planning.Cutter`). ``tile`` is then the most that a side of one has.
+                most so many bytes beside Python's and torch's own, and as it would be with any amount: in tiles that
+                show whatever the network looks at (`striate.planning.Cutter`), no longer than ``tile``.
 
         Returns:
             One answer; a list of answers; or for a folder an iterator of (path, answer), so that a folder of any size
@@ -181,8 +179,7 @@ class Predictor:
             DecodeError: a picture cannot be read.
             DataError: the folder holds no pictures, an array is no picture, or a path is empty.
             ModelError: ``top`` is no whole number from 1, or the task gives each picture one answer; ``tile``,
-                ``overlap`` or ``budget`` is out of range, or the task answers a picture as a whole alone; the budget
-                holds no tile, or nobody knows how far the network looks.
+                ``overlap`` or ``budget`` is out of range or not for this task; no tile fits that answers as the whole.
         """
         stream = partial(self.stream, top=top, tile=tile, overlap=overlap, budget=budget)
         if isinstance(pictures, str | os.PathLike) and is_folder(path_of(pictures)):
@@ -278,21 +275,25 @@ class Predictor:
         on_tiles: Callable[[Picture, ExactTiles], None] | None,
     ) -> Iterator[tuple[Picture, Any]]:
         """Each picture with its answer, gathered from tiles that fit the budget; one picture is there at a time."""
+        from striate.planning import Cutter  # which loads torch's tensors without numbers, for half a second
+
         remarks, seams = Remarks(), Seams()
         cutter = Cutter(self.description.model, self.network, self.network.in_channels, self.network.smallest)
         for picture in pictures:
 
             def cut(size: tuple[int, int], held: int, picture: Picture = picture) -> ExactTiles:
-                tiles = cutter.cut(size, budget, held=held, longest=tile)
+                try:
+                    tiles = cutter.cut(size, budget, held=held, longest=tile)
+                except ModelError as error:
+                    raise ModelError(f"{_name(picture)}: {error}") from None
                 if on_tiles is not None:
                     on_tiles(picture, tiles)
                 return tiles
 
+            asked = picture, self.task, self.description.preprocess, self.outputs, cut, seams
             try:
                 with answer_fits(_name(picture)), own_modes():
-                    prediction, remark = answered_in_tiles(
-                        picture, self.task, self.description.preprocess, self.outputs, cut, seams
-                    )
+                    prediction, remark = answered_in_tiles(*asked)
                 remarks.add(_name(picture), remark)
             except DecodeError as error:
                 if on_unreadable is None:

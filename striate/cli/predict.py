@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,14 +76,9 @@ def predict(
     taken: set[str] = set()
     rows: list[dict[str, Any]] = []
     cut: dict[str, dict[str, Any]] = {}
-    answers = predictor.stream(
-        paths,
-        tile=tile,
-        overlap=overlap,
-        budget=None if budget is None else budget_of(budget),
-        on_unreadable=None if strict or alone else unreadable.append,
-        on_tiles=lambda picture, tiles: cut.update({"tiles": tiles.to_dict()}),
-    )
+    memory, lenient = None if budget is None else budget_of(budget), None if strict or alone else unreadable.append
+    within = partial(predictor.stream, tile=tile, overlap=overlap, budget=memory)
+    answers = within(paths, on_unreadable=lenient, on_tiles=lambda _, tiles: cut.update(tiles=tiles.to_dict()))
     for picture, prediction in answers:
         path = Path(str(picture))
         try:
@@ -101,16 +97,25 @@ def predict(
         else:
             named = f" ({', '.join(files.values())})" if files else ""
             answer(f"{printable(str(path))}: {said}{named}")
-    if unreadable and not answered:
-        raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
     if answered and not quiet:
         _say_of_files(predictor.task, out, wrote=wrote, changed=changed and not file)
-    if unreadable and not quiet:
-        of = f"{len(unreadable)} of {counted(answered + len(unreadable), 'picture')}"
-        say(_told(f"left out {of} that cannot be read (--strict stops at the first)", unreadable))
+    _tell_of_unreadable(unreadable, answered, quiet=quiet)
     if json:
         missing = [{"image": str(error.path), "reason": error.reason} for error in unreadable]
         answer_json({"predictions": rows, "unreadable": missing})
+
+
+def _tell_of_unreadable(unreadable: Sequence[DecodeError], answered: int, *, quiet: bool) -> None:
+    """Say which pictures were left out.
+
+    Raises:
+        DataError: all were.
+    """
+    if unreadable and not answered:
+        raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
+    if unreadable and not quiet:
+        of = f"{len(unreadable)} of {counted(answered + len(unreadable), 'picture')}"
+        say(_told(f"left out {of} that cannot be read (--strict stops at the first)", unreadable))
 
 
 def _say_of_files(task: Task, out: Path | None, *, wrote: bool, changed: bool) -> None:

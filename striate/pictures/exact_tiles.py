@@ -180,8 +180,9 @@ def fewest_pixels(rows: Axis, columns: Axis, pixels: float, longest: int | None 
     The axes say the sides; what tiles they have does not count. ``longest`` is the most that a side of a tile may have.
     """
     best: ExactTiles | None = None
+    across = list(_ways(columns, longest))
     for tall in _ways(rows, longest):
-        for wide in _ways(columns, longest):
+        for wide in across:
             if tall.tile * wide.tile <= pixels:
                 tiles = ExactTiles(tall, wide)
                 if best is None or tiles.again < best.again:

@@ -176,7 +176,9 @@ def test_a_photograph_within_a_budget(striate, tmp_path):
     whole = striate(*asked, "--budget", "auto", "--json").json["predictions"][0]
     assert whole["tiles"] == {"count": 1, "height": 240, "width": 304, "again": 0, "wholes": []}
     assert whole["areas"] == row["areas"]
-    striate(*asked, "--budget", "10kB").refuses("the budget is 10,000 bytes, and the weights of unet alone are")
+    striate(*asked, "--budget", "10kB").refuses(
+        "large.png: the budget is 10,000 bytes, and the weights of unet alone are"
+    )
     striate(*asked, "--budget", "much").refuses("--budget is 'much'")
     striate(*asked, "--budget", "1GB", "--tile", "100").refuses("tile is 100, but unet looks 92 and 96 pixels around")
     striate(*asked, "--budget", "1GB", "--overlap", "0.1").refuses("overlap is 0.1, but with a budget")
