@@ -1,5 +1,9 @@
 """Networks of all kinds of windows, answered in tiles: the very numbers of the whole, or a sentence why not."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -98,7 +102,7 @@ def equal_in_tiles(module, rows, columns, more):
     return tiles
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(networks(), st.integers(60, 200), st.integers(60, 200), st.integers(0, 40))
 def test_tiles_give_the_numbers_of_the_whole(module, rows, columns, more):
     equal_in_tiles(module, rows, columns, more)
@@ -220,3 +224,40 @@ def test_more_memory_computes_less_twice_until_the_whole_fits(cutter):
 def test_what_is_held_meanwhile_counts(cutter):
     budget = 120 << 20
     assert cutter.cut((1000, 1500), budget, held=40 << 20) == cutter.cut((1000, 1500), budget - (40 << 20))
+
+
+MEASURED = """
+import json, resource, sys
+import numpy as np
+from striate import modelfile
+from striate.data.records import Classes
+from striate.models import build
+from striate.models.table import architecture
+from striate.predictor import Predictor
+
+name, arguments, budget = json.loads(sys.argv[1])
+network = build(name, classes=3, seed=0, arguments=arguments).eval()
+further = {"classes": 3, "in_channels": network.in_channels, **arguments}
+described = modelfile.Description(name, further, "segment", Classes(tuple("abc")), architecture(name).preprocess)
+most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+weights = sum(each.numel() * each.element_size() for each in network.state_dict().values())
+predictor = Predictor(network, described, device="cpu")
+before, cut = most() - weights, []
+pixels = np.zeros((1600, 1100, 3)[: 2 + (network.in_channels > 1)], np.uint8)
+list(predictor.stream([pixels], budget=budget, on_tiles=lambda _, tiles: cut.append(tiles)))
+print(json.dumps([most() - before, cut[0].count]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "arguments", "budget"),
+    [("unet", {"width": 8}, 250_000_000), ("unet/mobilenet_v1", {}, 600_000_000)],
+)
+def test_a_process_takes_no_more_than_the_budget(name, arguments, budget):
+    """What it takes beside Python and torch, as the system counts it; tiles use most of what they are given."""
+    command = [sys.executable, "-c", MEASURED, json.dumps([name, arguments, budget])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    most, count = json.loads(done.stdout.splitlines()[-1])
+    assert count > 1
+    assert 0.5 * budget < most <= budget
