@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -26,11 +26,12 @@ from striate.models.network import Network
 from striate.models.table import architecture
 from striate.ops.own_state import fit_threads
 from striate.pictures.decode import Decoded, decode, from_memory, path_of
+from striate.pictures.exact_tiles import ExactTiles, Seams, Tile
 from striate.pictures.geometry import Geometry
 from striate.pictures.preprocess import Preprocess
 from striate.pictures.remarks import Remark
 from striate.tasks import task_named
-from striate.tasks.task import Meter, Task
+from striate.tasks.task import Gathered, Meter, Task
 
 Picture: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image
 """A file's path or its bytes, an array (``[H, W]`` or ``[H, W, C]``; uint8, uint16 or floats in 0..1; colours as RGB),
@@ -142,6 +143,55 @@ def prepared(picture: Picture, preprocess: Preprocess) -> tuple[NDArray[np.uint8
     decoded = opened(picture, preprocess)
     geometry = preprocess.geometry(decoded.geometry)
     return geometry.image(decoded.pixels), geometry, decoded.remark
+
+
+Cut: TypeAlias = Callable[[tuple[int, int], int], ExactTiles]
+
+
+def answered_in_tiles(
+    picture: Picture,
+    task: Task,
+    preprocess: Preprocess,
+    answer: Callable[[Tensor], Tensor],
+    cut: Cut,
+    seams: Seams,
+) -> tuple[Any, Remark]:
+    """A photograph's prediction in its own pixels, and what was odd about it; of its tiles one is there at a time.
+
+    Args:
+        picture: the photograph.
+        task: one whose answers can be `gathered`.
+        preprocess: the network's; its size does not count.
+        answer: of images uint8 ``[1, C, h, w]`` the raw outputs.
+        cut: of height, width and the bytes that are held meanwhile, how the photograph is cut with its borders.
+        seams: hears how it was, and of what was answered twice.
+
+    Raises:
+        DecodeError, DataError: as `opened` does.
+        ModelError: it cannot be cut.
+    """
+    decoded = opened(picture, preprocess, reduced=False)
+    pixels, border = decoded.pixels, preprocess.border
+    height, width = pixels.shape[:2]
+    tiles = cut((height + 2 * border, width + 2 * border), pixels.nbytes + height * width)
+    seams.cut(tiles)
+    geometry = preprocess.unresized(height, width, tiles.size)
+    shown = (
+        (tile, answer(torch.from_numpy(_shown(pixels, tile, border, preprocess.fill)).permute(2, 0, 1)[None]))
+        for tile in tiles
+    )
+    gathered = cast("Gathered", task.gathered)  # who asks has seen to it that there is one
+    return gathered(shown, geometry, seams.add), decoded.remark
+
+
+def _shown(pixels: NDArray[np.uint8], tile: Tile, border: int, fill: int) -> NDArray[np.uint8]:
+    """What a tile shows, uint8, of a photograph uint8 ``[H, W, C]`` with a border around it."""
+    top, left, bottom, right = tile.shows
+    image = np.full((bottom - top, right - left, pixels.shape[2]), fill, np.uint8)
+    part = pixels[max(top - border, 0) : max(bottom - border, 0), max(left - border, 0) : max(right - border, 0)]
+    down, across = max(border - top, 0), max(border - left, 0)
+    image[down : down + part.shape[0], across : across + part.shape[1]] = part
+    return image
 
 
 def task_of(description: Description, source: str | Path = "") -> Task:

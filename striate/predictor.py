@@ -13,26 +13,26 @@ from typing import Any, cast, overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL.Image import fromarray
 from torch import Tensor
 
 from striate import modelfile
 from striate.answering import FoldedNetwork
-from striate.base.atomic import output_error, replace_file
 from striate.base.errors import DecodeError, ModelError
 from striate.base.hardware import cores
 from striate.base.memory import answer_fits, if_it_fits
 from striate.data.names import counted, printable
 from striate.data.unlabelled import is_folder, pictures_in
-from striate.inference import Picture, answering, device_named, evaluating, opened, prepared, task_of
+from striate.inference import Picture, answered_in_tiles, answering, device_named, evaluating, opened, prepared, task_of
 from striate.models.network import Network
 from striate.ops.own_state import own_draws, own_modes
-from striate.pictures.decode import decode, path_of
+from striate.pictures.decode import path_of
+from striate.pictures.exact_tiles import ExactTiles, Seams
 from striate.pictures.geometry import Geometry
 from striate.pictures.preprocess import Preprocess
 from striate.pictures.remarks import Remark, Remarks
 from striate.pictures.tiles import OVERLAP, Tiling
-from striate.tasks.task import Merged, MostProbable, Task
+from striate.tasks.asked import refuse_budget, refuse_top, scoring
+from striate.tasks.task import Merged, MostProbable
 
 BATCH_SIZE = 16
 SIDE = 256
@@ -68,7 +68,7 @@ def load(
         network, description = modelfile.open_model(model, on_notice=on_notice)
         task = task_of(description, model)
         if score_threshold is not None:
-            description = replace(description, task_arguments=_scoring(task, score_threshold).arguments)
+            description = replace(description, task_arguments=scoring(task, score_threshold).arguments)
         return Predictor(network, description, device=device, on_notice=on_notice)
 
 
@@ -121,7 +121,13 @@ class Predictor:
 
     @overload
     def __call__(
-        self, pictures: Picture, *, top: int | None = None, tile: int | None = None, overlap: float | None = None
+        self,
+        pictures: Picture,
+        *,
+        top: int | None = None,
+        tile: int | None = None,
+        overlap: float | None = None,
+        budget: int | None = None,
     ) -> Any: ...
     @overload
     def __call__(
@@ -131,6 +137,7 @@ class Predictor:
         top: int | None = None,
         tile: int | None = None,
         overlap: float | None = None,
+        budget: int | None = None,
     ) -> list[Any]: ...
     def __call__(
         self,
@@ -139,6 +146,7 @@ class Predictor:
         top: int | None = None,
         tile: int | None = None,
         overlap: float | None = None,
+        budget: int | None = None,
     ) -> Any:
         """Answer one picture, a list of them, or a folder.
 
@@ -151,6 +159,9 @@ class Predictor:
             overlap: the part of a tile's side that neighbours share, 0 to 0.9; None is 0.25. What is no larger lies
                 whole in some tile. Where the network says how far it looks (`Network.margin`) None is as little as it
                 needs, and large pictures are cut unasked.
+            budget: each picture is answered in its own full resolution, not shrunk to the network's usual size, with at
+                most so many bytes beside Python's and torch's own, and as it would be with any amount: in tiles that
+                show whatever the network looks at (`striate.planning.Cutter`), no longer than ``tile``.
 
         Returns:
             One answer; a list of answers; or for a folder an iterator of (path, answer), so that a folder of any size
@@ -167,14 +178,15 @@ class Predictor:
         Raises:
             DecodeError: a picture cannot be read.
             DataError: the folder holds no pictures, an array is no picture, or a path is empty.
-            ModelError: ``top`` is no whole number from 1, or the task gives each picture one answer; ``tile`` or
-                ``overlap`` is out of range, or the task answers a picture as a whole alone.
+            ModelError: ``top`` is no whole number from 1, or the task gives each picture one answer; ``tile``,
+                ``overlap`` or ``budget`` is out of range or not for this task; no tile fits that answers as the whole.
         """
+        stream = partial(self.stream, top=top, tile=tile, overlap=overlap, budget=budget)
         if isinstance(pictures, str | os.PathLike) and is_folder(path_of(pictures)):
-            return self.stream(pictures_in(pictures), top=top, tile=tile, overlap=overlap)
+            return stream(pictures_in(pictures))
         if isinstance(pictures, Sequence) and not isinstance(pictures, str | bytes | bytearray | memoryview):
-            return [prediction for _, prediction in self.stream(pictures, top=top, tile=tile, overlap=overlap)]
-        ((_, prediction),) = self.stream([pictures], top=top, tile=tile, overlap=overlap)
+            return [prediction for _, prediction in stream(pictures)]
+        ((_, prediction),) = stream([pictures])
         return prediction
 
     def stream(
@@ -184,19 +196,27 @@ class Predictor:
         top: int | None = None,
         tile: int | None = None,
         overlap: float | None = None,
+        budget: int | None = None,
         on_unreadable: Callable[[DecodeError], None] | None = None,
+        on_tiles: Callable[[Picture, ExactTiles], None] | None = None,
     ) -> Iterator[tuple[Picture, Any]]:
         """Each picture with its answer, in order, while the next ones are decoded; memory does not grow.
 
         Args:
-            top, tile, overlap: as for the predictor itself.
+            top, tile, overlap, budget: as for the predictor itself.
             on_unreadable: called instead of raising for a picture that cannot be read, or whose answer does not fit
                 into memory, which is then left out.
+            on_tiles: with a budget, called with each picture and how it was cut, before its answer comes.
 
         Raises, with the first answer:
             DataError, ModelError: as if the pictures were given to the predictor itself.
         """
         refuse_top(self.task, top)
+        if budget is not None:
+            refuse_budget(self.task, budget, tile, overlap)
+            for picture, answer in self._within(budget, pictures, tile, on_unreadable, on_tiles):
+                yield picture, self._best(answer, top)
+            return
         tiling = self._tiling(tile, overlap)
         todo = iter(pictures)
         remarks = Remarks()
@@ -219,9 +239,7 @@ class Predictor:
                         on_unreadable(error)
                 yield from answered(good)
                 coming = following
-        if self._on_notice is not None:
-            for sentence in remarks.sentences():
-                self._on_notice(sentence)
+        self._say(remarks.sentences())
 
     def draw(self, picture: Picture, answer: Any) -> NDArray[np.uint8] | None:
         """The photograph with the predictor's answer to it drawn, uint8 ``[H, W, 3]``; None where nothing is drawn.
@@ -247,6 +265,48 @@ class Predictor:
             )
         with own_modes(), torch.inference_mode(), evaluating(self._modules):
             return self._answer(self.description.preprocess.normalise(images.to(self.device))).float()
+
+    def _within(
+        self,
+        budget: int,
+        pictures: Iterable[Picture],
+        tile: int | None,
+        on_unreadable: Callable[[DecodeError], None] | None,
+        on_tiles: Callable[[Picture, ExactTiles], None] | None,
+    ) -> Iterator[tuple[Picture, Any]]:
+        """Each picture with its answer, gathered from tiles that fit the budget; one picture is there at a time."""
+        from striate.planning import Cutter  # which loads torch's tensors without numbers, for half a second
+
+        remarks, seams = Remarks(), Seams()
+        cutter = Cutter(self.description.model, self.network, self.network.in_channels, self.network.smallest)
+        for picture in pictures:
+
+            def cut(size: tuple[int, int], held: int, picture: Picture = picture) -> ExactTiles:
+                try:
+                    tiles = cutter.cut(size, budget, held=held, longest=tile)
+                except ModelError as error:
+                    raise ModelError(f"{_name(picture)}: {error}") from None
+                if on_tiles is not None:
+                    on_tiles(picture, tiles)
+                return tiles
+
+            asked = picture, self.task, self.description.preprocess, self.outputs, cut, seams
+            try:
+                with answer_fits(_name(picture)), own_modes():
+                    prediction, remark = answered_in_tiles(*asked)
+                remarks.add(_name(picture), remark)
+            except DecodeError as error:
+                if on_unreadable is None:
+                    raise
+                on_unreadable(error)
+                continue
+            yield picture, prediction
+        self._say([*remarks.sentences(), *seams.sentences()])
+
+    def _say(self, sentences: Iterable[str]) -> None:
+        if self._on_notice is not None:
+            for sentence in sentences:
+                self._on_notice(sentence)
 
     def _tiling(self, tile: int | None, overlap: float | None) -> Tiling | None:
         margin = self.network.margin
@@ -297,7 +357,10 @@ class Predictor:
                     raise
                 on_unreadable(error)
                 continue
-            yield picture, prediction if top is None else cast("MostProbable", self.task.most_probable)(prediction, top)
+            yield picture, self._best(prediction, top)
+
+    def _best(self, prediction: Any, top: int | None) -> Any:
+        return prediction if top is None else cast("MostProbable", self.task.most_probable)(prediction, top)
 
     def _predictions(
         self, prepared: Sequence[tuple[NDArray[np.uint8], Geometry]], decode: _Decode | None = None
@@ -331,64 +394,6 @@ class Predictor:
 
         merged = cast("Merged", self.task.merged)  # `_tiling` has seen to it that there is one
         return merged(parts(), tiling)
-
-
-def refuse_top(task: Task, top: int | None) -> None:
-    """See that there can be so many most probable parts of an answer; None is all of it.
-
-    Raises:
-        ModelError: ``top`` is no whole number from 1, or the task's answers have no parts.
-    """
-    if top is None:
-        return
-    if isinstance(top, bool) or not hasattr(top, "__index__") or top < 1:
-        raise ModelError(f"top is {top!r}; expected how many of the most probable answers are wanted, or None for all")
-    if task.most_probable is None:
-        raise ModelError(f"top is {top!r}, but {task.name} gives each picture one answer; leave top out")
-
-
-def _scoring(task: Task, score_threshold: float) -> Task:
-    """The task with another least score of what answers name."""
-    if task.scoring is None:
-        raise ModelError(
-            f"score_threshold is {score_threshold!r}, but {task.name} leaves nothing out of its answers by a score; "
-            "leave it out"
-        )
-    if not 0 < score_threshold < 1:
-        raise ModelError(f"score_threshold is {score_threshold!r}; expected a number between 0 and 1, such as 0.25")
-    return task.scoring(float(score_threshold))
-
-
-def written(
-    task: Task, picture: Path, prediction: Any, folder: Path, name: str, ending: str | None = None
-) -> dict[str, str]:
-    """Write what a prediction shows into a folder, as files ``name.key.png``, say, where key is that of the JSON.
-
-    With an ``ending``, one of those of the task's `one_file`, it is that file, called by name and ending alone.
-
-    Returns:
-        Their names, by the keys of ``docs/json.md``: ``drawn`` is the photograph with what was found drawn on it, where
-        the task draws; the others are the task's own.
-
-    Raises:
-        OutputError: a file cannot be written.
-        DecodeError: the photograph cannot be read any more, or there is no memory.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from None
-    with answer_fits(printable(picture)):
-        if ending is not None and task.one_file is not None:
-            task.one_file.write(prediction, folder / f"{name}{ending}", picture)
-            return {task.one_file.key: f"{name}{ending}"}
-        files = dict(task.write(prediction, folder, name, picture))
-        drawn = task.draw(prediction, lambda: decode(picture, "rgb", name=printable(picture)).pixels)
-        if drawn is not None:
-            files["drawn"] = f"{name}.drawn.png"
-            with replace_file(folder / files["drawn"]) as partial:
-                fromarray(drawn).save(partial, "png")
-        return files
 
 
 def _name(picture: Picture) -> str:

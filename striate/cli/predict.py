@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,13 +12,16 @@ from cyclopts.validators import Number
 
 from striate.base.errors import DataError, DecodeError, OutputError
 from striate.base.memory import answer_fits
+from striate.cli.budgets import budget_of
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted, printable
 from striate.data.unlabelled import is_folder, pictures_in
 from striate.pictures.decode import PICTURE_SUFFIXES, path_of
 from striate.pictures.tiles import MOST_OVERLAP, OVERLAP
-from striate.predictor import load, refuse_top, written
+from striate.predictor import load
+from striate.tasks.asked import refuse_top
 from striate.tasks.task import Task
+from striate.tasks.written import written
 
 TOP = 3
 MOST_PROBABLE = f"how many of the most probable answers to show, where there are several; default {TOP}"
@@ -25,6 +29,11 @@ LEAST = "of detection: name what scores so much or more, 0 to 1; default the mod
 TILE = (
     "for large photographs of small things: what is wider or higher than so many of its own pixels is answered in "
     "squares of that side, and what they show is merged"
+)
+BUDGET = (
+    "memory, such as 2GB, or auto: of segmentation and detection each photograph is answered in its own full "
+    "resolution, not shrunk to the model's usual size, with no more than that beside what Python and torch take, and "
+    "as it would be with any amount; --tile is then the longest side of a tile"
 )
 OUT = (
     "folder for what an answer shows: pictures with it drawn, masks, enlarged pictures; or a file for one enlarged "
@@ -45,6 +54,7 @@ def predict(
     score_threshold: Annotated[float | None, Parameter(help=LEAST)] = None,
     tile: Annotated[int | None, Parameter(help=TILE)] = None,
     overlap: Annotated[float | None, Parameter(help=OVERLAPPING)] = None,
+    budget: Annotated[str | None, Parameter(help=BUDGET)] = None,
     out: Annotated[Path | None, Parameter(help=OUT)] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
     strict: Annotated[bool, Parameter(help="stop at the first picture that cannot be read", negative="")] = False,
@@ -65,9 +75,10 @@ def predict(
     answered, wrote, changed = 0, False, False
     taken: set[str] = set()
     rows: list[dict[str, Any]] = []
-    answers = predictor.stream(
-        paths, tile=tile, overlap=overlap, on_unreadable=None if strict or alone else unreadable.append
-    )
+    cut: dict[str, dict[str, Any]] = {}
+    memory, lenient = None if budget is None else budget_of(budget), None if strict or alone else unreadable.append
+    within = partial(predictor.stream, tile=tile, overlap=overlap, budget=memory)
+    answers = within(paths, on_unreadable=lenient, on_tiles=lambda _, tiles: cut.update(tiles=tiles.to_dict()))
     for picture, prediction in answers:
         path = Path(str(picture))
         try:
@@ -82,20 +93,29 @@ def predict(
         answered, wrote = answered + 1, wrote or bool(files)
         changed = changed or any(Path(each).suffix != path.suffix.lower() for each in files.values())
         if isinstance(said, dict):
-            rows.append({"image": str(path), **said, **files})
+            rows.append({"image": str(path), **said, **cut, **files})
         else:
             named = f" ({', '.join(files.values())})" if files else ""
             answer(f"{printable(str(path))}: {said}{named}")
-    if unreadable and not answered:
-        raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
     if answered and not quiet:
         _say_of_files(predictor.task, out, wrote=wrote, changed=changed and not file)
-    if unreadable and not quiet:
-        of = f"{len(unreadable)} of {counted(answered + len(unreadable), 'picture')}"
-        say(_told(f"left out {of} that cannot be read (--strict stops at the first)", unreadable))
+    _tell_of_unreadable(unreadable, answered, quiet=quiet)
     if json:
         missing = [{"image": str(error.path), "reason": error.reason} for error in unreadable]
         answer_json({"predictions": rows, "unreadable": missing})
+
+
+def _tell_of_unreadable(unreadable: Sequence[DecodeError], answered: int, *, quiet: bool) -> None:
+    """Say which pictures were left out.
+
+    Raises:
+        DataError: all were.
+    """
+    if unreadable and not answered:
+        raise DataError(_told(f"none of {counted(len(unreadable), 'picture')} can be read", unreadable))
+    if unreadable and not quiet:
+        of = f"{len(unreadable)} of {counted(answered + len(unreadable), 'picture')}"
+        say(_told(f"left out {of} that cannot be read (--strict stops at the first)", unreadable))
 
 
 def _say_of_files(task: Task, out: Path | None, *, wrote: bool, changed: bool) -> None:

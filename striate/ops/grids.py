@@ -33,6 +33,22 @@ def cells(size: tuple[int, int], strides: Sequence[int]) -> int:
     return sum(math.prod(-(-side // stride) for side in size) for stride in strides)
 
 
+def cell_places(size: tuple[int, int], maps: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """Where the places of maps of an input of ``size`` (height, width) lie: map, row, column and number ``[P, 4]``.
+
+    ``maps`` are strides, and how many places a cell has, which come one after the other.
+
+    Example:
+        >>> cell_places((8, 16), [(8, 2)]).tolist()
+        [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 1, 1]]
+    """
+    grids = [(1, -(-size[0] // stride), -(-size[1] // stride), count) for stride, count in maps]
+    places = [np.indices(grid).reshape(4, -1).T for grid in grids]
+    for at, place in enumerate(places):
+        place[:, 0] = at
+    return np.concatenate(places)
+
+
 def cell_centres(
     size: tuple[int, int],
     strides: Sequence[int],

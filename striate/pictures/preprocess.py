@@ -86,6 +86,11 @@ class Preprocess:
             steps += (Pad(self.border, self.border, self.border, self.border, self.fill),)
         return start.then(*steps)
 
+    def unresized(self, height: int, width: int, size: tuple[int, int]) -> Geometry:
+        """A photograph in its own pixels, with its border, filled up at the bottom and at the right to this size."""
+        down, across = size[0] - height - self.border, size[1] - width - self.border
+        return Geometry(height, width).then(Pad(self.border, down, self.border, across, self.fill))
+
     def normalise(self, images: "Tensor") -> "Tensor":
         """Bytes to numbers: uint8 ``[N, C, H, W]`` to float32 of the same shape, device and memory format.
 

@@ -108,6 +108,7 @@ class Classify:
     one_file: ClassVar[None] = None
     evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
+    gathered: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"top1": 1, "top5": 1, "loss": -1, "ece": -1}
     auxiliary_weight: ClassVar[float] = 0.3
     """Szegedy et al. 2015, section 5: auxiliary losses are added with weight 0.3."""

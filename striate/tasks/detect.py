@@ -17,12 +17,13 @@ from striate.data.names import counted, quoted
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Boxes, Target
 from striate.models.table import architecture
+from striate.pictures.exact_tiles import Tile
 from striate.pictures.geometry import Geometry
 from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
 from striate.task_settings import DetectSettings
 from striate.tasks.coco_figures import COCO_FIGURES
-from striate.tasks.detect_answers import found_in_photographs
+from striate.tasks.detect_answers import Found, found_in_photographs, found_in_tiles
 from striate.tasks.detect_defaults import default_model, default_recipe
 from striate.tasks.detect_details import details
 from striate.tasks.detect_figures import USUAL_SCORE
@@ -136,11 +137,7 @@ class Detect:
             iou_threshold=self.iou_threshold,
             score_threshold=self.least_score,
         )
-        answers = []
-        for boxes, scores, classes in found:
-            rows = zip(classes.tolist(), scores.tolist(), boxes.tolist(), strict=True)
-            answers.append(tuple(Detection(self.classes.names[i], p, tuple(box)) for i, p, box in rows))
-        return answers
+        return [self._named(each) for each in found]
 
     def calibrated(self, figures: Mapping[str, Any]) -> "Detect":
         """With the score of best F1, where the recipe names none."""
@@ -174,6 +171,20 @@ class Detect:
         return tuple(
             dataclasses.replace(found[at], xyxy=tuple(box)) for at, box in zip(kept, boxes.tolist(), strict=True)
         )
+
+    def gathered(
+        self, parts: Iterable[tuple[Tile, Tensor]], geometry: Geometry, on_seam: Callable[[int, int], None]
+    ) -> tuple[Detection, ...]:
+        """What the places say of all tiles' cores together, so that it is suppressed as the whole's."""
+        found = found_in_tiles(
+            self.form,
+            parts,
+            geometry,
+            classes=len(self.classes),
+            iou_threshold=self.iou_threshold,
+            score_threshold=self.least_score,
+        )
+        return self._named(found)
 
     def meter(self) -> DetectMeter:
         return DetectMeter(self.classes, self.form, self.iou_threshold, self.score_threshold)
@@ -218,6 +229,10 @@ class Detect:
     def summary(self, figures: Mapping[str, Any]) -> str:
         """``AP 0.480, with 95 % confidence between 0.440 and 0.520; AP50 0.941``."""
         return f"AP {with_margin(figures['ap'], figures['margins']['ap'])}; AP50 {shown(figures['ap50'])}"
+
+    def _named(self, found: Found) -> tuple[Detection, ...]:
+        rows = zip(*(each.tolist() for each in found), strict=True)
+        return tuple(Detection(self.classes.names[index], score, tuple(box)) for box, score, index in rows)
 
 
 def _xyxy(detections: Sequence[Detection]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """From a detector's raw outputs to what it found, in the photographs' own pixels: what answers and figures share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,9 @@ from torch import Tensor
 
 from striate.base.errors import ModelError
 from striate.data.names import counted
+from striate.ops.grids import cell_places
 from striate.ops.suppression import multiclass_nms
+from striate.pictures.exact_tiles import Tile
 from striate.pictures.geometry import Geometry
 from striate.tasks.coco_figures import MOST
 from striate.tasks.detect_form import Form
@@ -37,11 +39,65 @@ def found_in_photographs(
     """
     size = geometries[0].output_size
     _refuse_others(form, outputs, size, classes)
-    boxes, scores = form.boxes(outputs, size).detach().cpu().numpy(), form.scores(outputs).detach().cpu()
-    _drop_unseen(boxes, scores.numpy() >= score_threshold, geometries)
+    boxes, scores = form.boxes(outputs, size).detach().cpu().numpy(), form.scores(outputs).detach().cpu().numpy()
+    return _suppressed(boxes, scores, geometries, iou_threshold, score_threshold)
+
+
+def found_in_tiles(
+    form: Form,
+    parts: Iterable[tuple[Tile, Tensor]],
+    geometry: Geometry,
+    *,
+    classes: int,
+    iou_threshold: float,
+    score_threshold: float,
+) -> Found:
+    """What the raw outputs ``[1, ...]`` for a photograph's tiles say, as those for the whole would.
+
+    Of each tile the places in its core count, and of these what scores enough is kept until all are there. ``geometry``
+    is how the photograph came into what was cut.
+
+    Raises:
+        ModelError: these are no outputs of the form.
+    """
+    boxes, scores, places = ([np.zeros((0, count), kind)] for count, kind in ((4, "f4"), (classes, "f4"), (4, "i8")))
+    strides = np.array([stride for stride, _ in form.maps])
+    for tile, outputs in parts:
+        top, left, bottom, right = tile.shows
+        size = bottom - top, right - left
+        _refuse_others(form, outputs, size, classes)
+        numbers, there = form.scores(outputs)[0].detach().cpu().numpy(), cell_places(size, form.maps)
+        rows, columns = there[:, 1] * strides[there[:, 0]] + top, there[:, 2] * strides[there[:, 0]] + left
+        first, begin, last, end = tile.core
+        inside = (first <= rows) & (rows < last) & (begin <= columns) & (columns < end)
+        likely = np.flatnonzero(inside & (numbers >= score_threshold).any(axis=1))
+        moved = np.array([left, top, left, top], np.float32)
+        boxes.append(form.boxes(outputs, size)[0].detach().cpu().numpy()[likely] + moved)
+        scores.append(numbers[likely])
+        places.append(np.stack([there[:, 0], rows, columns, there[:, 3]], axis=1)[likely])
+    order = np.lexsort(np.concatenate(places).T[::-1])  # as the whole's places: of equal scores the first is the surer
+    (found,) = _suppressed(
+        np.concatenate(boxes)[order][None],
+        np.concatenate(scores)[order][None],
+        [geometry],
+        iou_threshold,
+        score_threshold,
+    )
+    return found
+
+
+def _suppressed(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    geometries: Sequence[Geometry],
+    iou_threshold: float,
+    score_threshold: float,
+) -> list[Found]:
+    """Of the boxes ``[N, P, 4]`` of places and their scores ``[N, P, C]`` what is left, in the photographs' pixels."""
+    _drop_unseen(boxes, scores >= score_threshold, geometries)
     found = multiclass_nms(
         torch.from_numpy(boxes),
-        scores,
+        torch.from_numpy(scores),
         iou_threshold=iou_threshold,
         score_threshold=score_threshold,
         max_detections=MOST,

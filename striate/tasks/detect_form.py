@@ -37,6 +37,10 @@ class Form(Protocol):
     def shape(self, size: tuple[int, int], classes: int) -> tuple[int, int]:
         """What raw outputs of one picture of ``size`` (height, width) are: so many rows, and numbers in each."""
 
+    @property
+    def maps(self) -> Sequence[tuple[int, int]]:
+        """Of each map the stride in pixels, and how many boxes a cell says, in the order in which `boxes` has them."""
+
     def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """Boxes xyxy ``[N, P, 4]`` in pixels of an input of ``size`` (height, width), from the network's outputs."""
 

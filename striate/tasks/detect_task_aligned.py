@@ -124,6 +124,11 @@ class TaskAligned:
         """See `Form`."""
         return cells(size, STRIDES), 4 + classes
 
+    @property
+    def maps(self) -> Sequence[tuple[int, int]]:
+        """See `Form`."""
+        return [(stride, 1) for stride in STRIDES]
+
     def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """See `Form`."""
         return decode_distances(outputs[..., :4], *kept_centres(size, STRIDES, outputs.device))

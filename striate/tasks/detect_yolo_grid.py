@@ -85,6 +85,11 @@ class YoloGrid:
         """See `Form`."""
         return cells(size, (self.stride,)), 5 * len(self.anchors) + classes
 
+    @property
+    def maps(self) -> Sequence[tuple[int, int]]:
+        """See `Form`."""
+        return [(self.stride, len(self.anchors))]
+
     def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """See `Form`."""
         numbers, _ = self._parts(outputs)

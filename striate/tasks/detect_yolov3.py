@@ -107,6 +107,11 @@ class Yolov3:
         scales = zip(self.anchors, self.strides, strict=True)
         return sum(len(scale) * cells(size, (stride,)) for scale, stride in scales), 5 + classes
 
+    @property
+    def maps(self) -> Sequence[tuple[int, int]]:
+        """See `Form`."""
+        return [(stride, len(scale)) for stride, scale in zip(self.strides, self.anchors, strict=True)]
+
     def boxes(self, outputs: Tensor, size: tuple[int, int]) -> Tensor:
         """See `Form`."""
         return self._places(size, outputs.device).boxes(outputs[..., :4])

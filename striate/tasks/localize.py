@@ -50,6 +50,7 @@ class Localize:
     one_file: ClassVar[None] = None
     evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
+    gathered: ClassVar[None] = None
     most_probable: ClassVar[None] = None
     directions: ClassVar[Mapping[str, int]] = {"mean_iou": 1, "top1": 1, "accuracy_iou50": 1, "loss": -1}
 

@@ -19,6 +19,7 @@ from striate.base.errors import DataError, RecipeError
 from striate.data.names import counted, printable
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Mask, Target
+from striate.pictures.exact_tiles import Tile
 from striate.pictures.geometry import UNKNOWN, Geometry
 from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
@@ -28,6 +29,7 @@ from striate.tasks.segment_decoding import SureMap, class_maps, sure_maps
 from striate.tasks.segment_defaults import default_model, default_recipe
 from striate.tasks.segment_details import details
 from striate.tasks.segment_drawing import as_picture, overlaid
+from striate.tasks.segment_gathering import gathered_classes
 from striate.tasks.segment_loss import SegmentLoss
 from striate.tasks.segment_meter import SegmentMeter, targets_of
 from striate.tasks.segment_polygons import polygons
@@ -36,6 +38,7 @@ from striate.tasks.segment_tiles import put_together
 from striate.tasks.task import Loss, in_range, require_targets, shown, with_margin
 
 Indices = NDArray[np.uint8]
+_COUNTED = 1 << 22  # pixels at a time, since to be counted each becomes a number of eight bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,12 @@ class Segment:
         """Each pixel from the tile that shows most of what is around it and is surest, see `segment_tiles`."""
         return put_together(parts)
 
+    def gathered(
+        self, parts: Iterable[tuple[Tile, Tensor]], geometry: Geometry, on_seam: Callable[[int, int], None]
+    ) -> Indices:
+        """Each pixel's class from the tile that answers for it, see `segment_gathering`."""
+        return gathered_classes(parts, geometry, on_seam)
+
     def meter(self) -> SegmentMeter:
         return SegmentMeter(self.classes, self._loss)
 
@@ -250,6 +259,9 @@ class Segment:
 
     def _shares(self, prediction: Indices) -> list[tuple[int, float]]:
         """The classes that occur, by their index, and their part of the pixels, the largest first."""
-        counts = np.bincount(prediction.reshape(-1), minlength=UNKNOWN + 1)[: len(self.classes)]
+        counts, pixels = np.zeros(UNKNOWN + 1, np.int64), prediction.reshape(-1)
+        for start in range(0, pixels.size, _COUNTED):
+            counts += np.bincount(pixels[start : start + _COUNTED], minlength=UNKNOWN + 1)
+        counts = counts[: len(self.classes)]
         order = np.argsort(-counts, kind="stable")
         return [(at, float(counts[at] / prediction.size)) for at in order.tolist() if counts[at]]

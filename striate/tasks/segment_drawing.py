@@ -13,6 +13,8 @@ from striate.tasks.segment_boundaries import at_border
 
 COVER = 0.5
 """Part of an overlaid pixel's colour that is its class's."""
+BAND = 256
+"""So many rows are drawn at a time."""
 NOTHING = "background"
 """The name of a class that is the lack of all others: black in masks, and the photograph itself where one is drawn."""
 _TURN = 0.618033988749895  # of the circle of hues, from class to class: the golden section comes near none of before
@@ -44,8 +46,11 @@ def overlaid(
     shown = np.zeros(UNKNOWN + 1, bool)
     shown[: len(names)] = [name.lower() != NOTHING for name in names]
     cover = np.where(shown, COVER, 0).astype(np.float32)
-    cover = np.where(at_border(indices) & shown[indices], np.float32(1), cover[indices])[..., None]
-    mixed = np.rint(photograph * (1 - cover) + colours[indices] * cover).astype(np.uint8)
+    border, mixed = at_border(indices), np.empty_like(photograph)
+    for start in range(0, len(indices), BAND):  # in bands, so that no large photograph becomes floats at once
+        here, rows = indices[start : start + BAND], np.s_[start : start + BAND]
+        part = np.where(border[rows] & shown[here], np.float32(1), cover[here])[..., None]
+        mixed[rows] = np.rint(photograph[rows] * (1 - part) + colours[here] * part)
     chips = [(colours[at], f"{printable(names[at])} {share:.1%}") for at, share in shares]
     return np.concatenate([mixed, _legend(chips, mixed.shape[1], max(photograph.shape[:2]))])
 

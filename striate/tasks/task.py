@@ -16,12 +16,14 @@ from striate.base.fields import annotated
 from striate.data.names import printable
 from striate.data.records import Batch, Classes, Dataset, Record
 from striate.data.targets import Boxes, ClassIndex, Mask, Target
+from striate.pictures.exact_tiles import Tile
 from striate.pictures.geometry import Geometry
 from striate.pictures.tiles import Tiling
 from striate.recipe import Recipe
 
 MostProbable: TypeAlias = Callable[[Any, int], Sequence[Any]]
 Merged: TypeAlias = Callable[[Iterable[tuple[Geometry, Any]], Tiling], Any]
+Gathered: TypeAlias = Callable[[Iterable[tuple[Tile, Tensor]], Geometry, Callable[[int, int], None]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,16 @@ class Task(Protocol):
         It gets each part's place in the photograph with the prediction for it, in the part's own pixels, and the
         tiling: first the tiles in the order of `Tiling.places`, then the whole, whose place has no steps and which was
         brought to the network's size as any picture. They are computed while they are read, and come once.
+        """
+
+    @property
+    def gathered(self) -> Gathered | None:
+        """What makes one prediction of raw outputs for the tiles of a photograph, each of which answers for its core.
+
+        None where an answer is not one by places. It gets the tiles with their outputs ``[1, ...]``, which are computed
+        while they are read and come once; how the photograph came into the whole picture that was cut, which is by
+        borders alone; and whom to tell of how many places a tile answers that others had answered, and of these how
+        many otherwise.
         """
 
     def meter(self) -> Meter:

@@ -51,6 +51,7 @@ class Upscale:
     metric: ClassVar[str] = "psnr"
     every_class: ClassVar[bool] = False
     decode_tiles: ClassVar[None] = None
+    gathered: ClassVar[None] = None
     remarks: ClassVar[tuple[str, ...]] = ()
     scoring: ClassVar[None] = None
     files: ClassVar[str] = "the enlarged pictures"

@@ -18,7 +18,7 @@ from striate.tracing.calls import Call, Mode, by_name, changed, name_of, tensors
 from striate.tracing.field_shapes import fresh, written
 from striate.tracing.fields import seen_by
 from striate.tracing.numbers import compute
-from striate.tracing.seen import Place, Seen, settled, unknown
+from striate.tracing.seen import Place, Seen, Whole, settled, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,15 @@ def mark_weight(tensor: Tensor) -> None:
 
 
 class Counting(Mode):
-    """Within this block, multiply-adds and fields of all operations are written down; ``path`` says where they run."""
+    """Within this block, multiply-adds and fields of all operations are written down; ``path`` says where they run.
 
-    def __init__(self, path: Callable[[], str]) -> None:
+    With ``aside`` what took all places together counts as seeing nothing, and is put there instead.
+    """
+
+    def __init__(self, path: Callable[[], str], aside: list[Place] | None = None) -> None:
         super().__init__()
         self.counted: list[Counted] = []
-        self._path = path
+        self._path, self._aside = path, aside
         self._beside: dict[int, list[weakref.ref[Tensor]]] = {}
 
     def runs(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -90,13 +93,20 @@ class Counting(Mode):
         call = Call(by, given, outputs, look)
         sources = [getattr(tensor, _MARK) for tensor in tensors_in(given.values()) if hasattr(tensor, _MARK)]
         sees, weighs = any(known.seen is not None for known in sources), all(known.weighs for known in sources)
-        found = seen_by(function, call) if sees else [None] * len(outputs)
+        found = [self._put_aside(seen) for seen in seen_by(function, call)] if sees else [None] * len(outputs)
         for output, seen in zip(outputs, found, strict=True):
             setattr(output, _MARK, Known(seen if output.numel() else None, weighs))
             self._remember(output)
         if changed(function) and found[0] is not None:
             self._spread(outputs[0], found[0], call)
         self.counted.append(Counted(by.name, by.path, call.shape, multiply_adds(call), found[0]))
+
+    def _put_aside(self, seen: Seen | None) -> Seen | None:
+        """The same without what took all places together, if that is put aside."""
+        if self._aside is None or seen is None:
+            return seen
+        self._aside += [state.by for state in seen.axes if isinstance(state, Whole)]
+        return Seen(seen.dims, tuple(None if isinstance(state, Whole) else state for state in seen.axes))
 
     def _remember(self, tensor: Tensor) -> None:
         """Who shares whose memory, so that what is written to one is seen by the others."""

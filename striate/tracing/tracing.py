@@ -19,8 +19,10 @@ from striate.ops.own_state import own_modes
 from striate.tracing.calls import tensors_within
 from striate.tracing.counting import Counted, Counting, mark_inputs, mark_weight
 from striate.tracing.doubles import Doubles, Whereabouts
+from striate.tracing.locality import Locality, local
 from striate.tracing.refusing import refusals
 from striate.tracing.rows import Runs, rows
+from striate.tracing.seen import Place
 from striate.tracing.trace import Mode, Precision, Trace
 from striate.tracing.watching import Stepping, Watching
 
@@ -91,9 +93,40 @@ def trace(
     for word, value, known in (("mode", mode, get_args(Mode)), ("precision", precision, get_args(Precision))):
         if value not in known:
             raise ModelError(f"{word} is {value!r}.{did_you_mean(value, known)} It is {' or '.join(known)}")
+    with left_to_torch() if not kernels else nullcontext(), _begun(module, inputs, mode, precision) as step:
+        runs, counted = step.counted() if counts else (Runs(), [])
+        watching = step.answered() if mode == "inference" else step.learned(maker, loss)
+    storages = watching.storages()
+    table = rows(step.double, runs, counted, storages)
+    return Trace(mode, precision, tuple(watching.operations), storages, table, tuple(counted), watching.before_loss)
+
+
+def locality(module: nn.Module, *inputs: Any) -> Locality:
+    """How far each place that a module gives looks around, what it takes of the whole picture left aside.
+
+    Args:
+        module: any module, as for `trace`.
+        inputs: what it is called with; pictures ``[N, C, ...]`` whose sides no stride leaves anything of.
+
+    Raises:
+        ModelError: the module cannot run on such inputs.
+
+    Example:
+        >>> module = nn.Sequential(nn.Conv2d(1, 1, 3, stride=2, padding=1), nn.Upsample(scale_factor=2))
+        >>> look = locality(module, torch.empty(1, 1, 8, 8))
+        >>> look.step, look.before, look.after
+        ((2, 2), (1, 1), (0, 0))
+    """
+    aside: list[Place] = []
+    with _begun(module, inputs, "inference", "float32") as step:
+        _, counted = step.counted(aside)
+    return local(counted, aside, tuple(inputs[0].shape[2:]))
+
+
+@contextmanager
+def _begun(module: nn.Module, inputs: tuple[Any, ...], mode: Mode, precision: Precision) -> Iterator["_Step"]:
+    """A step of a module's double, and within this block nothing has numbers."""
     with own_modes(), _collecting_later(), ExitStack() as held:
-        if not kernels:
-            held.enter_context(left_to_torch())
         fakes = FakeTensorMode(allow_fallback_kernels=False, allow_non_fake_inputs=True)
         whereabouts, doubles = Whereabouts(), Doubles(fakes)
         held.enter_context(refusals(module, lambda: whereabouts.failed, "running it"))
@@ -101,13 +134,8 @@ def trace(
         given = tree_map(lambda leaf: doubles.fake(leaf) if isinstance(leaf, Tensor) else leaf, inputs)
         if mode == "inference" or not double.training:
             double.train(mode == "training")
-        step = _Step(double, given, whereabouts, doubles, precision)
         with fakes, whereabouts.watching(double):
-            runs, counted = step.counted() if counts else (Runs(), [])
-            watching = step.answered() if mode == "inference" else step.learned(maker, loss)
-    storages = watching.storages()
-    table = rows(double, runs, counted, storages)
-    return Trace(mode, precision, tuple(watching.operations), storages, table, tuple(counted), watching.before_loss)
+            yield _Step(double, given, whereabouts, doubles, precision)
 
 
 def made(factory: Callable[[], Any]) -> nn.Module:
@@ -157,9 +185,9 @@ class _Step:
         torch.clear_autocast_cache()
         return outputs
 
-    def counted(self) -> tuple[Runs, list[Counted]]:
+    def counted(self, aside: list[Place] | None = None) -> tuple[Runs, list[Counted]]:
         """A forward pass by torch's own operations, and with gradients: otherwise some outputs are made in vain."""
-        runs, counting = Runs(), Counting(lambda: self.whereabouts.path)
+        runs, counting = Runs(), Counting(lambda: self.whereabouts.path, aside)
         for parameter in self.double.parameters():
             mark_weight(parameter)
         with left_to_torch(), counting, _listening(self.whereabouts, runs.hear):
@@ -178,7 +206,7 @@ class _Step:
 
     def learned(self, maker: Optimizer | None, loss: Loss) -> Watching:
         """A forward pass, a backward pass, and a step of an optimizer, if there is one."""
-        optimizer = None if maker is None else self._begun(maker)
+        optimizer = None if maker is None else self._stepped(maker)
         watching = self._watching([] if optimizer is None else tensors_within([*optimizer.state.values()]))
         for path, part in self.double.named_modules():
             watching.parameters_of(path, part._parameters.values())
@@ -213,7 +241,7 @@ class _Step:
         watching.known(state, "optimizer state")
         return watching
 
-    def _begun(self, maker: Optimizer) -> Steps:
+    def _stepped(self, maker: Optimizer) -> Steps:
         """An optimizer that has its state, as after a first step."""
         optimizer = maker(self._learning())
         for parameter in self._learning():

@@ -152,3 +152,37 @@ def test_the_score_from_which_on_objects_are_named(striate, detector, run, photo
     striate("predict", detector, picture, "--score-threshold", "1.5").refuses(told)
     told = "score_threshold is 0.5, but classify leaves nothing out of its answers by a score; leave it out"
     striate("predict", run, picture, "--score-threshold", "0.5").refuses(told)
+
+
+def test_a_photograph_within_a_budget(striate, tmp_path):
+    network = build("unet", classes=2, seed=0, arguments={"width": 4})
+    preprocess = Preprocess(channels="grey", mean=(0.5,), scale=(0.2,), size=(64, 64), resize="letterbox")
+    arguments = {"classes": 2, "in_channels": 1, "width": 4}
+    description = modelfile.Description("unet", arguments, "segment", Classes(("ground", "thing")), preprocess)
+    modelfile.save(tmp_path / "model.safetensors", network.state_dict(), description)
+    pixels = np.random.default_rng(0).integers(0, 256, (230, 300), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    asked = ("predict", tmp_path / "model.safetensors", tmp_path / "large.png")
+    answer = striate(*asked, "--budget", "1GB", "--tile", "224", "--json")
+    (row,) = answer.json["predictions"]
+    assert row["tiles"] == {
+        "count": 8,
+        "height": 224,
+        "width": 224,
+        "again": pytest.approx(8 * 224 * 224 / (240 * 304) - 1),
+        "wholes": [],
+    }
+    assert "answered in 8 tiles of 224x224 pixels; around what each answers, 450% of the pixels" in answer.err
+    whole = striate(*asked, "--budget", "auto", "--json").json["predictions"][0]
+    assert whole["tiles"] == {"count": 1, "height": 240, "width": 304, "again": 0, "wholes": []}
+    assert whole["areas"] == row["areas"]
+    striate(*asked, "--budget", "10kB").refuses(
+        "large.png: the budget is 10,000 bytes, and the weights of unet alone are"
+    )
+    striate(*asked, "--budget", "much").refuses("--budget is 'much'")
+    striate(*asked, "--budget", "1GB", "--tile", "100").refuses("tile is 100, but unet looks 92 and 96 pixels around")
+    striate(*asked, "--budget", "1GB", "--overlap", "0.1").refuses("overlap is 0.1, but with a budget")
+
+
+def test_a_budget_for_a_task_that_answers_as_a_whole_is_refused(striate, run, photos):
+    striate("predict", run, photos, "--budget", "1GB").refuses("budget is 1,000,000,000 bytes, but classify answers")

@@ -26,6 +26,7 @@ RUN_AS = {
     "striate predict MODEL IMAGE...": f"striate predict {MODEL} unknown.jpg dog.jpg",
     "striate predict MODEL IMAGE... --top K --json": f"striate predict {MODEL} unknown.jpg dog.jpg --top 2 --json",
     "striate predict MODEL IMAGE... --tile 640": "striate predict aerial.safetensors aerial.jpg --tile 640",
+    "striate predict MODEL IMAGE... --budget 2GB": "striate predict aerial.safetensors aerial.jpg --budget 2GB",
     "striate import FILE --model NAME --out FILE": f"{IMPORT} --out mobilenet.safetensors",
     "striate import FILE --model NAME --out FILE --json": f"{IMPORT} --out second.safetensors --json",
     "striate train data.yaml": "striate train birds",

@@ -9,7 +9,9 @@ from striate.base.errors import ModelError
 from striate.models import build
 from striate.models.deeplabv3 import AtrousPyramid
 from striate.models.layer_table import layer_table
+from striate.models.meta import build_on_meta
 from striate.models.network import parameter_count
+from striate.tracing import locality
 from tests.models.light import on_meta
 
 # torchvision's DeepLabV3-ResNet without its auxiliary head, which has one 3x3 convolution of 256 channels and its norm
@@ -86,3 +88,17 @@ def test_what_it_cannot_be() -> None:
         build("deeplabv3/resnet18", arguments={"rates": [6, 0]})
     network = build("deeplabv3/resnet18", arguments={"rates": [2], "channels": 8, "dropout": 0.5})
     assert len(network.head.pyramid.branches) == 2 and network.head.dropout.p == 0.5
+
+
+def test_without_image_pooling_its_branch_is_left_out() -> None:
+    name, channels, narrow = "deeplabv3/efficientnet_lite0", 320, 256
+    with_it, without = (build_on_meta(name, classes=5, arguments={"image_pooling": asked}) for asked in (True, False))
+    pooled = channels * narrow + 2 * narrow + narrow * narrow  # its convolution, its norm, and what is made of it
+    assert parameter_count(with_it) - parameter_count(without) == pooled
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("asked", "wholes"), [(True, ("mean in head.pyramid",)), (False, ())])
+def test_without_image_pooling_every_place_sees_a_part_of_the_picture(asked: bool, wholes: tuple[str, ...]) -> None:
+    network = build_on_meta("deeplabv3/efficientnet_lite0", classes=5, arguments={"image_pooling": asked})
+    assert locality(network, torch.empty(1, 3, 256, 256, device="meta")).wholes == wholes

@@ -10,9 +10,10 @@ from PIL import ExifTags, Image
 from striate.base.errors import OutputError
 from striate.cli.app import main
 from striate.pictures.decode import decode
-from striate.predictor import Predictor, load, written
+from striate.predictor import Predictor, load
 from striate.tasks.upscale import Upscale
 from striate.tasks.upscale_writing import FORMATS, write_as
+from striate.tasks.written import written
 from tests.tasks.upscale_scenes import waves
 
 

@@ -56,6 +56,7 @@ class FindBoxes:
     one_file: ClassVar[None] = None
     evaluated: ClassVar[None] = None
     merged: ClassVar[None] = None
+    gathered: ClassVar[None] = None
 
     @classmethod
     def of(cls, classes: Classes, arguments: Mapping[str, Any]) -> "FindBoxes":

@@ -43,6 +43,7 @@ class CutOut:
     directions: ClassVar[Mapping[str, int]] = {"pixel_accuracy": 1}
     every_class: ClassVar[bool] = False
     decode_tiles: ClassVar[None] = None
+    gathered: ClassVar[None] = None
     remarks: ClassVar[tuple[str, ...]] = ()
     scoring: ClassVar[None] = None
     files: ClassVar[str] = "toy masks"
