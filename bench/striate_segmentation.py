@@ -43,7 +43,7 @@ def training(form: str) -> Workload:
     keep_freed_memory()  # as a run does
     data = _data()
     recipe = resolving.resolve(data, resolving.Overrides({}))
-    _expect(recipe.model, recipe.batch_size, recipe.augment.crop_size)
+    _expect(recipe.model, recipe.batch, recipe.augment.crop_size)
     if form == "whole":
         recipe = replace(recipe, stages=tuple(replace(stage, freeze=()) for stage in recipe.stages))
     task = task_named("segment", data.classes).fitted(recipe, data.records)

@@ -96,6 +96,8 @@ def learning_step(
     precision: str,
     optimizer: str,
     loss: Callable[[Any], Tensor] | None = None,
+    *,
+    kernels: bool = True,
 ) -> Trace:
     """The trace of a step as the subject learns, without its counts."""
     shown, own = subject.step(batch)
@@ -107,6 +109,7 @@ def learning_step(
         precision=precision,  # type: ignore[arg-type]
         optimizer=optimizer,
         loss=loss or own,
+        kernels=kernels,
         counts=False,
     )
 

@@ -35,6 +35,7 @@ class Header:
 
     ``data`` is the fingerprint of the pictures that it learns from, ``recipe`` the `fixed_part` of its recipe, and
     ``kernels`` says whose kernels computed depthwise windows (None in checkpoints from before there were several).
+    ``takes`` are bytes of memory that the run takes as planned; None where it was not.
     """
 
     progress: Progress
@@ -43,6 +44,7 @@ class Header:
     data: str
     recipe: str
     kernels: str | None
+    takes: int | None
 
 
 def fixed_part(recipe: Recipe) -> str:
@@ -65,6 +67,7 @@ def save(path: Path, learner: Learner, description: Description, *, metrics_size
         "data": data,
         "recipe": fixed_part(learner.recipe),
         "kernels": learner.kernels,
+        "takes": learner.takes,
     }
     tensors = {f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()}
     if learner.average:
@@ -101,6 +104,7 @@ def read_header(path: Path) -> Header:
             data=values["data"],
             recipe=values["recipe"],
             kernels=values.get("kernels"),
+            takes=values.get("takes"),
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{path}: is no checkpoint, or is damaged ({error}); --force starts the run over") from None

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from striate import modelfile
 from striate import recipe as recipes
 from striate.base.errors import TrainingError
 from striate.base.hardware import processor
-from striate.base.heap import freed_memory_kept
+from striate.base.heap import freed_memory_kept, freed_memory_returned
 from striate.data.loading import Loader, prepares_ahead
 from striate.data.records import Dataset, Split
 from striate.inference import measure
@@ -18,8 +19,9 @@ from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
 from striate.recipe import Recipe
 from striate.tasks.task import Task
-from striate.training import checkpoint, resolving
+from striate.training import checkpoint, fitting, resolving
 from striate.training.events import EpochDone, KernelsBuilding, Notice, RunStarted, Saved
+from striate.training.fitting import Fitted, Trainee
 from striate.training.learner import Learner, has_ended
 from striate.training.loop import Run, fit, save, steps_in_epoch
 from striate.training.multi_scale import size_of
@@ -39,10 +41,31 @@ class RunStopped(KeyboardInterrupt):
         self.signal = signal
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A network before its first step, and a recipe that leaves nothing to a rule; ``kernels`` train it."""
+
+    network: Network
+    preprocess: Preprocess
+    precision: Precision
+    kernels: str
+    fitted: Fitted
+
+    @property
+    def recipe(self) -> Recipe:
+        """With numbers and names for all that was left to a rule."""
+        return self.fitted.recipe
+
+
 def prepared(
-    data: Dataset, recipe: Recipe, task: Task, session: Session
-) -> tuple[Network, Preprocess, Precision, Recipe]:
-    """A network for these data before its first step, and a recipe that leaves nothing to a rule."""
+    data: Dataset, recipe: Recipe, task: Task, session: Session, *, takes: int | None = None, fold: int | None = None
+) -> Prepared:
+    """A network for these data, of which it is seen first that its run fits; ``takes`` is what it took, if it goes on.
+
+    Raises:
+        TrainingError: it does not fit, and nobody forces it.
+    """
+    room = fitting.room_for(session)
     preprocess = resolving.preprocess_for(data, recipe)
     if session.device.type != "cpu":  # whose generators nobody keeps where it is not used
         torch.manual_seed(recipe.seed)
@@ -50,19 +73,34 @@ def prepared(
     for size in {preprocess.size, recipe.augment.size(preprocess)}:
         network.check_images(torch.empty(1, preprocess.count, *size, device="meta"))
     precision = choose(recipe.precision, network, processor(), session.device)
-    return network, preprocess, precision, resolving.complete(recipe, network, preprocess, precision.name)
+    recipe = resolving.complete(recipe, network, preprocess, precision.name)
+    kernels = kernels_for(network, session.device, _waiting(session))
+    if takes is not None:
+        return Prepared(network, preprocess, precision, kernels, fitting.gone_on(recipe, takes, room, session))
+    trainee = Trainee(
+        *(network, recipe, task, preprocess),
+        counts=fitting.counts_of(data, in_folds=recipe.folds > 0),
+        default=resolving.default_batch(data, recipe, task),
+        kernels=session.device.type == "cpu",
+    )
+    # What all folds take was planned and told before the first.
+    return Prepared(network, preprocess, precision, kernels, fitting.fitted(trainee, room, session, silent=bool(fold)))
 
 
 def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session, *, fold: int | None) -> Outcome:
     """Train one network, or go on with it, and measure its best on the test split."""
     task = session.task.fitted(recipe, data.of_split("train"))
-    network, preprocess, precision, recipe = prepared(data, recipe, task, session)
-    if session.controls.goes_on and folder.started:  # whose recipe names what was chosen then
+    goes_on = session.controls.goes_on and folder.started
+    takes = checkpoint.read_header(folder.last).takes if goes_on else None
+    made = prepared(data, recipe, task, session, takes=takes, fold=fold)
+    network, preprocess, precision, recipe = made.network, made.preprocess, made.precision, made.recipe
+    if goes_on:  # its recipe names what was chosen then
         precision = dataclasses.replace(precision, reason="as when the run began")
-    if session.controls.extend and folder.started:
+    if session.controls.extend and goes_on:
         recipe = _with_tail(folder, recipe, session.controls.extend)
-    kernels = kernels_for(network, session.device, _waiting(session))
-    learner = Learner(network, task, recipe, preprocess, session.device, precision.dtype, kernels)
+    learner = Learner(
+        *(network, task, recipe, preprocess, session.device, precision.dtype, made.kernels, made.fitted.takes)
+    )
     run = Run(
         session=session,
         data=data,
@@ -80,7 +118,7 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
             session.tell(Notice(text))
     session.tell(_started(learner, run, precision))
     images, seconds = 0, 0.0
-    with freed_memory_kept():
+    with freed_memory_kept() if made.fitted.keeps else freed_memory_returned():
         for event in fit(learner, run):
             if isinstance(event, EpochDone):
                 images, seconds = images + event.images, seconds + event.seconds
@@ -173,7 +211,7 @@ def _loader(data: Dataset, name: Split, learner: Learner, session: Session) -> L
     return Loader(
         data.of_split(name),
         learner.preprocess,
-        batch_size=recipe.batch_size,
+        batch_size=recipe.batch,
         seed=recipe.seed,
         augmentation=recipe.augment if training else None,
         shuffle=training,
