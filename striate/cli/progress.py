@@ -179,11 +179,12 @@ def _planned_line(event: Planned) -> str:
     """What a step takes of what is there, and what else would fit."""
     more = f" (batch_size = {event.more} would still fit)" if event.more else ""
     chosen = f"batches of {event.batch}, chosen for this memory; " if event.chosen else ""
+    saving = f", and saving the run {in_words(event.bytes)}" if event.bytes > event.steps else ""
     again = f"; to fit, {listed(event.blocks)} keep little and are computed again" if event.blocks else ""
     slow = "" if event.keeps else "; there is no room to keep memory that is freed, which makes steps slower"
     return (
-        f"planned: {chosen}a step of {counted(event.batch, 'picture')} takes {in_words(event.bytes)} at its peak, of "
-        f"the {in_words(event.there)} that {event.limit} leaves it{more}{again}{slow}"
+        f"planned: {chosen}a step of {counted(event.batch, 'picture')} takes {in_words(event.steps)} at its "
+        f"peak{saving}, of the {in_words(event.there)} that {event.limit} leaves it{more}{again}{slow}"
     )
 
 

@@ -4,9 +4,10 @@ A network by its name, a model file, a recipe, somebody's module or what makes o
 trace of it a `Plan`. Offers plan, Plan and its parts; advise, Advice and Remedy; Subject and subject_of.
 """
 
-from striate.planning.advice import Advice, Remedy, advise
+from striate.planning.advice import Advice, advise
 from striate.planning.plan import Layer, Memory, Plan
 from striate.planning.planning import plan
+from striate.planning.remedies import Remedy
 from striate.planning.subjects import Subject, subject_of
 
 __all__ = ["plan", "Plan", "Layer", "Memory", "advise", "Advice", "Remedy", "Subject", "subject_of"]

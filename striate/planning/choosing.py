@@ -1,8 +1,8 @@
 """What fits into a room: the largest batch of a run."""
 
-from collections.abc import Callable
+from dataclasses import replace
 
-from striate.planning.demand import Demand
+from striate.planning.asked import Asked
 from striate.planning.room import Room
 
 EIGHT = 8
@@ -33,15 +33,16 @@ def most_to_choose(default: int, training: int) -> int:
     return max(default, min(TIMES * default, training // FEWEST_STEPS))
 
 
-def batch_for(demand: Demand, room: Room, default: int, most: int, taken: Callable[[int], int]) -> int:
-    """The batch to choose: the largest that fits while freed memory is kept, if that is not less than the default one.
+def batch_for(asked: Asked, room: Room, most: int) -> int:
+    """The batch to choose instead of the one that is asked for, which is the default.
 
-    Else the default one, or the largest that fits at all: who gives freed memory back at once fits twice as many
-    pictures, and loses more time by it than larger batches gain. ``taken`` says what a batch takes, by a trace of its
-    own, by which the choice is confirmed. 0: none fits.
+    It is the largest that fits while freed memory is kept, if that is not less than the default one, else the default
+    one, or the largest that fits at all: who gives freed memory back at once fits twice as many pictures, and loses
+    more time by it than larger batches gain. 0: none fits.
     """
-    fast = rounded(min(most, demand.largest(room.kept)))
-    batch = fast if fast >= default else min(default, rounded(demand.largest(room.bytes)))
-    while batch and taken(batch) > room.bytes:
+    growing = asked.growing(max(2, asked.batch))
+    fast = rounded(min(most, growing.largest_kept(room)))
+    batch = fast if fast >= asked.batch else min(asked.batch, rounded(growing.largest(room.bytes)))
+    while batch and replace(asked, batch=batch).bytes > room.bytes:
         batch = rounded(batch - 1)
     return batch

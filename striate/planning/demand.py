@@ -1,10 +1,11 @@
 """What a whole run takes at most: to learn, to be measured in between, and to be saved."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from striate.data.loading import batch_bounds
 from striate.planning.growth import MOST, Growth
 from striate.planning.planning import learning_step
+from striate.planning.room import Room
 from striate.planning.subjects import Subject
 from striate.tracing import Trace, trace
 
@@ -20,6 +21,17 @@ class Counts:
     measured: int | None = None
 
 
+NOBODY_KNOWS = Counts()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Bytes that a run takes at most, and those that its steps and answers take, without its saving."""
+
+    bytes: int
+    steps: int
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """Bytes that a run takes at most, by the pictures in a batch.
@@ -31,12 +43,21 @@ class Demand:
     step: Growth
     answering: Growth | None
     saving: int
-    counts: Counts = Counts()
+    counts: Counts = NOBODY_KNOWS
 
     def bytes_of(self, batch: int) -> int:
         """At the peak of a run in batches of this size."""
+        return self.needs(batch).bytes
+
+    def needs(self, batch: int) -> Needs:
+        """What a run in batches of this size takes."""
         answering = self.answering.bytes_of(most_at_once(self.counts.measured, batch)) if self.answering else 0
-        return max(self.step.bytes_of(most_at_once(self.counts.training, batch)), answering, self.saving)
+        steps = max(self.step.bytes_of(most_at_once(self.counts.training, batch)), answering)
+        return Needs(max(steps, self.saving), steps)
+
+    def largest_kept(self, room: Room) -> int:
+        """The largest batch with which freed memory may be kept."""
+        return replace(self, saving=0).largest(room.kept)
 
     def largest(self, room: int) -> int:
         """The largest batch that fits into so many bytes, and is not larger than the training pictures; 0 if none."""
@@ -58,15 +79,17 @@ def most_at_once(count: int | None, batch: int) -> int:
     return max((stop - start for start, stop in batch_bounds(count, batch)), default=0)
 
 
-def demand_of(subject: Subject, batch: int, counts: Counts, *, accumulate: int = 1, kernels: bool = True) -> Demand:
-    """The demand, exact for batches of this size and not too little for larger ones, from a trace of one step.
+def demand_of(
+    subject: Subject, batch: int, counts: Counts, *, accumulate: int = 1, kernels: bool = True
+) -> tuple[Demand, Trace]:
+    """The demand, exact for batches of this size and not too little for larger ones, and the one step it is read off.
 
     Raises:
         ModelError: the network cannot be traced; says which part of it, and why.
     """
     pictures = most_at_once(counts.training, batch)
     step = learning_step(subject, pictures, subject.precision, subject.optimizer, kernels=kernels)
-    return _demand(subject, Growth.from_one(step, pictures), step, pictures, counts, accumulate)
+    return _demand(subject, Growth.from_one(step, pictures), step, pictures, counts, accumulate), step
 
 
 def demand_between(

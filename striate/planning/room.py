@@ -40,24 +40,24 @@ class Room:
         """What is there, less the reserve."""
         return cls(max(0, int((there - RESERVE) / (1 + LIBRARIES))), there, limit)
 
-    def keeps(self, needed: int) -> bool:
-        """Whether a run that needs so many bytes may keep the memory that it frees."""
-        return needed * KEPT <= self.bytes
+    def keeps(self, steps: int) -> bool:
+        """Whether a run whose steps need so many bytes may keep the memory that it frees."""
+        return steps <= self.kept
 
     @property
     def kept(self) -> int:
-        """So much may be needed by a run that keeps the memory that it frees."""
+        """So much may steps need that keep the memory that they free."""
         return int(self.bytes / KEPT)
 
-    def left_for_pictures(self, needed: int) -> int:
-        """Bytes that decoded pictures may hold beside a run that needs so many."""
-        times = KEPT if self.keeps(needed) else 1.0
-        return max(0, int((self.bytes - needed * times) * (1 + LIBRARIES)))
+    def left_for_pictures(self, needed: int, steps: int) -> int:
+        """Bytes that decoded pictures may hold beside a run that needs so many, and so many for its steps."""
+        held = max(needed, steps * KEPT if self.keeps(steps) else steps)
+        return max(0, int((self.bytes - held) * (1 + LIBRARIES)))
 
 
-def room_here(device: torch.device, pictures: int = 0) -> Room:
-    """The room on this machine now; ``pictures`` are bytes of decoded ones, which yield."""
-    if device.type == "cuda":
+def room_here(device: torch.device | None, pictures: int = 0) -> Room:
+    """The room on a device here and now, None the processor; ``pictures`` are bytes of decoded ones, which yield."""
+    if device is not None and device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return Room.of(free, f"the card {device}")
     free_here = free_memory()

@@ -1,20 +1,26 @@
 """Asks planning, before a run takes any memory, whether it fits; and lets it choose what the recipe leaves to it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 
 from striate.base.errors import ModelError, TrainingError
-from striate.base.memory import in_words
+from striate.base.memory import in_words, out_of_memory
 from striate.data.records import Dataset
 from striate.models.meta import build_on_meta
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
+from striate.planning.asked import Asked
+from striate.planning.blocks import blocks_for
 from striate.planning.choosing import batch_for, most_to_choose, rounded
-from striate.planning.demand import Counts, Demand, demand_between, demand_of
+from striate.planning.demand import Counts, Needs
+from striate.planning.remedies import remedies
 from striate.planning.room import Room, room_here
 from striate.planning.subjects import Subject
 from striate.recipe import AUTO, Recipe
+from striate.tasks.tables import table
 from striate.tasks.task import Task
 from striate.training.events import Notice, Planned
 from striate.training.multi_scale import sizes_of
@@ -24,10 +30,10 @@ from striate.training.stages import set_mode
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A recipe that fits: what a run of it takes in bytes (None: nobody knows), and whether freed memory is kept."""
+    """A recipe that fits: what a run of it needs (None: nobody knows), and whether freed memory is kept."""
 
     recipe: Recipe
-    takes: int | None
+    needs: Needs | None
     keeps: bool
 
 
@@ -78,18 +84,9 @@ class Trainee:
             own_sizes=preprocess.resize == "none",
         )
 
-    def demand(self, batch: int) -> Demand:
-        """What a run takes, exact for this batch."""
-        return demand_of(self.subject(), batch, self.counts, accumulate=self.recipe.accumulate, kernels=self.kernels)
-
-    def growing_demand(self) -> Demand:
-        """What a run takes, exact for all batches."""
-        many = max(2, self.batch)
-        return demand_between(
-            *(self.subject(), many // 2, many, self.counts),
-            accumulate=self.recipe.accumulate,
-            kernels=self.kernels,
-        )
+    def asked(self) -> Asked:
+        """What is asked of planning: the recipe, with what it leaves to be chosen as its task has it."""
+        return Asked(self.subject(), self.batch, self.counts, self.recipe.accumulate, self.kernels)
 
 
 def counts_of(data: Dataset, *, in_folds: bool) -> Counts:
@@ -114,83 +111,101 @@ def fitted(trainee: Trainee, room: Room, session: Session, *, silent: bool = Fal
     Raises:
         TrainingError: nothing that was asked for fits, and nobody forces it.
     """
+    recipe = replace(trainee.recipe, batch_size=trainee.batch, checkpoint_blocks=_named(trainee))
     try:
         with torch.random.fork_rng(devices=[]):
-            recipe, demand = _chosen(trainee, room)
+            asked = trainee.asked()
+            batch, blocks = _chosen(trainee, asked, room)
+            asked = replace(asked, batch=batch).computed_again(blocks)
+            demand = asked.demand()
+            needs = demand.needs(batch)
+            if needs.bytes > room.bytes and not silent:
+                _refuse(asked, needs.bytes, room, session)
     except ModelError as error:
         session.tell(Notice(f"not planned, since the network cannot be traced: {error}"))
-        return Fitted(replace(trainee.recipe, batch_size=trainee.batch, checkpoint_blocks=_named(trainee)), None, True)
-    takes = demand.bytes_of(recipe.batch)
-    keeps, chosen = room.keeps(takes), trainee.recipe.batch_size == AUTO
-    if not silent and takes > room.bytes:
-        _refuse(trainee, recipe, takes, room, session)
-    elif not silent:
-        session.tell(
-            Planned(
-                *(recipe.batch, takes, room.there, room.limit),
-                more=None if chosen else _more(demand, recipe.batch, room.kept if keeps else room.bytes),
-                chosen=chosen,
-                keeps=keeps,
-            )
-        )
-    session.cache.shrink_to(room.left_for_pictures(takes))
-    return Fitted(recipe, takes, keeps)
+        return Fitted(recipe, None, True)
+    keeps, chosen = room.keeps(needs.steps), trainee.recipe.batch_size == AUTO
+    if not silent and needs.bytes <= room.bytes:
+        larger = rounded(demand.largest_kept(room) if keeps else demand.largest(room.bytes))
+        more = larger if larger > batch and not chosen else None
+        again = () if blocks == recipe.checkpoint_blocks else blocks
+        session.tell(Planned(batch, needs.steps, needs.bytes, room.there, room.limit, more, chosen, keeps, again))
+    session.cache.shrink_to(room.left_for_pictures(needs.bytes, needs.steps))
+    return Fitted(replace(recipe, batch_size=batch, checkpoint_blocks=blocks), needs, keeps)
 
 
 def _named(trainee: Trainee) -> tuple[str, ...]:
+    """The blocks that the recipe names itself."""
     again = trainee.recipe.checkpoint_blocks
     return () if again == (AUTO,) else again
 
 
-def _chosen(trainee: Trainee, room: Room) -> tuple[Recipe, Demand]:
-    """The recipe with nothing left to choose, and what a run of it takes."""
-    recipe = replace(trainee.recipe, checkpoint_blocks=_named(trainee))
-    if recipe.batch_size != AUTO:
-        return recipe, trainee.demand(recipe.batch)
-    growing = trainee.growing_demand()
-    most = most_to_choose(trainee.default, trainee.counts.training or 0)
-    batch = batch_for(growing, room, trainee.default, most, lambda each: trainee.demand(each).bytes_of(each))
-    return replace(recipe, batch_size=batch or trainee.default), growing
+def _chosen(trainee: Trainee, asked: Asked, room: Room) -> tuple[int, tuple[str, ...]]:
+    """The batch, and the blocks to compute again: the recipe's, or those that fit where it leaves them to the run.
+
+    Where both are left to it, blocks are computed again if the default batch would not fit otherwise.
+    """
+    blocks = asked.subject.computed_again
+    if trainee.recipe.batch_size == AUTO:
+        most = most_to_choose(trainee.default, trainee.counts.training or 0)
+        batch = batch_for(asked, room, most)
+        if batch >= trainee.default or trainee.recipe.checkpoint_blocks != (AUTO,):
+            return batch or trainee.default, blocks
+    if trainee.recipe.checkpoint_blocks == (AUTO,):
+        blocks = blocks_for(asked, room.bytes) or ()
+    return asked.batch, blocks
 
 
-def _more(demand: Demand, batch: int, room: int) -> int | None:
-    """A larger batch that would fit, too."""
-    largest = rounded(demand.largest(room))
-    return largest if largest > batch else None
-
-
-def _refuse(trainee: Trainee, recipe: Recipe, takes: int, room: Room, session: Session) -> None:
+def _refuse(asked: Asked, takes: int, room: Room, session: Session) -> None:
     """Say that the run does not fit, and what would.
 
     Raises:
         TrainingError: that, unless somebody forces the run.
     """
     said = (
-        f"{recipe.model}: a run in batches of {recipe.batch} takes {in_words(takes)} at its peak, and of the "
+        f"{asked.subject.name}: a run in batches of {asked.batch} takes {in_words(takes)} at its peak, and of the "
         f"{in_words(room.there)} that {room.limit} leaves it {in_words(room.bytes)} are for its tensors"
     )
     if session.controls.force:
         session.tell(Notice(f"{said}; it is tried nevertheless, since --force is given"))
         return
-    raise TrainingError(f"{said}. {_advice(trainee, room)} --force tries it nevertheless")
+    largest, growing = asked.largest(room.bytes)
+    fits = f"Batches of {rounded(largest)} fit" if largest else f"One picture takes {in_words(growing.bytes_of(1))}"
+    rows = [
+        (r.what, in_words(r.bytes), "yes" if r.bytes <= room.bytes else "no", f"{r.work:.2f}x", r.cost, r.flag)
+        for r in remedies(asked, largest)
+    ]
+    head = ("what would help", "takes", "fits", "products", "what it costs", "by")
+    lines = "\n".join(f"  {line.rstrip()}" for line in table([head, *rows], left=(0, 2, 4, 5)))
+    raise TrainingError(f"{said}. {fits}; --force tries it as it is\n{lines}")
 
 
-def _advice(trainee: Trainee, room: Room) -> str:
-    """The largest batch that fits, or that none does."""
-    demand = trainee.growing_demand()
-    if batch := rounded(demand.largest(room.bytes)):
-        return f"Batches of {batch} fit: --batch-size {batch}."
-    return f"Not even one picture fits, which would take {in_words(demand.bytes_of(1))}."
-
-
-def gone_on(recipe: Recipe, takes: int, room: Room, session: Session) -> Fitted:
+def gone_on(recipe: Recipe, needs: Needs, room: Room, session: Session) -> Fitted:
     """The recipe of a run whose checkpoint says what it takes, and which is not planned again.
 
     Where less is there, as on another machine, the user is told; a run that goes on is not refused.
     """
-    if takes > room.bytes:
-        said = f"this run takes {in_words(takes)} at its peak, as was planned when it began, and of the"
+    if needs.bytes > room.bytes:
+        said = f"this run takes {in_words(needs.bytes)} at its peak, as was planned when it began, and of the"
         here = f"{in_words(room.there)} that {room.limit} leaves now {in_words(room.bytes)} are for its tensors"
         session.tell(Notice(f"{said} {here}; it may end for want of memory"))
-    session.cache.shrink_to(room.left_for_pictures(takes))
-    return Fitted(recipe, takes, room.keeps(takes))
+    session.cache.shrink_to(room.left_for_pictures(needs.bytes, needs.steps))
+    return Fitted(recipe, needs, room.keeps(needs.steps))
+
+
+@contextmanager
+def running(recipe: Recipe) -> Iterator[None]:
+    """Within this block a run takes its memory.
+
+    Raises:
+        TrainingError: there was not enough.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"{recipe.model}: there is no memory left for a run in batches of {recipe.batch}; start over with a smaller "
+            '--batch-size, with "auto", or with --checkpoint-blocks auto'
+        ) from error

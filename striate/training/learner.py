@@ -12,6 +12,7 @@ from striate.data.records import Batch
 from striate.models.checkpointing import training_view
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
+from striate.planning.demand import Needs
 from striate.recipe import Recipe
 from striate.tasks.task import Loss, Task
 from striate.training.averaging import AveragedWeights
@@ -59,7 +60,7 @@ class Learner:
     """A network that learns. ``evaluated`` is what answers: the averaged weights where the recipe has them.
 
     ``kernels`` says whose kernels train it, for the checkpoint; "" if there is nothing that ours compute. So does
-    ``takes``, bytes of memory that its run takes as planned; None: nobody knows.
+    ``needs``, the memory that its run takes as planned; None: nobody knows.
     """
 
     network: Network
@@ -69,7 +70,7 @@ class Learner:
     device: torch.device
     dtype: torch.dtype
     kernels: str = ""
-    takes: int | None = None
+    needs: Needs | None = None
     progress: Progress = field(default_factory=Progress)
     average: AveragedWeights | None = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)

@@ -17,6 +17,7 @@ from striate.data.records import Dataset, Split
 from striate.inference import measure
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
+from striate.planning.demand import Needs
 from striate.recipe import Recipe
 from striate.tasks.task import Task
 from striate.training import checkpoint, fitting, resolving
@@ -58,9 +59,9 @@ class Prepared:
 
 
 def prepared(
-    data: Dataset, recipe: Recipe, task: Task, session: Session, *, takes: int | None = None, fold: int | None = None
+    data: Dataset, recipe: Recipe, task: Task, session: Session, *, needs: Needs | None = None, fold: int | None = None
 ) -> Prepared:
-    """A network for these data, of which it is seen first that its run fits; ``takes`` is what it took, if it goes on.
+    """A network for these data, of which it is seen first that its run fits; ``needs`` are those it had, if it goes on.
 
     Raises:
         TrainingError: it does not fit, and nobody forces it.
@@ -75,8 +76,8 @@ def prepared(
     precision = choose(recipe.precision, network, processor(), session.device)
     recipe = resolving.complete(recipe, network, preprocess, precision.name)
     kernels = kernels_for(network, session.device, _waiting(session))
-    if takes is not None:
-        return Prepared(network, preprocess, precision, kernels, fitting.gone_on(recipe, takes, room, session))
+    if needs is not None:
+        return Prepared(network, preprocess, precision, kernels, fitting.gone_on(recipe, needs, room, session))
     trainee = Trainee(
         *(network, recipe, task, preprocess),
         counts=fitting.counts_of(data, in_folds=recipe.folds > 0),
@@ -91,15 +92,15 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
     """Train one network, or go on with it, and measure its best on the test split."""
     task = session.task.fitted(recipe, data.of_split("train"))
     goes_on = session.controls.goes_on and folder.started
-    takes = checkpoint.read_header(folder.last).takes if goes_on else None
-    made = prepared(data, recipe, task, session, takes=takes, fold=fold)
+    needs = checkpoint.read_header(folder.last).needs if goes_on else None
+    made = prepared(data, recipe, task, session, needs=needs, fold=fold)
     network, preprocess, precision, recipe = made.network, made.preprocess, made.precision, made.recipe
     if goes_on:  # its recipe names what was chosen then
         precision = dataclasses.replace(precision, reason="as when the run began")
     if session.controls.extend and goes_on:
         recipe = _with_tail(folder, recipe, session.controls.extend)
     learner = Learner(
-        *(network, task, recipe, preprocess, session.device, precision.dtype, made.kernels, made.fitted.takes)
+        *(network, task, recipe, preprocess, session.device, precision.dtype, made.kernels, made.fitted.needs)
     )
     run = Run(
         session=session,
@@ -118,7 +119,7 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
             session.tell(Notice(text))
     session.tell(_started(learner, run, precision))
     images, seconds = 0, 0.0
-    with freed_memory_kept() if made.fitted.keeps else freed_memory_returned():
+    with freed_memory_kept() if made.fitted.keeps else freed_memory_returned(), fitting.running(recipe):
         for event in fit(learner, run):
             if isinstance(event, EpochDone):
                 images, seconds = images + event.images, seconds + event.seconds

@@ -24,9 +24,11 @@ def test_a_network_in_json(striate):
 
 
 def test_advice(striate):
-    found = striate("plan", "lenet5", "--json", "--budget", "4MB").json["advice"]
-    assert found["budget"] == 4_000_000 >= found["bytes"] and found["batch"] > 32
-    said = striate("plan", "lenet5", "--budget", "4MB").out
+    """Of a budget for a whole process 500 MB are for Python, torch and what a run takes beside its tensors."""
+    found = striate("plan", "lenet5", "--json", "--budget", "505MB").json["advice"]
+    assert found["budget"] == int(5_000_000 / 1.06) >= found["bytes"] and found["batch"] > 32
+    assert {remedy["flag"].split(" ")[0] for remedy in found["remedies"]} >= {"--batch-size", "--checkpoint-blocks", ""}
+    said = striate("plan", "lenet5", "--budget", "505MB").out
     assert f"batches of up to {found['batch']} fit" in said and "another device" in said
 
 
@@ -37,7 +39,7 @@ def test_advice(striate):
         (("lenet5", "--size", "8"), "LeNet5 takes images of 32x32"),
         (("lenet5", "--size", "big"), "--size is 'big'; expected pixels"),
         (("lenet5", "--budget", "much"), "--budget is 'much'; expected an amount of memory"),
-        (("lenet5", "--budget", "10KB"), "the budget is 10,000"),
+        (("lenet5", "--budget", "10KB"), "there are 0"),
         (("lenet5", "--mode", "inference", "--budget", "1GB"), "--budget is about steps of training"),
         ((f"{NETWORKS}:AsksForNumbers",), "AsksForNumbers: its code asks for numbers in a tensor"),
         ((f"{NETWORKS}:raises",), "raises() raised OSError: no such weights"),
