@@ -206,6 +206,6 @@ def running(recipe: Recipe) -> Iterator[None]:
         if not out_of_memory(error):
             raise
         raise TrainingError(
-            f"{recipe.model}: there is no memory left for a run in batches of {recipe.batch}; start over with a smaller "
-            '--batch-size, with "auto", or with --checkpoint-blocks auto'
+            f"{recipe.model}: there is no memory left for a run in batches of {recipe.batch}; start over with "
+            "--batch-size auto or a smaller number, or with --checkpoint-blocks auto"
         ) from error

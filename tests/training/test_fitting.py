@@ -140,7 +140,7 @@ def test_a_run_that_goes_on_is_not_planned_again(train, free, monkeypatch):
 
 def test_blocks_are_chosen_where_the_batch_does_not_fit(train, free):
     free(1 << 30)
-    asked = {"model": "fashion_cnn", "batch_size": 48, "checkpoint_blocks": "auto"}
+    asked = {"model": "resnet20", "batch_size": 48, "checkpoint_blocks": "auto"}
     result, events = train(asked)
     assert recipes.load(result.run / "recipe.toml").checkpoint_blocks == () and planned(events).blocks == ()
     free(planned(events).bytes * 95 // 100)
