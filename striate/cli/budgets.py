@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 from striate.base.errors import ModelError
+from striate.base.memory import in_words
 
 if TYPE_CHECKING:
     from striate.planning.room import Room
@@ -15,11 +16,17 @@ def room_in(text: str) -> "Room":
     """The room in ``8GB``, ``512 MiB`` or ``auto``, which is what this process can still have.
 
     Raises:
-        ModelError: the text is none of these.
+        ModelError: the text is none of these, or too little for any run.
     """
-    from striate.planning.room import room_here, room_of  # which load torch
+    from striate.planning.room import INTERPRETER, RESERVE, room_here, room_of  # which load torch
 
-    return room_here(None) if text == "auto" else room_of(budget_of(text))
+    room = room_here(None) if text == "auto" else room_of(budget_of(text))
+    if not room.bytes:
+        raise ModelError(
+            f"--budget is {text!r}, of which nothing is left for tensors: {in_words(INTERPRETER)} are for Python and "
+            f"torch, and {in_words(RESERVE)} for what a run has beside its tensors; give more"
+        )
+    return room
 
 
 def budget_of(text: str) -> int:

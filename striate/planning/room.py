@@ -29,16 +29,20 @@ KEPT = 2.6
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Bytes that the tensors of a run may take together, of how many that are there, and whose limit that is."""
+    """Bytes that the tensors of a run may take together, of how many that are there, and whose limit that is.
+
+    ``times`` what steps take must be there for freed memory to be kept.
+    """
 
     bytes: int
     there: int
     limit: str
+    times: float = KEPT
 
     @classmethod
-    def of(cls, there: int, limit: str) -> "Room":
+    def of(cls, there: int, limit: str, times: float = KEPT) -> "Room":
         """What is there, less the reserve."""
-        return cls(max(0, int((there - RESERVE) / (1 + LIBRARIES))), there, limit)
+        return cls(max(0, int((there - RESERVE) / (1 + LIBRARIES))), there, limit, times)
 
     def keeps(self, steps: int) -> bool:
         """Whether a run whose steps need so many bytes may keep the memory that it frees."""
@@ -47,11 +51,11 @@ class Room:
     @property
     def kept(self) -> int:
         """So much may steps need that keep the memory that they free."""
-        return int(self.bytes / KEPT)
+        return int(self.bytes / self.times)
 
     def left_for_pictures(self, needed: int, steps: int) -> int:
         """Bytes that decoded pictures may hold beside a run that needs so many, and so many for its steps."""
-        held = max(needed, steps * KEPT if self.keeps(steps) else steps)
+        held = max(needed, steps * self.times if self.keeps(steps) else steps)
         return max(0, int((self.bytes - held) * (1 + LIBRARIES)))
 
 
@@ -59,7 +63,7 @@ def room_here(device: torch.device | None, pictures: int = 0) -> Room:
     """The room on a device here and now, None the processor; ``pictures`` are bytes of decoded ones, which yield."""
     if device is not None and device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return Room.of(free, f"the card {device}")
+        return Room.of(free, f"the card {device}", times=1.0)  # torch itself keeps what is freed there
     free_here = free_memory()
     return Room.of(free_here.bytes + pictures, free_here.limit)
 

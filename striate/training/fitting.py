@@ -130,8 +130,14 @@ def fitted(trainee: Trainee, room: Room, session: Session, *, silent: bool = Fal
         more = larger if larger > batch and not chosen else None
         again = () if blocks == recipe.checkpoint_blocks else blocks
         session.tell(Planned(batch, needs.steps, needs.bytes, room.there, room.limit, more, chosen, keeps, again))
-    session.cache.shrink_to(room.left_for_pictures(needs.bytes, needs.steps))
+    _let_yield(session, room, needs)
     return Fitted(replace(recipe, batch_size=batch, checkpoint_blocks=blocks), needs, keeps)
+
+
+def _let_yield(session: Session, room: Room, needs: Needs) -> None:
+    """Decoded pictures leave the run what it needs, where both want the same memory."""
+    if session.device.type != "cuda":
+        session.cache.shrink_to(room.left_for_pictures(needs.bytes, needs.steps))
 
 
 def _named(trainee: Trainee) -> tuple[str, ...]:
@@ -189,7 +195,7 @@ def gone_on(recipe: Recipe, needs: Needs, room: Room, session: Session) -> Fitte
         said = f"this run takes {in_words(needs.bytes)} at its peak, as was planned when it began, and of the"
         here = f"{in_words(room.there)} that {room.limit} leaves now {in_words(room.bytes)} are for its tensors"
         session.tell(Notice(f"{said} {here}; it may end for want of memory"))
-    session.cache.shrink_to(room.left_for_pictures(needs.bytes, needs.steps))
+    _let_yield(session, room, needs)
     return Fitted(recipe, needs, room.keeps(needs.steps))
 
 

@@ -39,7 +39,11 @@ def test_advice(striate):
         (("lenet5", "--size", "8"), "LeNet5 takes images of 32x32"),
         (("lenet5", "--size", "big"), "--size is 'big'; expected pixels"),
         (("lenet5", "--budget", "much"), "--budget is 'much'; expected an amount of memory"),
-        (("lenet5", "--budget", "10KB"), "there are 0"),
+        (
+            ("lenet5", "--budget", "10KB"),
+            "--budget is '10KB', of which nothing is left for tensors: 400 MB are for Python",
+        ),
+        (("vgg16", "--budget", "900MB", "--batch", "2"), "vgg16: a run in batches of one picture takes "),
         (("lenet5", "--mode", "inference", "--budget", "1GB"), "--budget is about steps of training"),
         ((f"{NETWORKS}:AsksForNumbers",), "AsksForNumbers: its code asks for numbers in a tensor"),
         ((f"{NETWORKS}:raises",), "raises() raised OSError: no such weights"),
