@@ -22,7 +22,7 @@ from striate.planning.subjects import Subject
 from striate.recipe import AUTO, Recipe
 from striate.tasks.tables import table
 from striate.tasks.task import Task
-from striate.training.events import Notice, Planned
+from striate.training.events import Event, Notice, Planned
 from striate.training.multi_scale import sizes_of
 from striate.training.session import Session
 from striate.training.stages import set_mode
@@ -30,11 +30,15 @@ from striate.training.stages import set_mode
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A recipe that fits: what a run of it needs (None: nobody knows), and whether freed memory is kept."""
+    """A recipe that fits: what a run of it needs (None: nobody knows), and whether freed memory is kept.
+
+    ``told`` is for the user, when the run begins.
+    """
 
     recipe: Recipe
     needs: Needs | None
     keeps: bool
+    told: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +108,10 @@ def room_for(session: Session) -> Room:
 
 
 def fitted(trainee: Trainee, room: Room, session: Session, *, silent: bool = False) -> Fitted:
-    """The recipe with a batch and blocks that fit, of which the user is told; decoded pictures then leave them room.
+    """The recipe with a batch and blocks that fit; decoded pictures from now on leave them room.
 
-    A network that cannot be traced is not planned, and trains as the recipe says.
+    A network that cannot be traced is not planned, and trains as the recipe says. ``silent`` is for what was planned
+    before: nothing is refused then, nor told.
 
     Raises:
         TrainingError: nothing that was asked for fits, and nobody forces it.
@@ -119,19 +124,20 @@ def fitted(trainee: Trainee, room: Room, session: Session, *, silent: bool = Fal
             asked = replace(asked, batch=batch).computed_again(blocks)
             demand = asked.demand()
             needs = demand.needs(batch)
-            if needs.bytes > room.bytes and not silent:
-                _refuse(asked, needs.bytes, room, session)
+            fits = needs.bytes <= room.bytes
+            told: Event | None = None if fits or silent else _refused(asked, needs.bytes, room, session)
     except ModelError as error:
-        session.tell(Notice(f"not planned, since the network cannot be traced: {error}"))
-        return Fitted(recipe, None, True)
+        said = Notice(f"not planned, since the network cannot be traced: {error}")
+        return Fitted(recipe, None, True, () if silent else (said,))
     keeps, chosen = room.keeps(needs.steps), trainee.recipe.batch_size == AUTO
-    if not silent and needs.bytes <= room.bytes:
+    if fits and not silent:
         larger = rounded(demand.largest_kept(room) if keeps else demand.largest(room.bytes))
         more = larger if larger > batch and not chosen else None
         again = () if blocks == recipe.checkpoint_blocks else blocks
-        session.tell(Planned(batch, needs.steps, needs.bytes, room.there, room.limit, more, chosen, keeps, again))
+        told = Planned(batch, needs.steps, needs.bytes, room.there, room.limit, more, chosen, keeps, again)
     _let_yield(session, room, needs)
-    return Fitted(replace(recipe, batch_size=batch, checkpoint_blocks=blocks), needs, keeps)
+    made = replace(recipe, batch_size=batch, checkpoint_blocks=blocks)
+    return Fitted(made, needs, keeps, (told,) if told else ())
 
 
 def _let_yield(session: Session, room: Room, needs: Needs) -> None:
@@ -162,19 +168,18 @@ def _chosen(trainee: Trainee, asked: Asked, room: Room) -> tuple[int, tuple[str,
     return asked.batch, blocks
 
 
-def _refuse(asked: Asked, takes: int, room: Room, session: Session) -> None:
-    """Say that the run does not fit, and what would.
+def _refused(asked: Asked, takes: int, room: Room, session: Session) -> Notice:
+    """What is told of a run that does not fit, and that somebody forces.
 
     Raises:
-        TrainingError: that, unless somebody forces the run.
+        TrainingError: nobody does; says what would fit.
     """
     said = (
         f"{asked.subject.name}: a run in batches of {asked.batch} takes {in_words(takes)} at its peak, and of the "
         f"{in_words(room.there)} that {room.limit} leaves it {in_words(room.bytes)} are for its tensors"
     )
     if session.controls.force:
-        session.tell(Notice(f"{said}; it is tried nevertheless, since --force is given"))
-        return
+        return Notice(f"{said}; it is tried nevertheless, since --force is given")
     largest, growing = asked.largest(room.bytes)
     fits = f"Batches of {rounded(largest)} fit" if largest else f"One picture takes {in_words(growing.bytes_of(1))}"
     rows = [
@@ -191,12 +196,13 @@ def gone_on(recipe: Recipe, needs: Needs, room: Room, session: Session) -> Fitte
 
     Where less is there, as on another machine, the user is told; a run that goes on is not refused.
     """
+    told = list[Event]()
     if needs.bytes > room.bytes:
         said = f"this run takes {in_words(needs.bytes)} at its peak, as was planned when it began, and of the"
         here = f"{in_words(room.there)} that {room.limit} leaves now {in_words(room.bytes)} are for its tensors"
-        session.tell(Notice(f"{said} {here}; it may end for want of memory"))
+        told.append(Notice(f"{said} {here}; it may end for want of memory"))
     _let_yield(session, room, needs)
-    return Fitted(recipe, needs, room.keeps(needs.steps))
+    return Fitted(recipe, needs, room.keeps(needs.steps), tuple(told))
 
 
 @contextmanager

@@ -112,6 +112,8 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
         fold=fold,
     )
     _begin_or_restore(learner, run)
+    for event in made.fitted.told:
+        session.tell(event)
     if fold in (None, 1):  # the others have as few
         tested = data.records if fold else data.of_split("test")  # folds are pooled
         shortages = task.shortages(data.of_split("train"), data.of_split("val"), tested)

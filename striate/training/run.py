@@ -232,9 +232,12 @@ def _cross_validate(
     validation = recipe.split[1] / (recipe.split[0] + recipe.split[1])
     parts_of_folds = folds(dataset, recipe.folds, recipe.split_seed, validation, every_class=task.every_class)
     if not folder.recipe.is_file() or not session.controls.goes_on:
-        recipe = prepared(dataset, recipe, task, session).recipe
+        made = prepared(dataset, recipe, task, session)
+        recipe = made.recipe
         with folder.beginning(recipes.as_toml(recipe)):
             pass
+        for event in made.fitted.told:
+            session.tell(event)
     for number, parts in enumerate(parts_of_folds, start=1):
         part = RunFolder(folder.path / f"fold-{number}")
         with part.held():

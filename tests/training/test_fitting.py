@@ -138,6 +138,7 @@ def test_a_run_that_goes_on_is_not_planned_again(train, free, monkeypatch):
     assert any("may end for want of memory" in event.text for event in events if isinstance(event, Notice))
 
 
+@pytest.mark.slow
 def test_blocks_are_chosen_where_the_batch_does_not_fit(train, free):
     free(1 << 30)
     asked = {"model": "resnet20", "batch_size": 48, "checkpoint_blocks": "auto"}
