@@ -38,11 +38,12 @@ def batch_for(asked: Asked, room: Room, most: int) -> int:
 
     It is the largest that fits while freed memory is kept, if that is not less than the default one, else the default
     one, or the largest that fits at all: who gives freed memory back at once fits twice as many pictures, and loses
-    more time by it than larger batches gain. 0: none fits.
+    more time by it than larger batches gain. 0: none fits; single pictures, with which some norms cannot learn, are for
+    somebody to ask for.
     """
     growing = asked.growing(max(2, asked.batch))
     fast = rounded(min(most, growing.largest_kept(room)))
     batch = fast if fast >= asked.batch else min(asked.batch, rounded(growing.largest(room.bytes)))
-    while batch and replace(asked, batch=batch).bytes > room.bytes:
+    while batch > 1 and replace(asked, batch=batch).bytes > room.bytes:
         batch = rounded(batch - 1)
-    return batch
+    return batch if batch > 1 else 0

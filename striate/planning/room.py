@@ -8,11 +8,12 @@ yield: what a step leaves of the room is theirs (`left_for_pictures`), and nothi
 
 `RESERVE` is what a run takes beside its tensors, whatever their size: stacks of threads, pictures that are being
 decoded, Python. `LIBRARIES` is what is proportional to them: workspaces and reordered weights of oneDNN, pages that are
-half full. A step of ResNet-18, of ResNet-50 in bfloat16 and of MobileNetV2 so took 2, 3 and 2 to 4 % more than planned.
+half full. A step of ResNet-18, of ResNet-50 in bfloat16 and of MobileNetV2 each took 2 % more than planned (`python -m
+accept.plan.resident` measures one).
 
 That is the room where memory goes back to the system as soon as it is freed. A run that keeps it (`striate.base.heap`),
 which is faster, fragments its heap: `KEPT` times what is planned must be there for that (`Room.keeps`), as ResNet-18's
-steps took 1.6 and MobileNetV2's 2.4 times. Where it is not, the run gives memory back at once.
+steps took 1.6 and MobileNetV2's 2.3 times. Where it is not, the run gives memory back at once.
 """
 
 from dataclasses import dataclass

@@ -59,9 +59,11 @@ class Prepared:
 
 
 def prepared(
-    data: Dataset, recipe: Recipe, task: Task, session: Session, *, needs: Needs | None = None, fold: int | None = None
+    data: Dataset, recipe: Recipe, task: Task, session: Session, *, needs: Needs | None = None, silent: bool = False
 ) -> Prepared:
     """A network for these data, of which it is seen first that its run fits; ``needs`` are those it had, if it goes on.
+
+    ``silent`` is as for `fitting.fitted`.
 
     Raises:
         TrainingError: it does not fit, and nobody forces it.
@@ -84,8 +86,7 @@ def prepared(
         default=resolving.default_batch(data, recipe, task),
         kernels=session.device.type == "cpu",
     )
-    # What all folds take was planned and told before the first.
-    return Prepared(network, preprocess, precision, kernels, fitting.fitted(trainee, room, session, silent=bool(fold)))
+    return Prepared(network, preprocess, precision, kernels, fitting.fitted(trainee, room, session, silent=silent))
 
 
 def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session, *, fold: int | None) -> Outcome:
@@ -93,7 +94,8 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
     task = session.task.fitted(recipe, data.of_split("train"))
     goes_on = session.controls.goes_on and folder.started
     needs = checkpoint.read_header(folder.last).needs if goes_on else None
-    made = prepared(data, recipe, task, session, needs=needs, fold=fold)
+    # What all folds take was planned and told before the first; and a run that goes on is not refused.
+    made = prepared(data, recipe, task, session, needs=needs, silent=bool(fold) or goes_on)
     network, preprocess, precision, recipe = made.network, made.preprocess, made.precision, made.recipe
     if goes_on:  # its recipe names what was chosen then
         precision = dataclasses.replace(precision, reason="as when the run began")
