@@ -43,7 +43,7 @@ def training() -> Workload:
     keep_freed_memory()  # as a run does
     data = _data()
     recipe = resolving.resolve(data, resolving.Overrides({}))
-    _expect(recipe.model, recipe.batch_size, recipe.augment.crop_size)
+    _expect(recipe.model, recipe.batch, recipe.augment.crop_size)
     task = task_named("segment", data.classes).fitted(recipe, data.records)
     preprocess = resolving.preprocess_for(data, recipe)
     network = resolving.network_for(data, recipe, task, preprocess)

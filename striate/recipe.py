@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from striate.base.errors import RecipeError
@@ -26,6 +26,17 @@ from striate.task_settings import SETTINGS
 
 BODY = "body"
 """In ``freeze``: every block but the head. A resolved recipe names the blocks themselves."""
+
+AUTO: Literal["auto"] = "auto"
+"""As ``batch_size``, or as ``checkpoint_blocks`` (or alone in it): what the memory allows. A resolved recipe has a
+number, and names.
+"""
+
+
+def _alone(value: Any) -> Any:
+    if value == AUTO:
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value  # which is what a list of TOML stands for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +95,7 @@ class Recipe:
     folds: Annotated[
         int, Field(ge=0, le=100, description="0, or the number of runs of a cross-validation, 2 or more")
     ] = 0
-    batch_size: Annotated[Whole, Field(description="pictures in one batch")] = 32
+    batch_size: Annotated[Whole | Literal["auto"], Field(description="pictures in one batch")] = 32
     accumulate: Annotated[Whole, Field(description="batches whose gradients are summed before one step")] = 1
     optimizer: Annotated[Literal["sgd", "adamw"], Field(description="the optimizer")] = "sgd"
     momentum: Annotated[Fraction, Field(description="momentum of SGD (Nesterov's), or AdamW's beta 1, 0 to 1")] = 0.9
@@ -108,8 +119,12 @@ class Recipe:
     ] = "auto"
     checkpoint_blocks: Annotated[
         tuple[str, ...],
+        BeforeValidator(_alone),
         Later(as_before=()),
-        Field(description="names of blocks that backward computes again instead of keeping their maps: less memory"),
+        Field(
+            description="names of blocks that backward computes again instead of keeping their maps: less memory; "
+            '"auto" takes those that make the batch fit, none where it does'
+        ),
     ] = ()
     log_every: Annotated[Whole, Field(description="steps between two lines of metrics.jsonl")] = 20
     save_every: Annotated[Positive, Field(description="seconds between two checkpoints within an epoch")] = 60.0
@@ -132,6 +147,17 @@ class Recipe:
     def epochs(self) -> int:
         """Epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
+
+    @property
+    def batch(self) -> int:
+        """Pictures in one batch.
+
+        Raises:
+            RecipeError: that is left to the run.
+        """
+        if self.batch_size == AUTO:
+            raise RecipeError("batch_size is 'auto', which a run replaces by a number when it begins")
+        return self.batch_size
 
     @property
     def hash(self) -> str:

@@ -116,7 +116,7 @@ def _watched(learner: Learner, run: Run) -> Iterator[Event]:
     session = run.session
     held_out = Loader(
         *(run.data.of_split("test"), preprocess),
-        batch_size=learner.recipe.batch_size,
+        batch_size=learner.recipe.batch,
         workers=session.workers,
         ahead=False,
         cache=session.cache,

@@ -80,15 +80,31 @@ def validated(kind: type, values: Mapping[str, Any], source: str, table: str = "
         # JSON in strict mode: no "10" for 10, but a list may stand for a tuple.
         return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
-        raise RecipeError(_explain(error, source, table)) from None
+        raise RecipeError(_explain(error, values, source, table)) from None
     except (RecipeError, ValueError) as error:  # of a dataclass that checks itself; a number of thousands of digits
         raise RecipeError(f"{source}: {error}") from None
 
 
-def _explain(error: ValidationError, source: str, table: str) -> str:
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in (table, *first["loc"]) if part != "")
+def _explain(error: ValidationError, values: Mapping[str, Any], source: str, table: str) -> str:
+    errors = error.errors(include_url=False)
+    first = errors[0]
+    place = _place(first["loc"], values)
     if first["type"] == "missing":
-        return f"{source}: {field} is missing"
+        return f"{source}: {'.'.join(part for part in (table, *map(str, first['loc'])) if part)} is missing"
+    field = ".".join(part for part in (table, *place) if part)
     received = json.dumps(first.get("input"), default=str)
-    return f"{source}: {field} is {received}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    alike = dict.fromkeys(each["msg"] for each in errors if _place(each["loc"], values) == place)
+    said = ", or ".join(f"{text[0].lower()}{text[1:]}" for text in alike)
+    return f"{source}: {field} is {received}: {said}"
+
+
+def _place(loc: Iterable[Any], values: Any) -> tuple[str, ...]:
+    """Where a value stands; what pydantic adds of the kinds that it may be of is left out."""
+    place = []
+    for part in loc:
+        inside = range(len(values)) if isinstance(values, list | tuple) else values
+        if not isinstance(inside, range | Mapping) or part not in inside:
+            break
+        place.append(str(part))
+        values = values[part]
+    return tuple(place)

@@ -86,16 +86,49 @@ def _first_core(proc: Path) -> dict[str, str]:
     return fields
 
 
-def available_memory(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> int:
-    """Return the bytes that this process can still take without swapping or being killed.
+@dataclass(frozen=True, slots=True)
+class FreeMemory:
+    """Bytes that this process can still take without swapping, being killed or refused, and whose limit that is."""
 
-    The smallest of the kernel's ``MemAvailable`` and what each control group leaves. Systems without ``/proc`` are
-    taken to have half of their physical memory free, or 4 GiB where even that is not told.
+    bytes: int
+    limit: str
+
+
+def free_memory(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> FreeMemory:
+    """What this process can still take, and who limits it.
+
+    The smallest of the kernel's ``MemAvailable``, what each control group leaves, and what this process's own limits
+    (``ulimit -d`` and ``-v``) leave beside what it has mapped already. Systems without ``/proc`` are taken to have half
+    of their physical memory free, or 4 GiB where even that is not told.
     """
-    free = [_machine_memory(proc)]
+    found = [FreeMemory(_machine_memory(proc), "the machine")]
     for folder in _groups("memory", proc, cgroup):
-        free.extend(left for left in (_memory_left(folder, *names) for names in _MEMORY_FILES) if left is not None)
-    return max(0, min(free))
+        left = (_memory_left(folder, *names) for names in _MEMORY_FILES)
+        found += [FreeMemory(each, f"the control group {folder}") for each in left if each is not None]
+    least = min([*found, *_own_limits(proc)], key=lambda free: free.bytes)
+    return FreeMemory(max(0, least.bytes), least.limit)
+
+
+def available_memory(*, proc: Path = _PROC, cgroup: Path = _CGROUP) -> int:
+    """Return the bytes that this process can still take; see `free_memory`."""
+    return free_memory(proc=proc, cgroup=cgroup).bytes
+
+
+# a limit, its line in /proc/self/status for what counts, and what people call it
+_OWN_LIMITS = (("RLIMIT_DATA", "VmData:", "ulimit -d"), ("RLIMIT_AS", "VmSize:", "ulimit -v"))
+
+
+def _own_limits(proc: Path) -> Iterator[FreeMemory]:
+    """What the limits of this process alone leave; mapped memory counts there, whether it was ever touched or not."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    lines = dict(line.split(None, 1) for line in _read(proc / "self" / "status").splitlines() if line.startswith("Vm"))
+    for name, used, called in _OWN_LIMITS:
+        limit, _ = resource.getrlimit(getattr(resource, name))
+        if limit != resource.RLIM_INFINITY and used in lines:
+            yield FreeMemory(limit - int(lines[used].split()[0]) * 1024, f"this process's own limit ({called})")
 
 
 # limit, usage, and the line of memory.stat that counts file cache which the kernel drops on demand

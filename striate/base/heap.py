@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3), in glibc's malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # of mallopt(3), in glibc's malloc.h
 _NEVER = 2**31 - 1
-_USUAL_TRIM_THRESHOLD, _USUAL_MMAP_MAX = 128 << 10, 65536
+_USUAL_TRIM_THRESHOLD, _USUAL_MMAP_THRESHOLD, _USUAL_MMAP_MAX = 128 << 10, 128 << 10, 65536
 
 
 @contextmanager
@@ -20,6 +20,18 @@ def freed_memory_kept() -> Iterator[None]:
         _set(_USUAL_TRIM_THRESHOLD, _USUAL_MMAP_MAX)
         if (library := _glibc()) is not None:
             library.malloc_trim(0)
+
+
+@contextmanager
+def freed_memory_returned() -> Iterator[None]:
+    """Within this block freed memory goes back to the system at once, so that a process has what it needs and no more.
+
+    Of itself glibc maps only ever larger pieces one by one, once it has seen large ones freed, and the others fragment.
+    """
+    _set(_USUAL_TRIM_THRESHOLD, _USUAL_MMAP_MAX)
+    if (library := _glibc()) is not None:
+        library.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP_THRESHOLD)
+    yield
 
 
 def keep_freed_memory() -> None:

@@ -1,4 +1,4 @@
-"""A lack of memory, which is told about one picture instead of ending what is done for all."""
+"""Amounts of memory in words; a lack of it, which is told about one picture instead of ending what is done for all."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,3 +40,13 @@ def if_it_fits(work: Callable[[], _Out]) -> _Out | None:
         if not out_of_memory(error):
             raise
         return None
+
+
+def in_words(size: int) -> str:
+    """An amount of memory as people say it.
+
+    Example:
+        >>> in_words(1_940_000_000), in_words(4_200_000)
+        ('1.9 GB', '4 MB')
+    """
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

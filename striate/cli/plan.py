@@ -8,12 +8,13 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from striate.base.errors import ModelError, OutputError
-from striate.cli.budgets import budget_of
+from striate.cli.budgets import room_in
 from striate.cli.console import answer, answer_json
 from striate.cli.sizes import picture_shape
 
 if TYPE_CHECKING:
-    from striate.planning import Plan
+    from striate.planning import Advice, Plan
+    from striate.planning.room import Room
 
 WHAT = "a network's name, a model file, a run's recipe.toml, or package.module:factory"
 
@@ -35,7 +36,10 @@ def plan(
     mode: Annotated[Literal["training", "inference"], Parameter(help="inference plans no training")] = "training",
     depth: Annotated[int, Parameter(help="how often blocks are unfolded", validator=Number(gte=0))] = 0,
     budget: Annotated[
-        str | None, Parameter(help="memory, such as 8GB, or auto: says the largest batch that fits, and remedies")
+        str | None,
+        Parameter(
+            help="memory for a whole process, such as 8GB, or auto: says the largest batch that fits, and remedies"
+        ),
     ] = None,
     picture: Annotated[
         Path | None, Parameter(help="FILE.png or FILE.svg: draws memory over the course of a step (needs matplotlib)")
@@ -46,20 +50,20 @@ def plan(
     json: Annotated[bool, Parameter(help="print one JSON object on stdout", negative="")] = False,
 ) -> None:
     """Say what a network takes, before a byte is allocated: layers, multiply-adds, memory, receptive fields."""
-    memory = None if budget is None else budget_of(budget)
-    if memory is not None and mode != "training":
+    if budget is not None and mode != "training":
         raise ModelError("--budget is about steps of training; leave --mode inference out")
     _check_picture(picture, field)
     from striate.planning import Advice, advise, subject_of  # which load torch
     from striate.planning.planning import planned
 
+    room = None if budget is None else room_in(budget)
     subject = subject_of(network, None if size is None else picture_shape(size))
     found = planned(subject, batch, precision, optimizer, mode)
     advice: Advice | None = None
-    if memory is not None:
-        advice = advise(subject, memory, batch=found.input[0], precision=found.precision, optimizer=found.optimizer)
+    if room is not None:
+        advice = advise(subject, room.bytes, batch=found.input[0], precision=found.precision, optimizer=found.optimizer)
     if picture is not None:
-        _draw(found, picture, field, memory)
+        _draw(found, picture, field, None if room is None else room.bytes)
     if json:
         drawn = None if picture is None else str(picture)
         answer_json(found.to_dict(depth) | {"advice": advice.to_dict() if advice else None, "picture": drawn})
@@ -67,8 +71,8 @@ def plan(
     _print_plan(found, depth)
     if picture is not None:
         answer(f"picture      {picture}")
-    if advice:
-        _print_advice(advice.to_dict(), found.input[0])
+    if advice and room:
+        _print_advice(advice, room, found.input[0])
 
 
 def _check_picture(picture: Path | None, field: Path | None) -> None:
@@ -138,16 +142,21 @@ def _memory(what: str, memory: dict[str, object]) -> Iterable[str]:
     yield f"{'':<12} {parts}"
 
 
-def _print_advice(advice: dict[str, object], batch: int) -> None:
+def _print_advice(advice: "Advice", room: "Room", batch: int) -> None:
     from striate.tasks.tables import table
 
     answer("")
-    answer(f"budget       {advice['budget']:,} bytes: batches of up to {advice['batch']} fit, with {advice['bytes']:,}")
-    answer(f"instead of batches of {batch}:")
-    remedies = advice["remedies"]
-    assert isinstance(remedies, list)
-    rows = [(r["what"], _size(r["bytes"]), f"{r['work']:.2f}x", r["cost"]) for r in remedies]
-    for line in table([("remedy", "takes", "MACs a picture", "cost"), *rows], left=(0, 3)):
+    answer(
+        f"budget       {room.there:,} bytes beside Python and torch, {advice.budget:,} of them for tensors: batches of "
+        f"up to {advice.batch} fit, with {advice.bytes:,}"
+    )
+    answer(f"a run in batches of {batch} takes {advice.asked:,} bytes at its peak; instead:")
+    rows = [
+        (r.what, _size(r.bytes), _size(advice.asked - r.bytes), f"{r.work:.2f}x", r.cost, r.flag)
+        for r in advice.remedies
+    ]
+    head = ("remedy", "takes", "saves", "MACs a picture", "cost", "striate train")
+    for line in table([head, *rows], left=(0, 4, 5)):
         answer(line.rstrip())
 
 

@@ -12,11 +12,22 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from striate.base.memory import in_words
 from striate.cli.console import printable, say
 from striate.data.names import counted, listed
 from striate.data.names import printable as one_line
 from striate.recipe import Stage
-from striate.training.events import EpochDone, Event, Forecast, KernelsBuilding, Notice, RunStarted, Saved, StepDone
+from striate.training.events import (
+    EpochDone,
+    Event,
+    Forecast,
+    KernelsBuilding,
+    Notice,
+    Planned,
+    RunStarted,
+    Saved,
+    StepDone,
+)
 from striate.weights.pretrained import Hub, comes_along, has_pretrained, pretrained_name, pretrained_part
 
 CACHE = "pictures are decoded once and kept for the next epochs, in up to {:.1f} GiB of this machine's free memory"
@@ -78,6 +89,8 @@ class TrainingProgress:
                 self._line(event.text)
             case KernelsBuilding():
                 self._build(event)
+            case Planned():
+                self._line(_planned_line(event))
             case RunStarted():
                 self._start(event)
             case StepDone():
@@ -174,6 +187,19 @@ class _Remaining(ProgressColumn):
             return Text("-:--:--")
         left = timedelta(seconds=round(max(0, end - task.completed) / task.speed))
         return Text(f"{left} {task.fields.get('until', 'left')}")
+
+
+def _planned_line(event: Planned) -> str:
+    """What a step takes of what is there, and what else would fit."""
+    more = f" (batch_size = {event.more} would still fit)" if event.more else ""
+    chosen = f"batches of {event.batch}, chosen for this memory; " if event.chosen else ""
+    saving = f", and saving the run {in_words(event.bytes)}" if event.bytes > event.steps else ""
+    again = f"; to fit, {listed(event.blocks)} keep little and are computed again" if event.blocks else ""
+    slow = "" if event.keeps else "; there is no room to keep memory that is freed, which makes steps slower"
+    return (
+        f"planned: {chosen}a step of {counted(event.batch, 'picture')} takes {in_words(event.steps)} at its "
+        f"peak{saving}, of the {in_words(event.there)} that {event.limit} leaves it{more}{again}{slow}"
+    )
 
 
 def _beginning(event: RunStarted) -> str:

@@ -30,8 +30,13 @@ def _metrics() -> list[str]:
     return [f"{' '.join(names)} ({task})" if len(figures) > 1 else ", ".join(names) for task, names in figures.items()]
 
 
-CHOICES: Mapping[str, Callable[[], Iterable[str]]] = {"format": lambda: SOURCES, "metric": _metrics}
-"""Fields that a table decides the values of, and those."""
+BATCHES = ("a number", "or auto for as many as fit into memory, chosen once")
+CHOICES: Mapping[str, Callable[[], Iterable[str]]] = {
+    "batch_size": lambda: BATCHES,
+    "format": lambda: SOURCES,
+    "metric": _metrics,
+}
+"""Fields whose values are not to be seen from their types, and those."""
 
 
 def all_flags() -> type:

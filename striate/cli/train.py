@@ -18,6 +18,8 @@ from striate.training.one_network import RunStopped
 from striate.training.result import Result
 from striate.training.run import train as train_run
 
+FORCE = "start over in a folder that is not empty; train what does not fit into memory, as planned"
+
 
 def train(
     data: Annotated[
@@ -35,7 +37,7 @@ def train(
             help="go on with a finished run for so many more epochs at a tenth of its rate", validator=Number(gte=0)
         ),
     ] = 0,
-    force: Annotated[bool, Parameter(help="start over in a folder that is not empty", negative="")] = False,
+    force: Annotated[bool, Parameter(help=FORCE, negative="")] = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
     workers: Annotated[
         int | None,

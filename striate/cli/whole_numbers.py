@@ -32,13 +32,13 @@ def _is_fraction(word: str) -> bool:
 
 
 def _kinds(hint: Any) -> Iterator[type]:
-    """What an option's words are made into, each once or more often, but for "none"."""
+    """What an option's words are made into, each once or more often, but for "none" and words that mean themselves."""
     arguments = typing.get_args(hint)
     match typing.get_origin(hint):
         case typing.Annotated:
             yield from _kinds(arguments[0])
         case typing.Literal:
-            yield from map(type, arguments)
+            yield from (type(word) for word in arguments if not isinstance(word, str))  # words stand beside numbers
         case types.UnionType | typing.Union:
             for each in arguments:
                 if each is not types.NoneType:

@@ -19,6 +19,9 @@ OF_STAGES: Mapping[str, str] = {
 """Options that other programs have for what is a field of a stage, and its name."""
 STAGES = "is a field of the recipe's [[stages]]: edit a run's recipe.toml and give it to --recipe"
 
+EXPECTED: Mapping[str, str] = {"batch_size": "a whole number, or auto"}
+"""Options that take one thing or another, and which."""
+
 
 def explained(error: CycloptsError) -> str | None:
     """What to say instead of cyclopts' own sentence; None where that is good."""
@@ -31,6 +34,8 @@ def explained(error: CycloptsError) -> str | None:
         return f"{word}: is called {ours} here" if ours else None
     if isinstance(error, CoercionError) and error.argument is not None and error.token is not None:
         name = error.argument.name.lstrip("-").replace("-", "_")
+        if name in EXPECTED:
+            return f"{error.argument.name} is {error.token.value}; expected {EXPECTED[name]}"
         return _choices(name, error.token.value)
     return None
 

@@ -37,6 +37,14 @@ class PictureCache:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def shrink_to(self, budget: int) -> None:
+        """Keep no more than ``budget`` bytes from now on; of what is there already the latest pictures go first."""
+        with self._lock:
+            self.budget = max(0, min(self.budget, budget))
+            while self._kept and self.used > self.budget:
+                _, dropped = self._kept.popitem()
+                self.used -= dropped.pixels.nbytes
+
     def fits(self, estimate: int) -> bool:
         """Whether so many bytes still fit, with a tenth to spare because it is an estimate."""
         return estimate * 1.1 <= self.budget - self.used

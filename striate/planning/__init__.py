@@ -5,9 +5,10 @@ trace of it a `Plan`. Offers plan, Plan and its parts; advise, Advice and Remedy
 which cuts pictures into tiles that fit.
 """
 
-from striate.planning.advice import Advice, Remedy, advise
+from striate.planning.advice import Advice, advise
 from striate.planning.plan import Layer, Memory, Plan
 from striate.planning.planning import plan
+from striate.planning.remedies import Remedy
 from striate.planning.subjects import Subject, subject_of
 from striate.planning.tiling import Cutter
 

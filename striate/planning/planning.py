@@ -100,6 +100,8 @@ def learning_step(
     precision: str,
     optimizer: str,
     loss: Callable[[Any], Tensor] | None = None,
+    *,
+    kernels: bool = True,
 ) -> Trace:
     """The trace of a step as the subject learns, without its counts."""
     shown, own = subject.step(batch)
@@ -111,6 +113,7 @@ def learning_step(
         precision=precision,  # type: ignore[arg-type]
         optimizer=optimizer,
         loss=loss or own,
+        kernels=kernels,
         counts=False,
     )
 

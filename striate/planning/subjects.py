@@ -24,6 +24,7 @@ from striate.recipe import Recipe
 from striate.tasks import task_named
 from striate.tasks.task import Task
 from striate.tracing import summed
+from striate.tracing.calls import tensors_within
 
 OBJECTS = 8
 """How many objects are on each picture of a planned step, where a task has any."""
@@ -41,7 +42,8 @@ class Subject:
     says some. ``blocks`` are names with the paths of their modules, "" the whole. ``learns_from`` is the size of what a
     step of training shows it, ``averaged`` whether averages of its weights are kept beside them, and
     ``computed_again`` the blocks that keep for backward only what goes in. ``preprocess`` is how photographs become
-    its pictures, of its own size, where that is known.
+    its pictures, of its own size, where that is known. With ``own_sizes`` it is measured on whole pictures, each in its
+    own size, which nobody knows here.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Subject:
     averaged: bool = False
     computed_again: tuple[str, ...] = ()
     preprocess: Preprocess | None = None
+    own_sizes: bool = False
 
     @property
     def loss_name(self) -> str:
@@ -90,6 +93,16 @@ class Subject:
             return task.loss(main, auxiliary, targets).total
 
         return self._empty(batch, tuple(task.inputs(shown[:1]).shape[1:])), loss
+
+    def beside_a_picture(self) -> int:
+        """Bytes that a step holds for each picture beside what a trace shows: its pixels as bytes, and its targets."""
+        if self.task is None:
+            return 0
+        size = self.learns_from or self.size[1:]
+        target, geometry = self.task.example(size, OBJECTS), Geometry(*size)
+        shown = torch.zeros(1, self.size[0], *size, dtype=torch.uint8)
+        targets = self.task.encode(Batch(shown, (target,), (geometry,), ()), CPU)
+        return shown.nbytes + sum(each.nbytes for each in tensors_within(targets))
 
     def _empty(self, batch: int, size: tuple[int, ...]) -> Tensor:
         images = torch.empty(batch, *size, device="meta")
@@ -205,20 +218,21 @@ def _of_recipe(path: Path) -> Subject:
     seen = replace(preprocess, size=recipe.size or preprocess.size, resize=recipe.fit or preprocess.resize)
     found = _network(recipe.model, classes, seen, task)
     frozen = recipe.stages[-1].freeze
+    again = () if recipe.checkpoint_blocks == (recipes.AUTO,) else recipe.checkpoint_blocks
     assert isinstance(found.module, Network)
     found.module.train()
     try:
         found.module.freeze([*found.blocks][:-1] if recipes.BODY in frozen else frozen)
-        refuse_blocks(found.module, recipe.checkpoint_blocks)
+        refuse_blocks(found.module, again)
     except ModelError as error:
         raise RecipeError(f"{printable(path)}: {error}") from None
     return replace(
         found,
         name=str(path),
         learns_from=recipe.augment.crop_size or None,
-        batch=recipe.batch_size,
+        batch=None if recipe.batch_size == recipes.AUTO else recipe.batch_size,
         precision="float32" if recipe.precision == "auto" else recipe.precision,
         optimizer=recipe.optimizer,
         averaged=recipe.ema_decay > 0,
-        computed_again=recipe.checkpoint_blocks,
+        computed_again=again,
     )

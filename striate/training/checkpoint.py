@@ -19,6 +19,7 @@ from torch import Tensor
 from striate.base.atomic import replace_file
 from striate.base.errors import TrainingError
 from striate.modelfile import Description, metadata_of
+from striate.planning.demand import Needs
 from striate.recipe import Recipe, hash_of
 from striate.training.learner import Learner, Progress
 from striate.training.stages import stage_at
@@ -35,6 +36,7 @@ class Header:
 
     ``data`` is the fingerprint of the pictures that it learns from, ``recipe`` the `fixed_part` of its recipe, and
     ``kernels`` says whose kernels computed depthwise windows (None in checkpoints from before there were several).
+    ``needs`` is the memory that the run takes as planned; None where it was not.
     """
 
     progress: Progress
@@ -43,6 +45,7 @@ class Header:
     data: str
     recipe: str
     kernels: str | None
+    needs: Needs | None
 
 
 def fixed_part(recipe: Recipe) -> str:
@@ -65,6 +68,7 @@ def save(path: Path, learner: Learner, description: Description, *, metrics_size
         "data": data,
         "recipe": fixed_part(learner.recipe),
         "kernels": learner.kernels,
+        "needs": dataclasses.asdict(learner.needs) if learner.needs else None,
     }
     tensors = {f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()}
     if learner.average:
@@ -101,6 +105,7 @@ def read_header(path: Path) -> Header:
             data=values["data"],
             recipe=values["recipe"],
             kernels=values.get("kernels"),
+            needs=Needs(**needs) if (needs := values.get("needs")) else None,
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{path}: is no checkpoint, or is damaged ({error}); --force starts the run over") from None

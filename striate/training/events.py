@@ -24,6 +24,27 @@ class KernelsBuilding:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """What the run will take was found before its first step, in batches of ``batch`` pictures.
+
+    ``steps`` are bytes at the peak of its steps, ``bytes`` of the whole run, which is saved, too; ``there`` are those
+    that it may have, by whose ``limit``. ``more`` is a larger batch that would fit as well, or None. ``chosen`` says
+    that the batch was left to the run. Without ``keeps`` freed memory goes back to the system at once, since there is
+    no room to keep it. ``blocks`` are computed again, since otherwise the batch would not fit.
+    """
+
+    batch: int
+    steps: int
+    bytes: int
+    there: int
+    limit: str
+    more: int | None = None
+    chosen: bool = False
+    keeps: bool = True
+    blocks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """A run begins, or goes on at ``epoch``, ``step`` of ``steps``.
 
@@ -102,4 +123,4 @@ class Saved:
     step: int
 
 
-Event = Notice | KernelsBuilding | RunStarted | StepDone | Forecast | EpochDone | Saved
+Event = Notice | KernelsBuilding | Planned | RunStarted | StepDone | Forecast | EpochDone | Saved

@@ -12,6 +12,7 @@ from striate.data.records import Batch
 from striate.models.checkpointing import training_view
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
+from striate.planning.demand import Needs
 from striate.recipe import Recipe
 from striate.tasks.task import Loss, Task
 from striate.training.averaging import AveragedWeights
@@ -58,7 +59,8 @@ def has_ended(progress: Progress, recipe: Recipe) -> bool:
 class Learner:
     """A network that learns. ``evaluated`` is what answers: the averaged weights where the recipe has them.
 
-    ``kernels`` says whose kernels train it, for the checkpoint; "" if there is nothing that ours compute.
+    ``kernels`` says whose kernels train it, for the checkpoint; "" if there is nothing that ours compute. So does
+    ``needs``, the memory that its run takes as planned; None: nobody knows.
     """
 
     network: Network
@@ -68,6 +70,7 @@ class Learner:
     device: torch.device
     dtype: torch.dtype
     kernels: str = ""
+    needs: Needs | None = None
     progress: Progress = field(default_factory=Progress)
     average: AveragedWeights | None = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
@@ -102,7 +105,7 @@ class Learner:
         pictures = sum(len(batch) for batch in batches)
         if self.statistics:
             done = self.progress.images_seen
-            self.statistics.begin(done // (self.recipe.batch_size * self.recipe.accumulate))
+            self.statistics.begin(done // (self.recipe.batch * self.recipe.accumulate))
         view = training_view(self.network, self.recipe.checkpoint_blocks)
         for batch in batches:
             images = self.task.inputs(batch.images.to(self.device, non_blocking=True))

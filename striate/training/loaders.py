@@ -26,7 +26,7 @@ def loader_for(
     return Loader(
         data.of_split(name),
         preprocess,
-        batch_size=recipe.batch_size,
+        batch_size=recipe.batch,
         seed=recipe.seed,
         augmentation=recipe.augment if training else None,
         shuffle=training,

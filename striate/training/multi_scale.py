@@ -23,12 +23,29 @@ def size_of(recipe: Recipe, network: Network, preprocess: Preprocess) -> Callabl
     """What says the height and width of a batch, of any epoch; None where all have the recipe's.
 
     Raises:
+        RecipeError, ModelError: as `sizes_of`.
+    """
+    sizes = sizes_of(recipe, network, preprocess)
+    if not sizes:
+        return None
+
+    def size(epoch: int, batch: int) -> tuple[int, int]:
+        draw = float(uniforms(recipe.seed, epoch, np.array([batch], dtype=np.uint64), 1, stream=_SIZES)[0, 0])
+        return sizes[int(draw * len(sizes))]
+
+    return size
+
+
+def sizes_of(recipe: Recipe, network: Network, preprocess: Preprocess) -> list[tuple[int, int]]:
+    """The heights and widths that batches have, from the smallest on; none where all have the recipe's.
+
+    Raises:
         RecipeError: the network takes one size only, or no size of the steps lies between the two.
         ModelError: the network does not take one of the sizes.
     """
     least, most = recipe.augment.multi_scale
     if (least, most) == (1.0, 1.0):
-        return None
+        return []
     if network.size is not None:
         raise RecipeError(
             f"augment: multi_scale = {[least, most]}, but {recipe.model} takes pictures of "
@@ -43,16 +60,10 @@ def size_of(recipe: Recipe, network: Network, preprocess: Preprocess) -> Callabl
             f"augment: multi_scale = {[least, most]} of {counted(shorter, 'pixel')} have no multiple of {STEP} between "
             f"them{hint}, and --multi-scale 1 1 leaves all batches at one size"
         )
-
     sizes = [_of_shorter(step * STEP, preprocess.size) for step in steps]
     for height, width in sizes:
         network.check_images(torch.empty(1, preprocess.count, height, width, device="meta"))
-
-    def size(epoch: int, batch: int) -> tuple[int, int]:
-        draw = float(uniforms(recipe.seed, epoch, np.array([batch], dtype=np.uint64), 1, stream=_SIZES)[0, 0])
-        return sizes[int(draw * len(sizes))]
-
-    return size
+    return sizes
 
 
 def _steps(shorter: int, least: float, most: float) -> range:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,16 +11,18 @@ from striate import modelfile
 from striate import recipe as recipes
 from striate.base.errors import TrainingError
 from striate.base.hardware import processor
-from striate.base.heap import freed_memory_kept
+from striate.base.heap import freed_memory_kept, freed_memory_returned
 from striate.data.loading import Loader, prepares_ahead
 from striate.data.records import Dataset, Split
 from striate.inference import measure
 from striate.models.network import Network
 from striate.pictures.preprocess import Preprocess
+from striate.planning.demand import Needs
 from striate.recipe import Recipe
 from striate.tasks.task import Task
-from striate.training import checkpoint, resolving
+from striate.training import checkpoint, fitting, resolving
 from striate.training.events import EpochDone, KernelsBuilding, Notice, RunStarted, Saved
+from striate.training.fitting import Fitted, Trainee
 from striate.training.learner import Learner, has_ended
 from striate.training.loaders import loader_for
 from striate.training.loop import Run, fit, save, steps_in_epoch
@@ -38,10 +41,33 @@ class RunStopped(KeyboardInterrupt):
         self.signal = signal
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A network before its first step, and a recipe that leaves nothing to a rule; ``kernels`` train it."""
+
+    network: Network
+    preprocess: Preprocess
+    precision: Precision
+    kernels: str
+    fitted: Fitted
+
+    @property
+    def recipe(self) -> Recipe:
+        """With numbers and names for all that was left to a rule."""
+        return self.fitted.recipe
+
+
 def prepared(
-    data: Dataset, recipe: Recipe, task: Task, session: Session
-) -> tuple[Network, Preprocess, Precision, Recipe]:
-    """A network for these data before its first step, and a recipe that leaves nothing to a rule."""
+    data: Dataset, recipe: Recipe, task: Task, session: Session, *, needs: Needs | None = None, silent: bool = False
+) -> Prepared:
+    """A network for these data, of which it is seen first that its run fits; ``needs`` are those it had, if it goes on.
+
+    ``silent`` is as for `fitting.fitted`.
+
+    Raises:
+        TrainingError: it does not fit, and nobody forces it.
+    """
+    room = fitting.room_for(session)
     preprocess = resolving.preprocess_for(data, recipe)
     if session.device.type != "cpu":  # whose generators nobody keeps where it is not used
         torch.manual_seed(recipe.seed)
@@ -49,19 +75,34 @@ def prepared(
     for size in {preprocess.size, recipe.augment.size(preprocess)}:
         network.check_images(torch.empty(1, preprocess.count, *size, device="meta"))
     precision = choose(recipe.precision, network, processor(), session.device)
-    return network, preprocess, precision, resolving.complete(recipe, network, preprocess, precision.name)
+    recipe = resolving.complete(recipe, network, preprocess, precision.name)
+    kernels = kernels_for(network, session.device, _waiting(session))
+    if needs is not None:
+        return Prepared(network, preprocess, precision, kernels, fitting.gone_on(recipe, needs, room, session))
+    trainee = Trainee(
+        *(network, recipe, task, preprocess),
+        counts=fitting.counts_of(data, in_folds=recipe.folds > 0),
+        default=resolving.default_batch(data, recipe, task),
+        kernels=session.device.type == "cpu",
+    )
+    return Prepared(network, preprocess, precision, kernels, fitting.fitted(trainee, room, session, silent=silent))
 
 
 def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session, *, fold: int | None) -> Outcome:
     """Train one network, or go on with it, and measure its best on the test split."""
     task = session.task.fitted(recipe, data.of_split("train"))
-    network, preprocess, precision, recipe = prepared(data, recipe, task, session)
-    if session.controls.goes_on and folder.started:  # whose recipe names what was chosen then
+    goes_on = session.controls.goes_on and folder.started
+    needs = checkpoint.read_header(folder.last).needs if goes_on else None
+    # What all folds take was planned and told before the first; and a run that goes on is not refused.
+    made = prepared(data, recipe, task, session, needs=needs, silent=bool(fold) or goes_on)
+    network, preprocess, precision, recipe = made.network, made.preprocess, made.precision, made.recipe
+    if goes_on:  # its recipe names what was chosen then
         precision = dataclasses.replace(precision, reason="as when the run began")
-    if session.controls.extend and folder.started:
+    if session.controls.extend and goes_on:
         recipe = _with_tail(folder, recipe, session.controls.extend)
-    kernels = kernels_for(network, session.device, _waiting(session))
-    learner = Learner(network, task, recipe, preprocess, session.device, precision.dtype, kernels)
+    learner = Learner(
+        *(network, task, recipe, preprocess, session.device, precision.dtype, made.kernels, made.fitted.needs)
+    )
     run = Run(
         session=session,
         data=data,
@@ -72,6 +113,8 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
         fold=fold,
     )
     _begin_or_restore(learner, run)
+    for event in made.fitted.told:
+        session.tell(event)
     if fold in (None, 1):  # the others have as few
         tested = data.records if fold else data.of_split("test")  # folds are pooled
         shortages = task.shortages(data.of_split("train"), data.of_split("val"), tested)
@@ -79,7 +122,7 @@ def train_one(data: Dataset, recipe: Recipe, folder: RunFolder, session: Session
             session.tell(Notice(text))
     session.tell(_started(learner, run, precision))
     images, seconds = 0, 0.0
-    with freed_memory_kept():
+    with freed_memory_kept() if made.fitted.keeps else freed_memory_returned(), fitting.running(recipe):
         for event in fit(learner, run):
             if isinstance(event, EpochDone):
                 images, seconds = images + event.images, seconds + event.seconds

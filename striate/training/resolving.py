@@ -77,10 +77,16 @@ def resolve(data: Dataset, overrides: Overrides) -> Recipe:
     return recipe
 
 
+def default_batch(data: Dataset, recipe: Recipe, task: Task) -> int:
+    """The batch that the task takes for these data and this network when the user says nothing."""
+    return task.default_recipe(data, recipe.model, scratch=recipe.weights == "none").batch
+
+
 def differences(saved: Recipe, overrides: Overrides) -> list[str]:
     """The fields in which the user asks for something else than a run's saved recipe.
 
-    A frozen "body" and the frozen blocks that the saved recipe has for it are the same.
+    A frozen "body" and the frozen blocks that the saved recipe has for it are the same, and so are a batch and blocks
+    that are left to the run and those that it chose when it began.
 
     Raises:
         RecipeError: something asked for is unknown, of the wrong type or out of range.
@@ -92,6 +98,10 @@ def differences(saved: Recipe, overrides: Overrides) -> list[str]:
         for stage, frozen in zip(asked.stages, [*named, *[()] * len(asked.stages)], strict=False)
     ]
     asked = dataclasses.replace(asked, stages=tuple(stages), metric=asked.metric or saved.metric)
+    if asked.batch_size == recipes.AUTO:  # what was chosen when the run began stays
+        asked = dataclasses.replace(asked, batch_size=saved.batch_size)
+    if asked.checkpoint_blocks == (recipes.AUTO,):
+        asked = dataclasses.replace(asked, checkpoint_blocks=saved.checkpoint_blocks)
     if saved.data.format is None:  # A format is told where it must be, and other pictures have another fingerprint.
         asked = dataclasses.replace(asked, data=dataclasses.replace(asked.data, format=None))
     different = [f.name for f in dataclasses.fields(Recipe) if getattr(asked, f.name) != getattr(saved, f.name)]
@@ -165,14 +175,15 @@ def _norms_see_one_number(network: Network, size: tuple[int, int]) -> bool:
 
 
 def complete(recipe: Recipe, network: Network, preprocess: Preprocess, precision: PrecisionName) -> Recipe:
-    """The recipe with nothing left to a rule: size, fit, precision and the names of frozen blocks.
+    """The recipe with nothing left to a rule but what memory decides: size, fit, precision and names of frozen blocks.
 
     Raises:
         RecipeError: it names blocks that the network does not have, or freezes all of them.
     """
     recipe = dataclasses.replace(recipe, size=preprocess.size, fit=preprocess.resize, precision=precision)
     try:
-        refuse_blocks(network, recipe.checkpoint_blocks)
+        if recipe.checkpoint_blocks != (recipes.AUTO,):
+            refuse_blocks(network, recipe.checkpoint_blocks)
     except ModelError as error:
         raise RecipeError(f"checkpoint_blocks for {recipe.model}: {error}; leave it out to keep everything") from None
     return named_blocks(recipe, network)

@@ -59,7 +59,7 @@ def train(
         out: the run's folder; None is ``runs/<data>-<n>``.
         resume: go on with the run in ``out``.
         extend: go on with the finished run in ``out`` for so many more epochs at a tenth of its rate.
-        force: start over in a folder that is not empty.
+        force: start over in a folder that is not empty; and train what does not fit into memory, as planned.
         format: the data's format, a key of `striate.data.SOURCES`, where it cannot be told.
         device: "auto", "cpu", "cuda" or "mps".
         workers: threads that prepare pictures, by default as many as serve the device; they never change a result.
@@ -232,9 +232,12 @@ def _cross_validate(
     validation = recipe.split[1] / (recipe.split[0] + recipe.split[1])
     parts_of_folds = folds(dataset, recipe.folds, recipe.split_seed, validation, every_class=task.every_class)
     if not folder.recipe.is_file() or not session.controls.goes_on:
-        *_, recipe = prepared(dataset, recipe, task, session)
+        made = prepared(dataset, recipe, task, session)
+        recipe = made.recipe
         with folder.beginning(recipes.as_toml(recipe)):
             pass
+        for event in made.fitted.told:
+            session.tell(event)
     for number, parts in enumerate(parts_of_folds, start=1):
         part = RunFolder(folder.path / f"fold-{number}")
         with part.held():

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from striate.base.hardware import available_memory, cores, processor
+from striate.base.hardware import FreeMemory, available_memory, cores, free_memory, processor
 
 GIB = 1 << 30
 
@@ -113,3 +113,25 @@ def test_this_machine():
     found = processor()
     assert 1 <= found.cores == cores() <= (os.cpu_count() or 1)
     assert available_memory() > 1 << 20
+
+
+def test_who_limits_the_memory_is_said(machine, monkeypatch):
+    resource = pytest.importorskip("resource")
+    limits = {resource.RLIMIT_DATA: resource.RLIM_INFINITY, resource.RLIMIT_AS: resource.RLIM_INFINITY}
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (limits[which], resource.RLIM_INFINITY))
+    files = {
+        "proc/meminfo": "MemAvailable: 8388608 kB\n",
+        "proc/self/status": "Name:\tpython\nVmSize:\t 3145728 kB\nVmData:\t 1048576 kB\n",
+        "proc/self/cgroup": "0::/job\n",
+    }
+    where = machine(files)
+    assert free_memory(**where) == FreeMemory(8 * GIB, "the machine")
+    (where["cgroup"] / "job").mkdir(parents=True)
+    (where["cgroup"] / "job" / "memory.max").write_text(str(6 * GIB))
+    (where["cgroup"] / "job" / "memory.current").write_text(str(GIB))
+    assert free_memory(**where) == FreeMemory(5 * GIB, f"the control group {where['cgroup'] / 'job'}")
+    limits[resource.RLIMIT_DATA] = 4 * GIB
+    assert free_memory(**where) == FreeMemory(3 * GIB, "this process's own limit (ulimit -d)")
+    limits[resource.RLIMIT_AS] = 2 * GIB  # less than is mapped
+    assert free_memory(**where) == FreeMemory(0, "this process's own limit (ulimit -v)")
+    assert available_memory(**where) == 0

@@ -43,6 +43,45 @@ def test_pages_are_not_asked_for_again():
     assert given_back > 5_000  # of 10,240 pages
 
 
+RETURNING = """
+import contextlib, ctypes, sys
+from striate.base.heap import freed_memory_returned
+
+library = ctypes.CDLL(None)
+library.malloc.restype, library.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1])
+
+def left_behind():
+    before, pieces = resident(), []
+    for _ in range(40):  # of a megabyte each, between which something small stays
+        pieces.append(library.malloc(1 << 20))
+        ctypes.memset(pieces[-1], 1, 1 << 20)
+        library.malloc(2000)
+    full = resident()
+    for piece in pieces:
+        library.free(piece)
+    return full - before, resident() - before
+
+library.free(library.malloc(30 << 20))  # after which glibc maps no smaller piece by itself
+with freed_memory_returned() if sys.argv[1] == "returned" else contextlib.nullcontext():
+    print(*left_behind())
+"""
+
+
+@pytest.mark.skipif(heap._glibc() is None, reason="only glibc is asked")
+def test_freed_pages_go_back_at_once():
+    left = {}
+    for how in ("usual", "returned"):
+        command = [sys.executable, "-c", RETURNING, how]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        used, left[how] = map(int, done.stdout.split())
+        assert used > 10_000  # pages of 40 MB
+    assert left["returned"] < 500 < 9_000 < left["usual"]
+
+
 class Recorder:
     """A C library that writes down what it is asked."""
 

@@ -27,3 +27,8 @@ def test_a_fraction_is_refused_by_its_option(striate, words):
 def test_others_may_be_fractions_and_whole_ones_written_as_such(striate):
     words = ("--epochs", "2.0", "--rate-floor", "0.5", "--scale", "0.5", "1.5", "--workers", "1")
     striate("train", "fotos", *words).refuses("fotos: no such file or folder")
+
+
+def test_a_batch_is_a_number_or_left_to_the_run(striate):
+    striate("train", "photos", "--batch-size", "big").refuses("--batch-size is big; expected a whole number, or auto")
+    striate("train", "fotos", "--batch-size", "auto").refuses("fotos: no such file or folder")

@@ -54,7 +54,8 @@ def test_without_blocks_nothing_is_between_the_loop_and_the_network():
     ("model", "blocks", "words"),
     [
         ("resnet18", ("stage1", "stage9"), ["no block 'stage9'", "Its blocks: stem, stage1, stage2, stage3, stage4"]),
-        ("resnet18", ("auto",), ["no block 'auto'"]),
+        ("resnet18", ("all",), ["no block 'all'"]),
+        ("resnet18", ("auto", "stem"), ["no block 'auto'"]),
         ("darknet", ("stem",), ["Darknet runs as a whole", "leave it out"]),
     ],
 )
