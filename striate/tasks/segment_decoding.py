@@ -84,7 +84,8 @@ class _Lines:
     def of(cls, positions: NDArray[np.float64], count: int, device: torch.device) -> "_Lines":
         """For positions ``[L]`` in the network's input, which has ``count`` rows or columns."""
         # A border or a letterbox is not the photograph: what the network says there is not mixed in.
-        half = abs(positions[-1] - positions[0]) / max(1, len(positions) - 1) / 2
+        # (Of a single line nobody knows how wide it is; it is one at least.)
+        half = abs(positions[-1] - positions[0]) / (len(positions) - 1) / 2 if len(positions) > 1 else 0.5
         low, high = min(positions[0], positions[-1]) - half, max(positions[0], positions[-1]) + half
         first = min(max(int(np.ceil(low - 1e-6)), 0), count - 1)
         last = max(min(int(np.floor(high + 1e-6)), count) - 1, first)

@@ -55,6 +55,16 @@ def test_a_mask_is_that_of_all_logits(cut, seed):
     assert bool(sum(places for places, _ in seams)) <= bool(tiles.rows.seam or tiles.columns.seam)
 
 
+@pytest.mark.parametrize("size", [(16, 1), (1, 16), (1, 1), (2, 1)])
+def test_a_photograph_of_one_line_is_answered_by_that_line(size):
+    """Within a border, whatever stands beside it."""
+    height, width = size
+    geometry = Geometry(height, width).then(Pad(8, 24 - height, 8, 24 - width))
+    logits = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    (found,) = Segment(CLASSES).decode(logits, [geometry])
+    assert (found == logits[0, :, 8 : 8 + height, 8 : 8 + width].argmax(0).numpy()).all()
+
+
 @pytest.mark.parametrize("name", FORMS)
 @settings(max_examples=15)
 @given(cuts(), st.integers(0, 100))
