@@ -31,8 +31,8 @@ torch's allocator counts it in a real step; and what others say: torchinfo's "es
 prediction (without the 15 % that it adds for CUDA's allocator), and the peak of `torch.distributed`'s MemTracker on
 tensors without numbers. Others know torch's operations alone, so kernels of ours are switched off.
 
-What the allocator counts beside tensors are libraries' own requests: oneDNN's workspaces, and its copies of weights
-whose channels it fills up to whole vectors.
+What the allocator counts beside tensors are libraries' own requests. oneDNN's copies of weights, whose channels it
+fills up to whole vectors, are planned; what it takes for gradients of depthwise windows, and to interpolate, is not.
 
 """
 

@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 from striate.base.errors import ModelError
+from striate.base.hardware import available_memory
 from striate.base.memory import in_words
 
 if TYPE_CHECKING:
@@ -27,6 +28,15 @@ def room_in(text: str) -> "Room":
             f"torch, and {in_words(RESERVE)} for what a run has beside its tensors; give more"
         )
     return room
+
+
+def memory_in(text: str) -> int:
+    """Bytes from ``8GB``, ``512 MiB`` or ``auto``: what this process can still have.
+
+    Raises:
+        ModelError: the text is none of these.
+    """
+    return available_memory() if text == "auto" else budget_of(text)
 
 
 def budget_of(text: str) -> int:

@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 
 from striate.base.errors import DataError, DecodeError, OutputError
 from striate.base.memory import answer_fits
-from striate.cli.budgets import budget_of
+from striate.cli.budgets import memory_in
 from striate.cli.console import answer, answer_json, say
 from striate.data.names import counted, printable
 from striate.data.unlabelled import is_folder, pictures_in
@@ -76,7 +76,7 @@ def predict(
     taken: set[str] = set()
     rows: list[dict[str, Any]] = []
     cut: dict[str, dict[str, Any]] = {}
-    memory, lenient = None if budget is None else budget_of(budget), None if strict or alone else unreadable.append
+    memory, lenient = None if budget is None else memory_in(budget), None if strict or alone else unreadable.append
     within = partial(predictor.stream, tile=tile, overlap=overlap, budget=memory)
     answers = within(paths, on_unreadable=lenient, on_tiles=lambda _, tiles: cut.update(tiles=tiles.to_dict()))
     for picture, prediction in answers:
