@@ -75,6 +75,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_runs_that_begin_together_have_folders_of_their_own(train, photos):
     with Run(photos) as first:
         first.stands("before it begins")

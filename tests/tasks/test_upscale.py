@@ -152,6 +152,7 @@ def test_training_sees_windows_of_full_resolution_and_evaluation_whole_pictures(
 # Tiles
 
 
+@pytest.mark.slow
 def test_tiles_are_put_together_as_the_whole_is_answered(vdsr: Predictor) -> None:
     """To the bit but for where rounding to bytes meets a tie: rows of any overlap, and of none that is asked for."""
     picture = waves(50, 73, 3)
@@ -163,6 +164,7 @@ def test_tiles_are_put_together_as_the_whole_is_answered(vdsr: Predictor) -> Non
     assert np.abs(whole.astype(int) - np.asarray(Image.fromarray(picture).resize((146, 100), 3))).max() > 3
 
 
+@pytest.mark.slow
 def test_large_pictures_are_tiled_unasked_and_never_looked_at_as_a_whole(vdsr: Predictor, monkeypatch) -> None:
     whole = vdsr(waves(50, 70, 4))
     monkeypatch.setattr(predictor, "SIDE", 32)
