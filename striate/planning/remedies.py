@@ -68,7 +68,9 @@ def _smaller_pictures(asked: Asked, fewer: int) -> Iterator[Remedy]:
     if crop and subject.learns_from == subject.size[1:]:
         crop = None
     smaller = replace(subject, size=(subject.size[0], height, width), learns_from=crop)
-    flag = f"--size {height}x{width}" + (f" --crop-size {crop[0]} {crop[1]}" if crop else "")
+    flag = f"--size {height}x{width}"
+    if crop and max(crop) <= max(height, width):  # larger ones are those of training at several scales, which follow
+        flag += f" --crop-size {crop[0]} {crop[1]}"
     work = _work(smaller) / _work(subject)
     yield Remedy(
         f"pictures of {height}x{width}", replace(asked, subject=smaller).bytes, work, "small things are not seen", flag

@@ -1,5 +1,6 @@
 """Advice: the largest batch is one that fits, and one more does not; remedies save what they say."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -16,7 +17,7 @@ from striate.planning.choosing import batch_for, most_to_choose, rounded
 from striate.planning.demand import Counts
 from striate.planning.growth import Growth
 from striate.planning.planning import planned
-from striate.planning.remedies import fewer_layers
+from striate.planning.remedies import fewer_layers, remedies
 from striate.planning.room import Room, room_here, room_of
 
 NETWORK = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
@@ -151,3 +152,11 @@ def test_each_remedy_says_what_it_takes() -> None:
     assert takes["all but the head frozen"][1] == pytest.approx(1 / 3, abs=0.01)
     assert [each.requires_grad for each in subject.module.parameters()] == learning
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(("seen", "flag"), [((96, 96), " --crop-size 48 48"), ((160, 160), ""), (None, "")])
+def test_smaller_pictures_have_smaller_crops_and_scales_follow(seen, flag) -> None:
+    """Of training at several scales the largest pictures are planned, and no flag of their own is needed."""
+    subject = replace(subject_of("resnet18", 128), learns_from=seen)
+    (remedy,) = (each for each in remedies(Asked(subject, 8), 4) if each.what.startswith("pictures"))
+    assert remedy.flag == f"--size 64x64{flag}"
