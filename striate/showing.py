@@ -1,7 +1,7 @@
 """What a run would feed its network: augmented pictures of a data set, with what is known of them drawn."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from striate.models.meta import build_on_meta
 from striate.ops.own_state import own_state
 from striate.pictures.contact_sheet import contact_sheet
 from striate.pictures.preprocess import Preprocess
-from striate.recipe import Recipe, changed
+from striate.recipe import AUTO, Recipe, changed
 from striate.tasks import task_named
 from striate.training import resolving
 from striate.training.loaders import loader_for
@@ -122,6 +122,8 @@ def _shown(
     parts = split(data, recipe.split, recipe.split_seed, every_class=task.every_class)
     if not parts.of_split(part):
         raise DataError(f"{printable(data.root)}: no {PARTS[part]} pictures are split off here; take another part")
+    if recipe.batch_size == AUTO:  # which decides how many pictures share a size, and nothing else that is seen
+        recipe = replace(recipe, batch_size=resolving.default_batch(data, recipe, task))
     task = task.fitted(recipe, parts.of_split("train"))
     preprocess = resolving.preprocess_for(data, recipe)
     counts = len(data.classes), preprocess.count

@@ -35,6 +35,7 @@ def test_it_is_what_a_run_is_fed(tmp_path, photo_folder, monkeypatch):
             assert sample.name == name and sample.known == name.split("/")[0]
             assert (sample.pixels == in_colours(image)).all()
     assert str(found) == f"7 of {every} training pictures as epoch 2 sees them, for lenet5 (stretch 32x32)"
+    assert show(data, changes={**changes, "batch_size": "auto"}, count=7).images == every  # a run chooses, not this
     known = show(data, changes=changes, part="val", count=100)
     assert str(known) == f"{known.images} of {known.images} validation pictures, for lenet5 (stretch 32x32)"
     assert not {each.name for each in known.samples} & {name for name, _ in fed}
