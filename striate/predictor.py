@@ -30,13 +30,12 @@ from striate.pictures.exact_tiles import ExactTiles, Seams
 from striate.pictures.geometry import Geometry
 from striate.pictures.preprocess import Preprocess
 from striate.pictures.remarks import Remark, Remarks
-from striate.pictures.tiles import OVERLAP, Tiling
+from striate.pictures.tiles import OVERLAP, Tiling, announced
 from striate.tasks.asked import refuse_budget, refuse_top, scoring
 from striate.tasks.task import Merged, MostProbable
 
 BATCH_SIZE = 16
-SIDE = 256
-"""Of tiles where a network answers them as it would the whole picture, which then takes less memory."""
+SIDE = 256  # of tiles where a network answers them as it would the whole picture, which then takes less memory
 
 _IN_COLOURS = Preprocess()
 _Prepared = tuple[NDArray[np.uint8], Geometry, Remark]
@@ -381,6 +380,7 @@ class Predictor:
         preprocess = self.description.preprocess
         pixels = opened(picture, preprocess, reduced=False).pixels
         places, decode = tiling.places(*pixels.shape[:2]), self.task.decode_tiles
+        self._say(announced(_name(picture), len(places)))
 
         def cut(place: Geometry) -> tuple[NDArray[np.uint8], Geometry]:
             geometry = preprocess.geometry(Geometry(*place.output_size))  # a tile is a photograph of its own

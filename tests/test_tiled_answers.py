@@ -12,6 +12,7 @@ from striate import modelfile
 from striate.base.errors import DecodeError, ModelError
 from striate.data.records import Classes
 from striate.models import build
+from striate.pictures import tiles
 from striate.pictures.preprocess import Preprocess
 from striate.predictor import Predictor
 from striate.tasks.detect import Detect, Detection
@@ -186,3 +187,15 @@ def test_a_class_of_a_part_is_none_of_the_whole():
     description = modelfile.Description("resnet20", {"classes": 2}, "classify", classes, PREPROCESS)
     with pytest.raises(ModelError, match=r"tile is 64, but classify answers a picture as a whole: .* leave tile out"):
         Predictor(network, description)(BUSY[0], tile=TILE)
+
+
+def test_many_tiles_are_announced(network, monkeypatch):
+    monkeypatch.setattr(tiles, "MANY", 9)
+    description = modelfile.Description("tood/resnet18", {"classes": 3}, "detect", Classes(NAMES), PREPROCESS)
+    said = []
+    predictor = Predictor(network, description, on_notice=said.append)
+    predictor.task, predictor.outputs = Oracle(Classes(NAMES)), lambda images: images
+    for side, told in ((2 * TILE, []), (4 * TILE, ["one without a path: answered in 25 tiles, one after the other"])):
+        said.clear()
+        predictor(np.zeros((side, side, 3), np.uint8), tile=TILE)
+        assert [text.rpartition(",")[0] for text in said] == told

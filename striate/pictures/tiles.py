@@ -9,6 +9,8 @@ from striate.pictures.geometry import Crop, Geometry
 OVERLAP = 0.25
 """The part of a tile's side that neighbours share when nobody says how much."""
 LEAST = 16
+MANY = 500
+"""Tiles of one photograph from which on it is said, before they are answered, how many they are."""
 MOST_OVERLAP = 0.9
 
 
@@ -75,3 +77,9 @@ class Tiling:
         last = max(0, length - self.side)
         # Whatever begins between two starts ends before the tile of the first does, if it is no longer than `shared`.
         return [*range(0, last, self.side - self.shared), last]
+
+
+def announced(name: str, count: int) -> list[str]:
+    """The notice that a photograph of this name is answered in so many tiles, if these are many."""
+    many = f"{name}: answered in {count:,} tiles, one after the other, which takes long"
+    return [many] * (count > MANY)
