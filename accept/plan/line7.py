@@ -1,6 +1,6 @@
 """What runs foretell of their first epochs, beside what these took.
 
-Pictures of flowers are made larger than usual where an epoch would otherwise be over before it is foretold.
+Pictures are made larger than usual where an epoch would otherwise be over before it is foretold.
 """
 
 import json
@@ -20,7 +20,7 @@ RUNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("mobilenet_v2", "flowers", {"size": [448, 448]}),
     ("resnet18", "flowers", {"size": [320, 320], "weights": "none"}),
     ("resnet50", "flowers", {"weights": "none"}),
-    ("tood/efficientnet_lite0", "raccoon", {}),
+    ("tood/efficientnet_lite0", "raccoon", {"size": [640, 640]}),
     ("unet/efficientnet_lite0", "camvid", {}),
 )
 PROGRAM = """
