@@ -12,6 +12,7 @@ from pydantic import Field
 from striate.task_settings import SETTINGS
 from striate.tasks import TASKS
 from striate.tasks.classify import Classify
+from tests.data.sources.annotated import picture, voc, voc_object
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,8 +101,12 @@ def test_what_is_missing_is_said_once(striate):
     assert answer.err.count("striate:") == 1
 
 
-def test_weights_of_a_loss_that_are_all_nothing_are_refused(striate):
-    striate("train", "photos", "--task", "localize", "--loss-weights", 0, 0, "--out", "run").refuses("")
+def test_weights_of_a_loss_that_are_all_nothing_are_refused(striate, tmp_path):
+    picture(tmp_path / "data" / "a.png")
+    voc(tmp_path / "data", "a", voc_object("cat", 1, 1, 20, 5))
+    flags = ("--task", "localize", "--loss-weights", 0, 0, "--out", "run")
+    striate("train", "data", *flags).refuses("loss_weights are both 0, so there is nothing to learn from")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_wrong_loss_says_whose_choices_are_which(striate):
