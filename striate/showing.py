@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from striate.base.errors import DataError, RecipeError
 from striate.base.hardware import cores
-from striate.data import open_data
 from striate.data.names import counted, printable
 from striate.data.records import Dataset, Split
 from striate.data.splits import split
@@ -18,7 +17,7 @@ from striate.models.meta import build_on_meta
 from striate.ops.own_state import own_state
 from striate.pictures.contact_sheet import contact_sheet
 from striate.pictures.preprocess import Preprocess
-from striate.recipe import AUTO, Recipe, changed
+from striate.recipe import AUTO, Recipe
 from striate.tasks import task_named
 from striate.training import resolving
 from striate.training.loaders import loader_for
@@ -101,13 +100,8 @@ def show(
     for name, value in (("epoch", epoch), ("count", count)):
         if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
             raise RecipeError(f"{name} is {value!r}; expected a whole number from 1")
-    named: dict[str, Any] = {name: value for name, value in (("model", model), ("task", task)) if value is not None}
-    if format is not None:
-        named["data"] = {**(changes or {}).get("data", {}), "format": format}
-    overrides = resolving.overrides_from(recipe, {**(changes or {}), **named}, None)
-    told = {name: table for name, table in overrides.values.items() if name == "data"}
-    settings = changed(Recipe(), told, source=overrides.source).data
-    opened = open_data(Path(data), format=settings.format, settings=settings, task=overrides.values.get("task"))
+    overrides = resolving.asked_for(recipe, changes, model=model, task=task, format=format)
+    opened = resolving.opened(Path(data), overrides)
     return _shown(opened, resolving.resolve(opened, overrides), part, epoch, count, on_notice)
 
 

@@ -12,6 +12,7 @@ from striate import modelfile
 from striate import recipe as recipes
 from striate.base.errors import ModelError, RecipeError
 from striate.base.nearest import did_you_mean
+from striate.data import open_data
 from striate.data.records import Dataset
 from striate.models.checkpointing import refuse_blocks
 from striate.models.network import Network
@@ -216,6 +217,38 @@ def description_for(
             "licence": pretrained.licence if pretrained else None,
         },
     )
+
+
+def asked_for(
+    recipe: Recipe | Path | str | None,
+    changes: Mapping[str, Any] | None,
+    *,
+    model: str | None = None,
+    task: str | None = None,
+    format: str | None = None,
+    epochs: int | None = None,
+) -> Overrides:
+    """What a caller of a public verb asks for by its arguments, which go over ``changes``, and these over the recipe.
+
+    Raises:
+        RecipeError: the recipe file cannot be read.
+    """
+    named: dict[str, Any] = {name: value for name, value in (("model", model), ("task", task)) if value is not None}
+    if format is not None:
+        named["data"] = {**(changes or {}).get("data", {}), "format": format}
+    return overrides_from(recipe, {**(changes or {}), **named}, epochs)
+
+
+def opened(data: Path, overrides: Overrides, saved: Recipe | None = None, *, skip_unreadable: bool = False) -> Dataset:
+    """The data, read as is asked, over what the ``saved`` recipe of a run that goes on says.
+
+    Raises:
+        StriateError: they cannot be read so.
+    """
+    told = {name: table for name, table in overrides.values.items() if name == "data"}
+    settings = recipes.changed(saved or Recipe(), told, source=overrides.source).data
+    task = overrides.values.get("task", saved and saved.task)
+    return open_data(data, format=settings.format, settings=settings, task=task, skip_unreadable=skip_unreadable)
 
 
 def overrides_from(recipe: Recipe | Path | str | None, changes: Mapping[str, Any], epochs: int | None) -> Overrides:

@@ -10,7 +10,6 @@ from typing import Any
 from striate import recipe as recipes
 from striate.base.errors import OutputError, RecipeError, TrainingError
 from striate.base.hardware import processor
-from striate.data import open_data
 from striate.data.loading import threads_for
 from striate.data.reading import readable
 from striate.data.records import Dataset
@@ -79,10 +78,7 @@ def train(
     folder = Path(out) if out else None
     controls = Controls(folder, resume, extend, force, device, workers, skip_unreadable)
     controls.refuse_contradictions()
-    named: dict[str, Any] = {name: value for name, value in (("model", model), ("task", task)) if value is not None}
-    if format is not None:
-        named["data"] = {**(changes or {}).get("data", {}), "format": format}
-    overrides = resolving.overrides_from(recipe, {**(changes or {}), **named}, epochs)
+    overrides = resolving.asked_for(recipe, changes, model=model, task=task, format=format, epochs=epochs)
     with _alone(), own_state():
         return _trained(Path(data), overrides, controls, on_event or (lambda event: None))
 
@@ -178,11 +174,7 @@ def _opened(data: Path, overrides: resolving.Overrides, controls: Controls) -> t
         folder = RunFolder(controls.out)
         folder.refuse_if_unwritable()
         saved = recipes.load(folder.recipe) if folder.recipe.is_file() else None
-    told = {name: table for name, table in overrides.values.items() if name == "data"}
-    settings = recipes.changed(saved or Recipe(), told, source=overrides.source).data
-    task = overrides.values.get("task", saved and saved.task)
-    skip = controls.skip_unreadable
-    return open_data(data, format=settings.format, settings=settings, task=task, skip_unreadable=skip), saved
+    return resolving.opened(data, overrides, saved, skip_unreadable=controls.skip_unreadable), saved
 
 
 def _recipe_of(
