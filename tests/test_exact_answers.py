@@ -14,6 +14,7 @@ from striate.models.table import architecture
 from striate.pictures.preprocess import Preprocess
 from striate.predictor import Predictor
 from striate.tasks import task_named
+from tests.lively_norms import enliven
 
 NAMES = ("cat", "dog", "bird")
 PLENTY = 1 << 40
@@ -22,11 +23,7 @@ PLENTY = 1 << 40
 def predictor_of(name, on_notice=None, preprocess=None, **arguments):
     """With weights at random, but norms that differ from channel to channel, so that many classes are answered."""
     network = build(name, classes=3, seed=0, arguments=arguments).eval()
-    random = torch.Generator().manual_seed(0)
-    for module in network.modules():
-        if hasattr(module, "running_mean"):
-            module.running_mean.normal_(0, 0.1, generator=random)
-            module.running_var.uniform_(0.5, 1.5, generator=random)
+    enliven(network)
     row, classes = architecture(name), Classes(NAMES)
     recipe = recipes.changed(recipes.Recipe(), {"task": row.task, "model": name})
     further = dict(task_named(row.task, classes).fitted(recipe, ()).arguments)

@@ -255,12 +255,12 @@ print(json.dumps([most() - before, cut[0].count]))
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments", "budget"),
-    [("unet", {"width": 8}, 250_000_000), ("unet/mobilenet_v1", {}, 600_000_000)],
+    [("unet", {"width": 8}, 250_000_000), ("unet/mobilenet_v1", {}, 550_000_000)],
 )
 def test_a_process_takes_no_more_than_the_budget(name, arguments, budget):
-    """What it takes beside Python and torch, as the system counts it, and that is a good part of what it may."""
+    """What it takes beside Python and torch, as the system counts it; tiles use most of what they are given."""
     command = [sys.executable, "-c", MEASURED, json.dumps([name, arguments, budget])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     most, count = json.loads(done.stdout.splitlines()[-1])
     assert count > 1
-    assert 0.4 * budget < most <= budget
+    assert 0.5 * budget < most <= budget
